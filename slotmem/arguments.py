@@ -1,0 +1,99 @@
+"""Checks of the arguments that providers take, the same for every provider."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+from slotmem.interface import Type
+from slotmem.layout import MAX_BYTES, MAX_ITEM_NUM, is_representable
+from slotmem.slots import checked_integer
+from slotmem.status import AccessDenied, InvalidArgument, InvalidName, InvalidSize, NoSpace, WrongType
+
+RUNTIME_DIR_VARIABLE = "SLOTMEM_RUNTIME_DIR"
+
+
+def checked_shape(item_size: Any, item_num: Any, type: Any) -> tuple[int, int, Type]:
+    """Give the shape of a segment in plain types. Raises: WrongType, InvalidSize, InvalidArgument."""
+    item_size = checked_integer(item_size, "item_size")
+    item_num = checked_integer(item_num, "item_num")
+    flags = checked_integer(type, "type")
+    if item_size < 0 or item_num < 0:
+        raise InvalidSize(f"item_size and item_num cannot be negative, got {item_size} and {item_num}")
+    if item_num > MAX_ITEM_NUM:
+        raise InvalidSize(f"item_num {item_num} is too large: httpd's counters hold {MAX_ITEM_NUM} at most")
+    if not is_representable(item_size, item_num):
+        raise InvalidSize(
+            f"{item_num} slots of {item_size} bytes are more than {MAX_BYTES} bytes, which no offset can name; ask for fewer"
+        )
+    known = int(Type.PERSIST | Type.NOTMPSAFE | Type.PREGRAB | Type.CLEARINUSE)
+    if flags & ~known:
+        raise InvalidArgument(f"type {flags:#x} has flags that are not known: {flags & ~known:#x}; use slotmem.Type")
+    return item_size, item_num, Type(flags)
+
+
+def checked_generation(generation: Any) -> int:
+    """Give the generation as an int. Raises: WrongType, InvalidArgument."""
+    generation = checked_integer(generation, "the generation")
+    if not 0 <= generation < 2**31:
+        raise InvalidArgument(f"the generation is an int from 0 to {2**31 - 1}, as httpd's is; got {generation}")
+    return generation
+
+
+def checked_timeout(timeout_s: Any) -> float | None:
+    """Give the longest wait in seconds, None for no bound. Raises: WrongType, InvalidArgument."""
+    if timeout_s is None:
+        return None
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
+        raise WrongType(f"timeout_s is a number of seconds or None, got {timeout_s!r}")
+    if not 0 <= timeout_s < 1e9:
+        raise InvalidArgument(f"timeout_s must be 0 or more seconds (None waits for ever), got {timeout_s}")
+    return float(timeout_s)
+
+
+def checked_runtime_dir(runtime_dir: Any) -> str:
+    """Give the runtime directory as an absolute path; it is made (0700) if it does not exist.
+
+    Default: $SLOTMEM_RUNTIME_DIR, else a private folder of this user. Raises: WrongType, InvalidName, AccessDenied.
+    """
+    given = runtime_dir if runtime_dir is not None else os.environ.get(RUNTIME_DIR_VARIABLE) or None
+    if given is None:
+        return _private_folder()
+    try:
+        path = os.path.abspath(os.fsdecode(given))
+    except TypeError:
+        raise WrongType(f"runtime_dir is a path, got {given!r}") from None
+    if "\0" in path:
+        raise InvalidName(f"runtime_dir {path!r} contains a NUL byte; leave it out")
+    _make_folder(path)
+    return path
+
+
+def _private_folder() -> str:
+    """Give this user's own folder, which nobody else may write to."""
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    if os.path.isabs(state):
+        path = os.path.join(state, "slotmem")
+    else:  # a daemon's environment, without a home
+        path = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"slotmem-{user}")
+    _make_folder(path)
+    info = os.lstat(path)
+    if hasattr(os, "geteuid") and (not stat.S_ISDIR(info.st_mode) or info.st_uid != user or info.st_mode & 0o077):
+        raise AccessDenied(
+            f"the default runtime directory {path} must be a folder of user {user} with mode 0700, but it belongs to user "
+            f"{info.st_uid} with mode {stat.S_IMODE(info.st_mode):04o}; mend it, or set {RUNTIME_DIR_VARIABLE}"
+        )
+    return path
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, 0o700, exist_ok=True)
+    except FileExistsError:
+        raise InvalidName(f"the runtime directory {path} is not a folder; name another") from None
+    except PermissionError as error:
+        raise AccessDenied(f"the runtime directory {path} cannot be made ({error.strerror}); name another") from None
+    except OSError as error:
+        raise NoSpace(f"the runtime directory {path} cannot be made ({error.strerror}); name another") from error

@@ -1,0 +1,46 @@
+"""Segments that httpd made: no control block, so no locks, no redo records, no repair.
+
+`ReadOnlySlots` reads them; `UnsafeSlots` also writes, exactly as unsafely as httpd does: safe only if the caller keeps
+everybody else out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from slotmem.slots import Slots
+from slotmem.status import ReadOnly
+
+
+class UnsafeSlots(Slots):
+    """The slot operations on an image whose locks are never refused, because there are none."""
+
+    def num_free_slots(self) -> int:
+        """Clause COUNT-3: httpd's counter drifts without PREGRAB, so that it counts the in-use bytes then."""
+        if self.pregrab:
+            return super().num_free_slots()
+        return self.snapshot().count(0, -self.item_num) if self.item_num else 0
+
+    def repair(self, which: int) -> None:
+        """Nothing: nobody told us that an owner died."""
+
+
+class ReadOnlySlots(UnsafeSlots):
+    """The operations that change nothing; a get does not mark the slot."""
+
+    def get(self, item_id: int, nbytes: int | None = None) -> bytes:
+        """Clause FOREIGN-1."""
+        item_id = self.checked_id(item_id)
+        nbytes = self.item_size if nbytes is None else self.checked_length(nbytes)
+        self.trylock(None)
+        if self.pregrab and not self.inuse[item_id]:
+            self._refuse(item_id)
+        return bytes(self.dptr(item_id)[:nbytes])
+
+    def _read_only(self, *_: Any, **__: Any) -> NoReturn:
+        raise ReadOnly(
+            "this segment was made without a control block (by httpd), so nothing can keep writers apart; it is attached "
+            "for reading only: attach(..., unsafe=True) if you keep everybody else out"
+        )
+
+    grab = fgrab = release = put = _read_only

@@ -1,0 +1,137 @@
+"""The instance that users hold: an algorithm bound to a segment, for as long as it is open.
+
+`SlotInstance` adds nothing to an operation's cost: `instance.grab` *is* the algorithm's bound method. What it adds is the
+lifetime (`close`, `with`), ctypes views and a telling repr. Any class of the shape of `slotmem.slots.Slots` will do as
+the algorithm.
+
+Closing takes effect at once, also for bound methods that somebody kept: the only way into a critical section is
+`trylock`, which is replaced by a function that raises. The memory itself goes when its last view does, so that no thread
+and no kept `dptr` ever touches an unmapped address.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from slotmem.interface import Outcome, Restored, Type, View
+from slotmem.slots import Slots
+from slotmem.status import Closed, InvalidSize, WrongType
+
+NOT_PERSISTENT = Restored(Outcome.NOT_PERSISTENT)
+
+
+class SlotInstance:
+    """One process's access to one segment; see `slotmem.interface.Instance`."""
+
+    def __init__(
+        self,
+        name: str,
+        algorithm: Slots,
+        *,
+        restored: Restored = NOT_PERSISTENT,
+        at_close: Callable[[Self], None],
+        role: str,
+    ) -> None:
+        self._name = name
+        self._algorithm: Slots | None = algorithm
+        self._restored = restored
+        self._at_close = at_close
+        self._role = role
+        self._type = Type(algorithm.image.geometry.type)
+        self._item_num = algorithm.item_num
+        self._item_size = algorithm.item_size
+        self.grab = algorithm.grab
+        self.fgrab = algorithm.fgrab
+        self.release = algorithm.release
+        self.get = algorithm.get
+        self.put = algorithm.put
+        self.num_free_slots = algorithm.num_free_slots
+        self.doall = algorithm.doall
+        self.dptr = algorithm.dptr
+        self.slots = algorithm.slots
+
+    @property
+    def name(self) -> str:
+        """The name given to create or attach; "none" for anonymous memory."""
+        return self._name
+
+    @property
+    def type(self) -> Type:
+        """The flags of the segment."""
+        return self._type
+
+    @property
+    def restored(self) -> Restored:
+        """What became of the persisted file when this instance created the segment."""
+        return self._restored
+
+    @property
+    def closed(self) -> bool:
+        """Whether the instance is closed."""
+        return self._algorithm is None
+
+    def num_slots(self) -> int:
+        """Clause COUNT-1."""
+        self.algorithm()
+        return self._item_num
+
+    def slot_size(self) -> int:
+        """Clause COUNT-1."""
+        self.algorithm()
+        return self._item_size
+
+    def view(self, item_id: int, structure: type[View]) -> View:
+        """Lay a ctypes structure over the slot. Raises: WrongType; InvalidSize: if it is larger than a slot."""
+        if not (isinstance(structure, type) and issubclass(structure, ctypes.Structure | ctypes.Union)):
+            raise WrongType(f"view takes a ctypes.Structure or Union class, got {structure!r}")
+        if ctypes.sizeof(structure) > self.slot_size():
+            raise InvalidSize(
+                f"{structure.__name__} has {ctypes.sizeof(structure)} bytes, a slot {self._item_size}; "
+                "make item_size at least that large"
+            )
+        return structure.from_buffer(self.dptr(item_id))
+
+    def algorithm(self) -> Slots:
+        """Give the algorithm underneath. Raises: Closed."""
+        if self._algorithm is None:
+            self._raise_closed()
+        return self._algorithm
+
+    def close(self) -> None:
+        """Give up the segment: its creator stores it (PERSIST) and destroys it, an attacher detaches. Idempotent."""
+        if self._algorithm is not None:
+            self._at_close(self)
+            self.detach()
+
+    def detach(self) -> None:
+        """Let go of the memory and do nothing to the segment; every later call raises `Closed`."""
+        algorithm, self._algorithm = self._algorithm, None
+        if algorithm is None:
+            return
+        algorithm.trylock = self._raise_closed
+        for operation in ("grab", "fgrab", "release", "get", "put", "num_free_slots", "doall", "dptr", "slots"):
+            setattr(self, operation, self._raise_closed)
+
+    def _raise_closed(self, *_: Any, **__: Any) -> NoReturn:
+        raise Closed(
+            f"segment {self._name!r} was closed here, or its provider was closed or restarted; "
+            "create or attach it again"
+        )
+
+    def __enter__(self) -> Self:
+        self.algorithm()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        flags = "|".join(flag.name or "" for flag in Type if flag in self._type) or "0"
+        shape = f"{self._item_num} slots of {self._item_size} bytes, {flags}"
+        state = "closed" if self.closed else self._role
+        return f"<slotmem {self._name!r}: {shape}, {state}>"

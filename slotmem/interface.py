@@ -1,0 +1,181 @@
+"""The interface that every implementation has, in Apache's words.
+
+Interface:
+
+- `Type` holds the flags of `create`.
+- `Provider` creates and attaches segments; one provider object is one server lifetime.
+- `Instance` is one process's access to one segment; ids are 0-based.
+- `Restored` says what became of a persisted file when its segment was created.
+
+The two protocols are structural: an implementation need not derive from them. Every failure is a
+`slotmem.SlotmemError`, and `.status` tells which one (see `slotmem.status`).
+
+Source: ap_slotmem.h and the documentation of mod_slotmem_shm, httpd 2.4.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from enum import Enum, IntFlag
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+
+View = TypeVar("View", bound=ctypes.Structure | ctypes.Union)
+
+
+class Type(IntFlag):
+    """The flags of a segment, with httpd's values (AP_SLOTMEM_TYPE_...)."""
+
+    PERSIST = 1
+    """Store the segment in a file at restart and clean stop; restore it at create."""
+    NOTMPSAFE = 2
+    """Kept with the segment and read by nobody, as in httpd."""
+    PREGRAB = 4
+    """Slots must be grabbed before get and put; without it, get and put mark the slot in use."""
+    CLEARINUSE = 8
+    """Store every slot as free."""
+
+
+class Outcome(Enum):
+    """What a create found at the place of the persisted file."""
+
+    NOT_PERSISTENT = "not persistent"
+    NO_FILE = "no file"
+    RESTORED = "restored"
+    SET_ASIDE = "set aside"
+
+
+class Restored(NamedTuple):
+    """What became of the persisted file when the segment was created.
+
+    With `SET_ASIDE` the segment started fresh, `reason` says what was wrong with the file and `aside` where it is now.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    aside: str = ""
+
+    def __bool__(self) -> bool:
+        return self.outcome is Outcome.RESTORED
+
+
+@runtime_checkable
+class Instance(Protocol):
+    """One process's access to one segment.
+
+    Every call raises `Closed` after `close()`, and after its provider's `restart()` or `close()`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name given to create or attach; "none" for anonymous memory."""
+
+    @property
+    def type(self) -> Type:
+        """The flags of the segment."""
+
+    @property
+    def restored(self) -> Restored:
+        """What became of the persisted file when this instance created the segment."""
+
+    def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
+        """Call `func(memory, data)` on the slots in turn: with PREGRAB those in use, without it all.
+
+        The first status other than success (0 or None) stops the walk and is returned. No lock is held meanwhile.
+        """
+
+    def dptr(self, item_id: int) -> memoryview:
+        """Give the slot's own memory, slot_size() bytes, writable, not a copy, in use or not.
+
+        Reads and writes through it take no lock. It stays valid memory for as long as it is referenced; after a
+        close or restart nobody else sees what is written to it.
+        """
+
+    def view(self, item_id: int, structure: type[View]) -> View:
+        """Lay a ctypes structure over the slot's own memory; see `dptr`."""
+
+    def get(self, item_id: int, nbytes: int | None = None) -> bytes:
+        """Copy the first nbytes (0..slot_size(), default all) out of the slot.
+
+        Raises: NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in use.
+        """
+
+    def put(self, item_id: int, data: Any) -> None:
+        """Copy a bytes-like object of 0..slot_size() bytes to the beginning of the slot; the rest stays.
+
+        Raises: NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in use.
+        """
+
+    def num_slots(self) -> int:
+        """The number of slots, item_num of create."""
+
+    def num_free_slots(self) -> int:
+        """The number of slots not in use."""
+
+    def slot_size(self) -> int:
+        """The size of a slot in bytes, item_size of create."""
+
+    def grab(self) -> int:
+        """Take the lowest free slot, mark it in use and return its id; its old contents stay.
+
+        Raises: NoFreeSlot: if every slot is in use.
+        """
+
+    def fgrab(self, item_id: int) -> None:
+        """Mark this very slot in use; no change if it is already."""
+
+    def release(self, item_id: int) -> None:
+        """Mark the slot free; its contents stay.
+
+        Raises: NotInUse: if it is free already.
+        """
+
+    def slots(self) -> Iterator[int]:
+        """Iterate over the ids that are in use at the moment of the call, in ascending order."""
+
+    def close(self) -> None:
+        """Give up the segment: its creator stores it (PERSIST) and destroys it, an attacher detaches. Idempotent."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """One server lifetime: creates and attaches segments, and ends them all at restart and close."""
+
+    @property
+    def generation(self) -> int:
+        """How often this server was restarted; part of the segment name of relative names."""
+
+    def create(self, name: str | None, item_size: int, item_num: int, type: Type = Type(0)) -> Instance:
+        """Make a segment of item_num slots of item_size bytes each.
+
+        `name`: None, "" or "none" is anonymous memory, which cannot be attached and is not stored; a relative name
+        lies under the runtime directory; an absolute one is taken as it is. A name that this provider already has
+        gives the same instance, and the other arguments are ignored.
+
+        Raises: SegmentExists: another process has a live segment of that name.
+        """
+
+    def attach(self, name: str) -> Instance:
+        """Attach to a segment that somebody created.
+
+        Raises: NoSegment: if there is none. NoSharedMemory: for the names of anonymous memory.
+        """
+
+    def restart(self) -> None:
+        """Store what is persistent, destroy every segment created here, and begin the next generation."""
+
+    def close(self) -> None:
+        """Store what is persistent, destroy every segment created here, and end. Idempotent."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

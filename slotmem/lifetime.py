@@ -1,0 +1,154 @@
+"""What every provider does alike: which instances it has, and how they all end.
+
+A provider object is one server lifetime, as httpd's pool is: instances made by it live until `restart` or `close`, or
+until the interpreter ends. A forked child inherits the instances and may use them, but their segments remain the
+parent's: what ends in a child is the child's access alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakSet
+
+from slotmem import names
+from slotmem.arguments import checked_generation, checked_runtime_dir, checked_shape, checked_timeout
+from slotmem.instance import SlotInstance
+from slotmem.interface import Type
+from slotmem.names import Names
+from slotmem.slots import Slots
+from slotmem.status import Closed, NoSharedMemory
+
+
+class BaseProvider(ABC):
+    """The part of `slotmem.interface.Provider` that does not depend on where the memory is."""
+
+    def __init__(
+        self,
+        *,
+        runtime_dir: str | os.PathLike[str] | None = None,
+        generation: int = 0,
+        timeout_s: float | None = None,
+        algorithm: type[Slots] = Slots,
+    ) -> None:
+        self.runtime_dir = checked_runtime_dir(runtime_dir)
+        self._generation = checked_generation(generation)
+        self.timeout_s = checked_timeout(timeout_s)
+        self._slots = algorithm
+        self._created: dict[str, SlotInstance] = {}
+        self._others: WeakSet[SlotInstance] = WeakSet()  # attached or anonymous: they go when their users let go
+        self._owner_pid = os.getpid()
+        self._closed = False
+        atexit.register(self.close)
+
+    @classmethod
+    def from_spec(cls, argument: str, **options: Any) -> Self:
+        """Make a provider as `slotmem.provider` does; what follows the colon of its string must be empty."""
+        if argument:
+            raise names.InvalidName(f"this provider takes nothing behind its name, got {argument!r}")
+        return cls(**options)
+
+    @property
+    def generation(self) -> int:
+        """How often this server was restarted, counted from the generation it was given."""
+        return self._generation
+
+    def create(
+        self, name: str | None, item_size: int, item_num: int, type: Type = Type(0), *, replace: bool = False
+    ) -> SlotInstance:
+        """Make a segment of item_num slots of item_size bytes; see `slotmem.interface.Provider.create`.
+
+        replace=True takes the name even from a segment that is alive, or whose life cannot be judged, as httpd does;
+        its users keep the old memory and part from the new.
+        """
+        self._check_open()
+        found = names.resolve(name, self.runtime_dir, self._generation)
+        if found is not None and (present := self._created.get(found.segment)) is not None:
+            return present
+        item_size, item_num, type = checked_shape(item_size, item_num, type)
+        instance = self._create(found, item_size, item_num, type, replace)
+        if found is None:
+            self._others.add(instance)
+        else:
+            self._created[found.segment] = instance
+        return instance
+
+    def attach(self, name: str, *, unsafe: bool = False) -> SlotInstance:
+        """Attach to an existing segment; see `slotmem.interface.Provider.attach`.
+
+        A segment that httpd made has no locks: it is attached for reading only, unless unsafe=True, with which the
+        caller promises to keep everybody else out.
+        """
+        self._check_open()
+        found = names.resolve(name, self.runtime_dir, self._generation)
+        if found is None:
+            raise NoSharedMemory(f"the name {name!r} means anonymous memory, which cannot be attached; give it a name")
+        if (present := self._created.get(found.segment)) is not None:
+            return present
+        instance = self._attach(found, unsafe)
+        self._others.add(instance)
+        return instance
+
+    def restart(self) -> None:
+        """Store what is persistent, destroy every segment created here, and begin the next generation."""
+        self._check_open()
+        self._end_all()
+        self._generation += 1
+
+    def close(self) -> None:
+        """Store what is persistent, destroy every segment created here, and end. Idempotent."""
+        if self._closed:
+            return
+        self._end_all()
+        self._closed = True
+        atexit.unregister(self.close)
+
+    def _end_all(self) -> None:
+        """Close every instance. If storing one fails, the others are still seen to, and that one stays open."""
+        errors = []
+        for instance in [*self._created.values(), *self._others]:
+            try:
+                instance.close()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0] if len(errors) == 1 else ExceptionGroup("several segments could not be ended", errors)
+
+    def _at_close(self, found: Names | None, instance: SlotInstance) -> None:
+        """End a segment that was created here; in a forked child, only let go of it."""
+        if os.getpid() == self._owner_pid:
+            self._destroy(instance)
+        if found is not None:
+            self._created.pop(found.segment, None)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed(f"the provider of {self.runtime_dir} is closed; make a new one")
+
+    @abstractmethod
+    def _create(
+        self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool
+    ) -> SlotInstance: ...
+
+    @abstractmethod
+    def _attach(self, found: Names, unsafe: bool) -> SlotInstance: ...
+
+    @abstractmethod
+    def _destroy(self, instance: SlotInstance) -> None:
+        """Store and destroy the segment of an instance that was created here."""
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"generation {self._generation}, {len(self._created)} segments"
+        return f"<{type(self).__name__} {self.runtime_dir}: {state}>"

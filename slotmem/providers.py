@@ -1,0 +1,76 @@
+"""Providers by name, and the default one behind `slotmem.create` and `slotmem.attach`.
+
+A provider string is NAME or NAME:ARGUMENT. NAME is looked up in the entry-point group `slotmem.providers`; what stands
+there is called as `factory(argument, **options)`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from slotmem.interface import Instance, Provider, Type
+from slotmem.plain import PlainProvider
+from slotmem.shm import ShmProvider
+from slotmem.status import InvalidArgument, WrongType
+
+GROUP = "slotmem.providers"
+# Ours are known without installed metadata: the library also works when it is merely on the path.
+_BUILT_IN: dict[str, Any] = {"shm": ShmProvider.from_spec, "plain": PlainProvider.from_spec}
+
+_default: Provider | None = None
+_default_lock = threading.Lock()
+
+
+def provider(
+    spec: str = "shm", *, runtime_dir: str | os.PathLike[str] | None = None, generation: int = 0, **options: Any
+) -> Any:
+    """Make the provider that a string names: `shm`, `plain`, or one that an installed package adds.
+
+    Args:
+        spec: NAME or NAME:ARGUMENT.
+        runtime_dir, generation, options: handed to the provider; see `slotmem.shm.ShmProvider`.
+
+    Raises: InvalidArgument: for a name that is not known, or an option that the provider does not take.
+    """
+    if not isinstance(spec, str):
+        raise WrongType(f"a provider is named by a str such as 'shm', got {spec!r}")
+    name, _, argument = spec.partition(":")
+    factory = _BUILT_IN.get(name)
+    if factory is None:
+        from importlib.metadata import entry_points  # slow to import, and most never need it
+
+        found = {entry.name: entry for entry in entry_points(group=GROUP)}
+        if name not in found:
+            known = ", ".join(sorted(found.keys() | _BUILT_IN.keys()))
+            raise InvalidArgument(f"there is no provider {name!r}; known are: {known}")
+        factory = found[name].load()
+    try:
+        return factory(argument, runtime_dir=runtime_dir, generation=generation, **options)
+    except TypeError as error:
+        if "unexpected keyword" in str(error):
+            raise InvalidArgument(f"the provider {name!r} does not know an option: {error}") from None
+        raise
+
+
+def create(name: str | None, item_size: int, item_num: int, type: Type = Type(0)) -> Instance:
+    """Create a segment with the default provider; see `slotmem.interface.Provider.create`."""
+    return default_provider().create(name, item_size, item_num, type)
+
+
+def attach(name: str) -> Instance:
+    """Attach to a segment with the default provider; see `slotmem.interface.Provider.attach`."""
+    return default_provider().attach(name)
+
+
+def default_provider() -> Provider:
+    """Give this process's default provider, `shm` on the default runtime directory; made at the first use.
+
+    It is closed, and so stores what is persistent, when the interpreter ends.
+    """
+    global _default
+    with _default_lock:
+        if _default is None or getattr(_default, "_closed", False):
+            _default = ShmProvider()
+        return _default

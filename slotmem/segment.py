@@ -1,0 +1,238 @@
+"""Segments as shared objects: published complete, opened with suspicion, judged alive or dead.
+
+Interface:
+
+- `publish(names, shape, ...)` makes a segment and links it into place complete; a dead one of that name is replaced.
+- `open_segment(names, writable)` opens what stands at a name and reads its shape.
+- `anonymous(shape)` makes a segment without a name.
+- A `Segment` is the mapping, which carries the shared `flock` that tells others that it is alive.
+
+A segment is built in a file without a name (O_TMPFILE), so that a crash before the end leaves nothing, and `linkat` puts
+it into place, so that a name is absent or complete at every instant and one of two creators wins. While anybody has it
+open they hold a shared flock; the kernel drops it when they die. So a creator who gets the exclusive flock knows that the
+segment is a crash's remainder; he unlinks it while he holds that.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from slotmem import control
+from slotmem.layout import SLOTS_START, Geometry
+from slotmem.names import Names
+from slotmem.status import AccessDenied, NoSegment, NoSharedMemory, NoSpace, SegmentExists, SlotmemError, Unsupported
+
+try:
+    import fcntl
+except ImportError:  # Windows: `_nameless` and the provider say so
+    pass
+
+SHM_FOLDER = "/dev/shm"  # where Linux keeps POSIX shared memory objects
+_MODE = 0o600
+_TRIES = 2000  # of a millisecond: how long another creator may take to replace a remainder
+_OPEN = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+class Segment(NamedTuple):
+    """A mapped segment. CPython's mmap keeps a duplicate of the descriptor, and with it the flock that is our sign of
+    life, for as long as any view of the memory is referenced.
+    """
+
+    memory: mmap.mmap
+    shape: Geometry
+    names: Names | None
+    ours: bool
+    """Whether a control block of ours lies behind httpd's part."""
+    info: os.stat_result
+
+    def unlink(self) -> None:
+        """Take the segment's name away, if the name is still this segment's."""
+        if self.names is not None and _is_at(self.info, self.names):
+            os.unlink(object_path(self.names))
+
+
+def object_path(names: Names) -> str:
+    """Give the path of the shared object under the shm folder."""
+    return SHM_FOLDER + names.shm_object
+
+
+def publish(
+    names: Names, shape: Geometry, fill: Callable[[mmap.mmap], None], *, replace: bool = False
+) -> Segment:
+    """Make a segment, let `fill` complete its bytes, and link it into place.
+
+    Raises: SegmentExists, AccessDenied, NoSpace.
+    """
+    path = object_path(names)
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(0.001)
+        if not _make_way(names, replace):
+            continue
+        with _nameless(names, shape) as fd:
+            segment = _build(fd, names, shape, fill)
+            try:
+                # With src_dir_fd given, CPython calls linkat with AT_SYMLINK_FOLLOW, which names a nameless file.
+                os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+                return segment
+            except FileExistsError:
+                continue
+    raise SegmentExists(f"segment {names.name!r} is being replaced by others all the time; end them and try again")
+
+
+def anonymous(shape: Geometry, fill: Callable[[mmap.mmap], None]) -> Segment:
+    """Make a segment that has no name: forked children share it, nobody can attach it. Raises: NoSpace."""
+    with _nameless(None, shape) as fd:
+        return _build(fd, None, shape, fill)
+
+
+def open_segment(names: Names, *, writable: bool) -> Segment:
+    """Open and check the segment of a name; one without control block is mapped read-only unless writable.
+
+    Raises: NoSegment, AccessDenied, Truncated, Forged, OtherBoot, OtherNamespace.
+    """
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(0.001)
+        with _opened(names) as fd:
+            if fd is None:
+                raise NoSegment(
+                    f"there is no segment {names.name!r} (object {object_path(names)}, for {names.segment}); "
+                    "create it first, in the same runtime directory and generation"
+                )
+            info = os.fstat(fd)
+            if not _flock(fd, fcntl.LOCK_SH) or not _is_at(info, names):
+                continue  # somebody is replacing it
+            return _map(fd, info, names, writable)
+    raise SegmentExists(f"segment {names.name!r} is being replaced by others all the time; end them and try again")
+
+
+@contextmanager
+def _nameless(names: Names | None, shape: Geometry) -> Iterator[int]:
+    """Open a file without a name in the shm folder, as large as the segment. Raises: NoSpace, NoSharedMemory."""
+    if not hasattr(os, "O_TMPFILE"):
+        raise Unsupported(
+            f"the provider 'shm' needs Linux's files without a name, this is {sys.platform}; use the provider 'plain'"
+        )
+    try:
+        fd = os.open(SHM_FOLDER, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, _MODE)
+    except OSError as error:
+        raise NoSharedMemory(f"no object can be made in {SHM_FOLDER}: {error.strerror}; is a tmpfs mounted?") from error
+    try:
+        os.fchmod(fd, _MODE)  # whatever the umask
+        try:
+            os.posix_fallocate(fd, 0, shape.total)  # full now, not a SIGBUS later
+        except OSError as error:
+            raise NoSpace(
+                f"{SHM_FOLDER} cannot hold segment {names.name if names else 'none'!r}: {shape.item_num} slots of "
+                f"{shape.item_size} bytes need {shape.total} bytes ({error.strerror}); free some, or ask for fewer"
+            ) from error
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _build(fd: int, names: Names | None, shape: Geometry, fill: Callable[[mmap.mmap], None]) -> Segment:
+    memory = mmap.mmap(fd, shape.total)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    control.write_header(memory, shape)
+    fill(memory)
+    return Segment(memory, shape, names, ours=True, info=os.fstat(fd))
+
+
+def _make_way(names: Names, replace: bool) -> bool:
+    """Remove a dead segment of that name. Give False if somebody else is about it: try again. Raises: SegmentExists."""
+    with _opened(names) as fd:
+        if fd is None:
+            return True
+        path = object_path(names)
+        info = os.fstat(fd)
+        if not replace and not _has_control(fd, names):
+            raise SegmentExists(
+                f"segment {names.name!r} exists without a control block: httpd made it, or it is damaged, and nobody "
+                f"can tell whether it is in use; attach it, or create with replace=True (object {path})"
+            )
+        dead = replace or _flock(fd, fcntl.LOCK_EX)
+        if dead and _is_at(info, names):
+            os.unlink(path)
+            return True
+        if not dead and _flock(fd, fcntl.LOCK_SH) and _is_at(info, names):
+            raise SegmentExists(
+                f"segment {names.name!r} is alive: a process has it open; attach it, end that process, or create with "
+                f"replace=True and part from it (object {path})"
+            )
+        return False
+
+
+@contextmanager
+def _opened(names: Names) -> Iterator[int | None]:
+    """Open the object of a name, if it is a plain file of ours; None if there is nothing."""
+    path = object_path(names)
+    try:
+        fd = os.open(path, _OPEN)
+    except FileNotFoundError:
+        yield None
+        return
+    except OSError as error:
+        what = "a symlink, which somebody planted" if error.errno == errno.ELOOP else f"not to be opened ({error.strerror})"
+        raise AccessDenied(f"the object {path} of segment {names.name!r} is {what}; remove it if it is not needed") from error
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise AccessDenied(f"the object {path} of segment {names.name!r} is not a plain file; remove it")
+        if info.st_uid != os.geteuid():
+            raise AccessDenied(
+                f"the object {path} of segment {names.name!r} belongs to user {info.st_uid}, this process is user "
+                f"{os.geteuid()}; run as its owner or use another name"
+            )
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _flock(fd: int, how: int) -> bool:
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(info: os.stat_result, names: Names) -> bool:
+    """Say whether the object of a name is still this file."""
+    try:
+        return os.path.samestat(info, os.lstat(object_path(names)))
+    except FileNotFoundError:
+        return False
+
+
+def _has_control(fd: int, names: Names) -> bool:
+    size = os.fstat(fd).st_size
+    if size == 0:
+        return False
+    with mmap.mmap(fd, size, access=mmap.ACCESS_READ) as memory:
+        try:
+            return control.is_ours(memory, size, control.read_geometry(memory, size, names.name))
+        except SlotmemError:
+            return False
+
+
+def _map(fd: int, info: os.stat_result, names: Names, writable: bool) -> Segment:
+    """Map an object whose flock is held on this descriptor."""
+    size = info.st_size
+    shape = control.read_geometry(os.pread(fd, SLOTS_START, 0), size, names.name)
+    memory = mmap.mmap(fd, size, access=mmap.ACCESS_READ)
+    ours = control.is_ours(memory, size, shape)
+    if ours:
+        control.check_control(memory, size, shape, names.name)
+    if ours or writable:
+        memory = mmap.mmap(fd, shape.total if ours else shape.apr_length)
+    return Segment(memory, shape, names, ours, info)

@@ -1,0 +1,360 @@
+"""The heart: what each slot operation does to shared memory, and in which order.
+
+`Slots` is an ordinary class over an *image*, which is what it sees of shared memory:
+
+- `geometry`   the shape (`slotmem.layout.Geometry`)
+- `memory`     all bytes of the segment: slices, `find`
+- `inuse`      the in-use bytes, one a slot: 0 or 1
+- `num_free`   one integer, `num_free[0]`: how many slots are free
+- `redo`       bytes again, for the redo records; `words`, the same as 64-bit words; `redo_start`, where they begin
+- `mutexes`    handles; number 0 guards the table (`inuse`, `num_free`), the others slot bytes, each with a redo record
+- `trylock`, `lock`, `unlock`, `consistent`   as in `slotmem.mutex`
+
+An image of a real segment is the mapped memory itself. A simulated one answers the same accesses one at a time, so that
+a model checker can explore every interleaving and every crash of this very code.
+
+The rules that make it safe:
+
+1. No operation holds two mutexes, but for `snapshot`, which takes all of them in ascending order.
+2. An owner may die between any two accesses. The next one to lock is told (EOWNERDEAD), and repairs what the mutex
+   guards: a put whose redo record is complete is finished, and `num_free` is counted anew. Repair is idempotent, so
+   that a repairer may die too.
+3. `put` writes its redo record first: the bytes, the length, and last the item id, which is what makes it valid.
+4. With PREGRAB, get and put look at `inuse` under the slot's mutex only. If a release comes between the look and the
+   copy, they took effect at the look: a release changes no bytes, and any other put waits for this mutex.
+5. Without PREGRAB get and put mark the slot, so the table's mutex guards everything.
+6. From the first store of a critical section to the last there is no call, so that a signal handler's exception cannot
+   part them. An exception anywhere else finds nothing half done; `_settle` sees to a dead owner's mutex taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from slotmem.layout import PAYLOAD_START, REDO_HEADER_BYTES, SLOTS_START
+from slotmem.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD
+from slotmem.status import (
+    Forged,
+    LengthOutOfRange,
+    NoFreeSlot,
+    NotInUse,
+    Reentered,
+    SlotOutOfRange,
+    Unrecoverable,
+    WrongType,
+)
+
+TABLE = 0
+
+
+class Slots:
+    """The slot operations, safe under concurrency and SIGKILL. See `slotmem.interface.Instance` for their meaning."""
+
+    def __init__(self, image: Any) -> None:
+        shape = image.geometry
+        self.image = image
+        self.item_size: int = shape.item_size
+        self.item_num: int = shape.item_num
+        self.pregrab: bool = shape.pregrab
+        self.stripes: int = shape.stripes
+        self.first_stripe: int = shape.first_stripe
+        self.inuse_start: int = shape.inuse_start
+        self.payload_end: int = shape.apr_length
+        self.redo_stride: int = shape.redo_stride
+        self.redo_start: int = image.redo_start
+        self.memory = image.memory
+        self.inuse = image.inuse
+        self.num_free = image.num_free
+        self.redo = image.redo
+        self.words = image.words
+        self.mutexes = image.mutexes
+        self.trylock = image.trylock
+        self.unlock = image.unlock
+
+    # -- the table ----------------------------------------------------------------------------------------------
+
+    def grab(self) -> int:
+        """Clauses GRAB-1 to GRAB-4."""
+        mutex = self.mutexes[TABLE]
+        status = 0
+        try:
+            status = self.trylock(mutex)
+            if status:
+                self._enter(TABLE, status)
+            item_id: int = self.memory.find(b"\0", self.inuse_start, self.payload_end) - self.inuse_start
+            if item_id >= 0:
+                self.inuse[item_id] = 1
+                self.num_free[0] -= 1
+        except BaseException:
+            mutex = self._settle(TABLE, status)
+            raise
+        finally:
+            self.unlock(mutex)
+        if item_id < 0:
+            raise NoFreeSlot(f"all {self.item_num} slots are in use; release one first")
+        return item_id
+
+    def fgrab(self, item_id: int) -> None:
+        """Clauses FGRAB-1 to FGRAB-3."""
+        if type(item_id) is not int or not 0 <= item_id < self.item_num:
+            item_id = self.checked_id(item_id)
+        mutex = self.mutexes[TABLE]
+        status = 0
+        try:
+            status = self.trylock(mutex)
+            if status:
+                self._enter(TABLE, status)
+            if not self.inuse[item_id]:
+                self.inuse[item_id] = 1
+                self.num_free[0] -= 1
+        except BaseException:
+            mutex = self._settle(TABLE, status)
+            raise
+        finally:
+            self.unlock(mutex)
+
+    def release(self, item_id: int) -> None:
+        """Clauses RELEASE-1 to RELEASE-4."""
+        if type(item_id) is not int or not 0 <= item_id < self.item_num:
+            item_id = self.checked_id(item_id)
+        mutex = self.mutexes[TABLE]
+        status = 0
+        try:
+            status = self.trylock(mutex)
+            if status:
+                self._enter(TABLE, status)
+            used = self.inuse[item_id]
+            if used:
+                self.inuse[item_id] = 0
+                self.num_free[0] += 1
+        except BaseException:
+            mutex = self._settle(TABLE, status)
+            raise
+        finally:
+            self.unlock(mutex)
+        if not used:
+            raise NotInUse(f"slot {item_id} is not in use, so it cannot be released; grab it first")
+
+    def num_free_slots(self) -> int:
+        """Clause COUNT-2. It takes the lock: a bare load can miss a grab whose slot a get has already shown."""
+        mutex = self.mutexes[TABLE]
+        status = 0
+        try:
+            status = self.trylock(mutex)
+            if status:
+                self._enter(TABLE, status)
+            free: int = self.num_free[0]
+        except BaseException:
+            mutex = self._settle(TABLE, status)
+            raise
+        finally:
+            self.unlock(mutex)
+        return free
+
+    # -- slot bytes ---------------------------------------------------------------------------------------------
+
+    def get(self, item_id: int, nbytes: int | None = None) -> bytes:
+        """Clauses GET-1 to GET-5."""
+        if type(item_id) is not int or not 0 <= item_id < self.item_num:
+            item_id = self.checked_id(item_id)
+        if nbytes is None:
+            nbytes = self.item_size
+        elif type(nbytes) is not int or not 0 <= nbytes <= self.item_size:
+            nbytes = self.checked_length(nbytes)
+        start = SLOTS_START + item_id * self.item_size
+        which = self.first_stripe + item_id % self.stripes
+        mutex = self.mutexes[which]
+        data: bytes | None = None
+        status = 0
+        try:
+            status = self.trylock(mutex)
+            if status:
+                self._enter(which, status)
+            if self.inuse[item_id]:
+                data = self.memory[start : start + nbytes]
+            elif not self.pregrab:
+                data = self.memory[start : start + nbytes]
+                self.inuse[item_id] = 1
+                self.num_free[0] -= 1
+        except BaseException:
+            mutex = self._settle(which, status)
+            raise
+        finally:
+            self.unlock(mutex)
+        if data is None:
+            self._refuse(item_id)
+        return data
+
+    def put(self, item_id: int, data: Any) -> None:
+        """Clauses PUT-1 to PUT-5."""
+        if type(item_id) is not int or not 0 <= item_id < self.item_num:
+            item_id = self.checked_id(item_id)
+        if type(data) is not bytes:
+            data = self.checked_bytes(data)
+        nbytes = len(data)
+        if nbytes > self.item_size:
+            self.checked_length(nbytes)
+        start = SLOTS_START + item_id * self.item_size
+        stripe = item_id % self.stripes
+        which = self.first_stripe + stripe
+        mutex = self.mutexes[which]
+        record = self.redo_start + stripe * self.redo_stride
+        copy = record + REDO_HEADER_BYTES
+        record >>= 3
+        status = 0
+        try:
+            status = self.trylock(mutex)
+            if status:
+                self._enter(which, status)
+            used = self.inuse[item_id]
+            if used or not self.pregrab:
+                self.redo[copy : copy + nbytes] = data
+                self.words[record + 1] = nbytes
+                self.words[record] = item_id + 1  # from here on the put happens, whoever finishes it
+                self.memory[start : start + nbytes] = data
+                if not used:
+                    self.inuse[item_id] = 1
+                    self.num_free[0] -= 1
+                self.words[record] = 0
+        except BaseException:
+            mutex = self._settle(which, status)
+            raise
+        finally:
+            self.unlock(mutex)
+        if not used and self.pregrab:
+            self._refuse(item_id)
+
+    # -- all slots ----------------------------------------------------------------------------------------------
+
+    def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
+        """Clauses DOALL-1 to DOALL-3. No lock is held while func runs."""
+        for item_id in range(self.item_num):
+            if not self.pregrab or self.inuse[item_id]:
+                status = func(self.dptr(item_id), data)
+                if status:
+                    return status
+        return 0
+
+    def dptr(self, item_id: int) -> memoryview:
+        """Clause DPTR-1."""
+        start = SLOTS_START + self.checked_id(item_id) * self.item_size
+        return memoryview(self.memory)[start : start + self.item_size]
+
+    def slots(self) -> Iterator[int]:
+        """Iterate over the ids in use at this moment."""
+        inuse = self.snapshot()[self.inuse_start - PAYLOAD_START :] if self.item_num else b""
+        return (item_id for item_id, used in enumerate(inuse) if used)
+
+    def snapshot(self, which: int = TABLE) -> bytes:
+        """Copy the payload (num_free, slots, in-use bytes) as it is at one instant, all mutexes held."""
+        mutex = self.mutexes[which]
+        status = 0
+        try:
+            status = self.trylock(mutex)
+            if status:
+                self._enter(which, status)
+            if which + 1 < len(self.mutexes):
+                return self.snapshot(which + 1)
+            payload: bytes = self.memory[PAYLOAD_START : self.payload_end]
+            return payload
+        except BaseException:
+            mutex = self._settle(which, status)
+            raise
+        finally:
+            self.unlock(mutex)
+
+    # -- what a lock that is not simply free asks for ------------------------------------------------------------------
+
+    def _enter(self, which: int, status: int) -> None:
+        """Wait for a mutex that trylock did not give, and repair what a dead owner left."""
+        mutex = self.mutexes[which]
+        if status == EBUSY:
+            status = self.image.lock(mutex)
+        if status == EOWNERDEAD:
+            self.repair(which)
+            self.image.consistent(mutex)
+        elif status == EDEADLK:
+            raise Reentered(
+                "a signal handler called into the segment whose operation it had interrupted; "
+                "let the handler note the signal and act on it later"
+            )
+        elif status == ENOTRECOVERABLE:
+            raise Unrecoverable(
+                f"mutex {which} was given up unrepaired by an owner of the lock; "
+                "stop every process that uses this segment and create it anew"
+            )
+        elif status:
+            raise Unrecoverable(f"mutex {which} answered errno {status}: its memory was overwritten")
+
+    def _settle(self, which: int, status: int) -> Any:
+        """See to the mutex of an operation that an exception ends; give the one that is to be unlocked.
+
+        A mutex that this thread held before is not ours to unlock. Otherwise the exception may have come between a
+        trylock that took over a dead owner's mutex and the repair: then unlocking it as it is would make it unusable
+        for ever. Asking again tells whether it is held here.
+        """
+        if status == EDEADLK:
+            return self.image.nobody
+        mutex = self.mutexes[which]
+        if self.image.trylock(mutex) in (0, EDEADLK, EOWNERDEAD):
+            self.repair(which)
+            self.image.consistent(mutex)
+        return mutex
+
+    def repair(self, which: int) -> None:
+        """Make whole what a mutex guards, whose lock is held: its last owner may have died at any access."""
+        if which >= self.first_stripe:
+            record = self.redo_start + (which - self.first_stripe) * self.redo_stride
+            word = record >> 3
+            item_id = self.words[word] - 1
+            if item_id >= 0:
+                nbytes = self.words[word + 1]
+                if item_id >= self.item_num or nbytes > self.item_size:
+                    raise Forged(
+                        f"redo record {which} puts {nbytes} bytes to slot {item_id}, but the segment has "
+                        f"{self.item_num} slots of {self.item_size} bytes: somebody overwrote it; create the segment anew"
+                    )
+                start = SLOTS_START + item_id * self.item_size
+                copy = record + REDO_HEADER_BYTES
+                self.memory[start : start + nbytes] = self.redo[copy : copy + nbytes]
+                if not self.pregrab:
+                    self.inuse[item_id] = 1
+                self.words[word] = 0
+        if which == TABLE:
+            free = self.memory[self.inuse_start : self.payload_end].count(0)
+            self.num_free[0] = free
+
+    # -- what a careless argument asks for ------------------------------------------------------------------------
+
+    def checked_id(self, item_id: Any) -> int:
+        """Give the slot id as an int. Raises: WrongType, SlotOutOfRange."""
+        item_id = checked_integer(item_id, "a slot id")
+        if not 0 <= item_id < self.item_num:
+            has = f"0..{self.item_num - 1}" if self.item_num else "none"
+            raise SlotOutOfRange(f"slot {item_id} is out of range: the segment has {self.item_num} slots ({has})")
+        return item_id
+
+    def checked_length(self, nbytes: Any) -> int:
+        """Give the length as an int. Raises: WrongType, LengthOutOfRange."""
+        nbytes = checked_integer(nbytes, "a length")
+        if not 0 <= nbytes <= self.item_size:
+            raise LengthOutOfRange(f"{nbytes} bytes do not fit: a slot holds 0..{self.item_size} bytes")
+        return nbytes
+
+    def checked_bytes(self, data: Any) -> bytes:
+        """Give a bytes-like object's bytes, copied. Raises: WrongType."""
+        try:
+            return memoryview(data).tobytes()
+        except TypeError:
+            raise WrongType(f"put takes bytes or a bytes-like object, got {type(data).__name__}") from None
+
+    def _refuse(self, item_id: int) -> NoReturn:
+        raise NotInUse(f"slot {item_id} is not in use; with PREGRAB grab it before get and put")
+
+
+def checked_integer(value: Any, what: str) -> int:
+    """Give an int, or what an integer-like object (numpy's) stands for. Raises: WrongType: also for bool."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise WrongType(f"{what} is an int, got {value!r}")
+    return int(value.__index__())

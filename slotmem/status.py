@@ -1,0 +1,167 @@
+"""APR status codes, and the exceptions that carry them.
+
+Interface:
+
+- `Status` names the codes that slotmem gives, as APR 1.7 spells and numbers them on Linux.
+- Every failure is a `SlotmemError`; `.status` says which code httpd would have returned.
+- Where one code covers several mistakes, each has a class of its own, so that `except` can tell them apart.
+- A message says what was got, what was expected, and what to do.
+
+Errors of this library also derive from the built-in exception a Python programmer expects (`IndexError` for a slot
+out of range, `TimeoutError` for a wait that took too long, ...).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+_START_ERROR = 20_000  # APR_OS_START_ERROR
+_START_STATUS = 70_000  # APR_OS_START_STATUS
+
+
+class Status(IntEnum):
+    """The APR status codes in use here.
+
+    Source: apr_errno.h of APR 1.7; codes below 20000 are the system's errno values on Linux.
+    """
+
+    APR_SUCCESS = 0
+    APR_ENOENT = 2
+    APR_EACCES = 13
+    APR_EEXIST = 17
+    APR_EINVAL = 22
+    APR_ENOSPC = 28
+    APR_EGENERAL = _START_ERROR + 14
+    APR_ENOSHMAVAIL = _START_ERROR + 15
+    APR_TIMEUP = _START_STATUS + 7
+    APR_NOTFOUND = _START_STATUS + 15
+    APR_ENOTIMPL = _START_STATUS + 23
+    APR_EMISMATCH = _START_STATUS + 24
+    APR_EBUSY = _START_STATUS + 25
+
+
+class SlotmemError(Exception):
+    """Any failure of a slotmem call; `.status` is the APR code."""
+
+    status: ClassVar[Status] = Status.APR_EGENERAL
+
+
+class InvalidArgument(SlotmemError, ValueError):
+    """An argument's value cannot be used."""
+
+    status = Status.APR_EINVAL
+
+
+class WrongType(SlotmemError, TypeError):
+    """An argument is of a type that cannot be used."""
+
+    status = Status.APR_EINVAL
+
+
+class SlotOutOfRange(InvalidArgument, IndexError):
+    """A slot id that the segment does not have."""
+
+
+class LengthOutOfRange(InvalidArgument):
+    """A get or put of fewer than 0 or more than slot_size() bytes."""
+
+
+class NoFreeSlot(InvalidArgument):
+    """A grab found every slot in use (httpd answers APR_EINVAL)."""
+
+
+class InvalidName(InvalidArgument):
+    """A segment name that cannot be used."""
+
+
+class InvalidSize(InvalidArgument):
+    """An item_size or item_num that no segment can have."""
+
+
+class NotInUse(SlotmemError, LookupError):
+    """The slot is not in use: it was not grabbed, or it was released."""
+
+    status = Status.APR_NOTFOUND
+
+
+class NoSegment(SlotmemError, FileNotFoundError):
+    """Nobody has created a segment, or a folder, of that name."""
+
+    status = Status.APR_ENOENT
+
+
+class SegmentExists(SlotmemError, FileExistsError):
+    """A live segment of that name is there, or one whose life cannot be judged."""
+
+    status = Status.APR_EEXIST
+
+
+class AccessDenied(SlotmemError, PermissionError):
+    """What stands at the name is not ours to use: another user's, a symlink, or not a plain file."""
+
+    status = Status.APR_EACCES
+
+
+class ReadOnly(AccessDenied):
+    """Writing to a segment that was attached without the right to write."""
+
+
+class NoSpace(SlotmemError, OSError):
+    """The shared memory folder or the disk cannot hold it."""
+
+    status = Status.APR_ENOSPC
+
+
+class Mismatch(SlotmemError):
+    """Bytes that contradict themselves or what was asked for."""
+
+    status = Status.APR_EMISMATCH
+
+
+class Truncated(Mismatch):
+    """A segment shorter than its own header says."""
+
+
+class Forged(Mismatch):
+    """A segment whose header contradicts itself."""
+
+
+class OtherBoot(Mismatch):
+    """A segment whose locks were made before the machine was started again."""
+
+
+class OtherNamespace(Mismatch):
+    """A segment whose locks name their owners in another pid namespace."""
+
+
+class NoSharedMemory(SlotmemError):
+    """No shared memory can be had in this way."""
+
+    status = Status.APR_ENOSHMAVAIL
+
+
+class Unsupported(NoSharedMemory):
+    """This system lacks what the provider needs."""
+
+
+class Closed(NoSharedMemory):
+    """The instance or its provider is closed, or was restarted."""
+
+
+class LockTimeout(SlotmemError, TimeoutError):
+    """A lock was not to be had in the time allowed."""
+
+    status = Status.APR_TIMEUP
+
+
+class Reentered(SlotmemError, RuntimeError):
+    """A signal handler called into the segment whose operation it had interrupted."""
+
+    status = Status.APR_EBUSY
+
+
+class Unrecoverable(SlotmemError):
+    """A lock was given up by an owner that could not repair what it guards."""
+
+    status = Status.APR_EGENERAL
