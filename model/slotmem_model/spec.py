@@ -1,0 +1,164 @@
+"""The specification of one segment: a sequential state machine of pure functions.
+
+Interface:
+
+- `Slots` is a state; `fresh(...)` the first one.
+- Each operation is a function `(state, arguments) -> (state, Result)`. An error is a `Result` too, and changes nothing.
+- `step(state, operation)` does the operation that a tuple describes: `("grab",)`, `("put", 2, b"abc")`, ...
+
+Names, files, restarts and crashes are one level up, in `slotmem_model.server_spec`. Concurrency is no matter of this
+module: `slotmem_model.linearizability` asks whether what happened can be explained by these functions in some order.
+
+Clause ids refer to `slotmem_model.clauses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+SUCCESS = "APR_SUCCESS"
+EINVAL = "APR_EINVAL"
+NOTFOUND = "APR_NOTFOUND"
+
+
+class Result(NamedTuple):
+    """What an operation answers: the name of an APR status, and a value where there is one."""
+
+    status: str
+    value: Any = None
+
+
+class Slots(NamedTuple):
+    """The state of a segment. `inuse` and `data` have one entry a slot; each entry of data has item_size bytes."""
+
+    item_size: int
+    pregrab: bool
+    inuse: tuple[bool, ...]
+    data: tuple[bytes, ...]
+
+
+Operation = tuple[Any, ...]
+Stepped = tuple[Slots, Result]
+OK = Result(SUCCESS)
+
+
+def fresh(item_size: int, item_num: int, pregrab: bool) -> Slots:
+    """Give the state of a segment just made: every slot free, every byte zero (CREATE-2)."""
+    return Slots(item_size, pregrab, (False,) * item_num, (bytes(item_size),) * item_num)
+
+
+def is_slot(state: Slots, item_id: int) -> bool:
+    """Say whether the segment has this slot (ID-1)."""
+    return 0 <= item_id < len(state.inuse)
+
+
+def is_usable(state: Slots, item_id: int) -> bool:
+    """Say whether get and put may touch this slot (GET-2, PUT-2)."""
+    return state.inuse[item_id] or not state.pregrab
+
+
+def compute_marked(state: Slots, item_id: int, used: bool) -> Slots:
+    """Give the state with one slot marked in use or free."""
+    return state._replace(inuse=(*state.inuse[:item_id], used, *state.inuse[item_id + 1 :]))
+
+
+def compute_written(state: Slots, item_id: int, data: bytes) -> Slots:
+    """Give the state with the first bytes of one slot replaced; the rest stays (PUT-3)."""
+    written = data + state.data[item_id][len(data) :]
+    return state._replace(data=(*state.data[:item_id], written, *state.data[item_id + 1 :]))
+
+
+def grab(state: Slots) -> Stepped:
+    """Take the lowest free slot (GRAB-1, GRAB-2); contents stay (GRAB-3); none free is an error (GRAB-4)."""
+    if all(state.inuse):
+        return state, Result(EINVAL)
+    item_id = state.inuse.index(False)
+    return compute_marked(state, item_id, True), Result(SUCCESS, item_id)
+
+
+def fgrab(state: Slots, item_id: int) -> Stepped:
+    """Mark this very slot (FGRAB-1); no change if it is marked (FGRAB-2)."""
+    if not is_slot(state, item_id):
+        return state, Result(EINVAL)
+    return compute_marked(state, item_id, True), OK
+
+
+def release(state: Slots, item_id: int) -> Stepped:
+    """Mark a slot free (RELEASE-1); contents stay (RELEASE-2); a free one is an error (RELEASE-3)."""
+    if not is_slot(state, item_id):
+        return state, Result(EINVAL)
+    if not state.inuse[item_id]:
+        return state, Result(NOTFOUND)
+    return compute_marked(state, item_id, False), OK
+
+
+def get(state: Slots, item_id: int, nbytes: int | None = None) -> Stepped:
+    """Read the first bytes of a slot (GET-1, GET-3); without PREGRAB that marks it (GET-4)."""
+    nbytes = state.item_size if nbytes is None else nbytes
+    if not is_slot(state, item_id) or not 0 <= nbytes <= state.item_size:
+        return state, Result(EINVAL)
+    if not is_usable(state, item_id):
+        return state, Result(NOTFOUND)
+    return compute_marked(state, item_id, True), Result(SUCCESS, state.data[item_id][:nbytes])
+
+
+def put(state: Slots, item_id: int, data: bytes) -> Stepped:
+    """Write the first bytes of a slot (PUT-1, PUT-3); without PREGRAB that marks it (PUT-4)."""
+    if not is_slot(state, item_id) or len(data) > state.item_size:
+        return state, Result(EINVAL)
+    if not is_usable(state, item_id):
+        return state, Result(NOTFOUND)
+    return compute_written(compute_marked(state, item_id, True), item_id, data), OK
+
+
+def num_free_slots(state: Slots) -> Stepped:
+    """Count the slots that are not in use (COUNT-2)."""
+    return state, Result(SUCCESS, state.inuse.count(False))
+
+
+def num_slots(state: Slots) -> Stepped:
+    """Give item_num (COUNT-1)."""
+    return state, Result(SUCCESS, len(state.inuse))
+
+
+def slot_size(state: Slots) -> Stepped:
+    """Give item_size (COUNT-1)."""
+    return state, Result(SUCCESS, state.item_size)
+
+
+def slots(state: Slots) -> Stepped:
+    """List the ids in use, ascending."""
+    return state, Result(SUCCESS, tuple(item_id for item_id, used in enumerate(state.inuse) if used))
+
+
+def doall(state: Slots, answers: tuple[int, ...] = ()) -> Stepped:
+    """Walk over the slots in order (DOALL-1, DOALL-2), until the callback answers other than 0 (DOALL-3).
+
+    answers are the statuses that the callback gives in turn; after the last, 0. The value is the last status and the
+    contents that the callback saw.
+    """
+    seen: list[bytes] = []
+    for item_id, data in enumerate(state.data):
+        if is_usable(state, item_id):
+            status = answers[len(seen)] if len(seen) < len(answers) else 0
+            seen.append(data)
+            if status != 0:
+                return state, Result(SUCCESS, (status, tuple(seen)))
+    return state, Result(SUCCESS, (0, tuple(seen)))
+
+
+def compute_stored(state: Slots, clearinuse: bool) -> Slots:
+    """Give the state that a restart stores: itself, or with CLEARINUSE with every slot free (STORE-3)."""
+    return state._replace(inuse=(False,) * len(state.inuse)) if clearinuse else state
+
+
+OPERATIONS: dict[str, Callable[..., Stepped]] = {
+    function.__name__: function
+    for function in (grab, fgrab, release, get, put, num_free_slots, num_slots, slot_size, slots, doall)
+}
+
+
+def step(state: Slots, operation: Operation) -> Stepped:
+    """Do the operation that a tuple names: its name, then its arguments."""
+    return OPERATIONS[operation[0]](state, *operation[1:])
