@@ -35,10 +35,10 @@ def checked_shape(item_size: Any, item_num: Any, type: Any) -> tuple[int, int, T
 
 def checked_generation(generation: Any) -> int:
     """Give the generation as an int. Raises: WrongType, InvalidArgument."""
-    generation = checked_integer(generation, "the generation")
-    if not 0 <= generation < 2**31:
-        raise InvalidArgument(f"the generation is an int from 0 to {2**31 - 1}, as httpd's is; got {generation}")
-    return generation
+    number = checked_integer(generation, "the generation")
+    if not 0 <= number < 2**31:
+        raise InvalidArgument(f"the generation is an int from 0 to {2**31 - 1}, as httpd's is; got {number}")
+    return number
 
 
 def checked_timeout(timeout_s: Any) -> float | None:

@@ -16,6 +16,7 @@ import hashlib
 import os
 import stat
 import struct
+import sys
 from contextlib import suppress
 
 from slotmem.control import describe
@@ -28,6 +29,9 @@ from slotmem.layout import (
     persisted_bytes,
 )
 from slotmem.status import AccessDenied, Mismatch, NoSegment, NoSpace
+
+if sys.platform != "win32":
+    import fcntl
 
 _MODE = 0o600
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -131,8 +135,6 @@ def _open_fresh(fresh: str) -> int:
     Its name is fixed, so that crashes leave one such file at most. Whoever gets the lock on a file that meanwhile was
     renamed or removed tries again.
     """
-    import fcntl  # not on Windows, where nothing is stored
-
     while True:
         try:
             fd = os.open(fresh, os.O_RDWR | os.O_CREAT | _NOFOLLOW | _CLOEXEC, _MODE)

@@ -11,9 +11,9 @@ and no kept `dptr` ever touches an unmapped address.
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from slotmem.interface import Outcome, Restored, Type, View
@@ -32,7 +32,7 @@ class SlotInstance:
         algorithm: Slots,
         *,
         restored: Restored = NOT_PERSISTENT,
-        at_close: Callable[[Self], None],
+        at_close: Callable[[SlotInstance], None],
         role: str,
     ) -> None:
         self._name = name
@@ -83,10 +83,11 @@ class SlotInstance:
         self.algorithm()
         return self._item_size
 
-    def view(self, item_id: int, structure: type[View]) -> View:
+    def view(self, item_id: int, structure: builtins.type[View]) -> View:
         """Lay a ctypes structure over the slot. Raises: WrongType; InvalidSize: if it is larger than a slot."""
-        if not (isinstance(structure, type) and issubclass(structure, ctypes.Structure | ctypes.Union)):
-            raise WrongType(f"view takes a ctypes.Structure or Union class, got {structure!r}")
+        given: Any = structure
+        if not (isinstance(given, builtins.type) and issubclass(given, ctypes.Structure | ctypes.Union)):
+            raise WrongType(f"view takes a ctypes.Structure or Union class, got {given!r}")
         if ctypes.sizeof(structure) > self.slot_size():
             raise InvalidSize(
                 f"{structure.__name__} has {ctypes.sizeof(structure)} bytes, a slot {self._item_size}; "
@@ -111,6 +112,7 @@ class SlotInstance:
         algorithm, self._algorithm = self._algorithm, None
         if algorithm is None:
             return
+        self._at_close = _nothing  # it may hold the memory too
         algorithm.trylock = self._raise_closed
         for operation in ("grab", "fgrab", "release", "get", "put", "num_free_slots", "doall", "dptr", "slots"):
             setattr(self, operation, self._raise_closed)
@@ -125,9 +127,7 @@ class SlotInstance:
         self.algorithm()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -135,3 +135,7 @@ class SlotInstance:
         shape = f"{self._item_num} slots of {self._item_size} bytes, {flags}"
         state = "closed" if self.closed else self._role
         return f"<slotmem {self._name!r}: {shape}, {state}>"
+
+
+def _nothing(instance: SlotInstance) -> None:
+    """A closed instance has nothing left to see to."""

@@ -15,10 +15,10 @@ Source: ap_slotmem.h and the documentation of mod_slotmem_shm, httpd 2.4.
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 from collections.abc import Callable, Iterator
 from enum import Enum, IntFlag
-from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 View = TypeVar("View", bound=ctypes.Structure | ctypes.Union)
@@ -92,7 +92,7 @@ class Instance(Protocol):
         close or restart nobody else sees what is written to it.
         """
 
-    def view(self, item_id: int, structure: type[View]) -> View:
+    def view(self, item_id: int, structure: builtins.type[View]) -> View:
         """Lay a ctypes structure over the slot's own memory; see `dptr`."""
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
@@ -139,9 +139,7 @@ class Instance(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 @runtime_checkable
@@ -176,6 +174,4 @@ class Provider(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...

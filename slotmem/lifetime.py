@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 from abc import ABC, abstractmethod
-from types import TracebackType
+from collections.abc import Callable
 from typing import Any, Self
 from weakref import WeakSet
 
@@ -20,7 +20,7 @@ from slotmem.instance import SlotInstance
 from slotmem.interface import Type
 from slotmem.names import Names
 from slotmem.slots import Slots
-from slotmem.status import Closed, NoSharedMemory
+from slotmem.status import Closed, InvalidArgument, NoSharedMemory
 
 
 class BaseProvider(ABC):
@@ -48,7 +48,7 @@ class BaseProvider(ABC):
     def from_spec(cls, argument: str, **options: Any) -> Self:
         """Make a provider as `slotmem.provider` does; what follows the colon of its string must be empty."""
         if argument:
-            raise names.InvalidName(f"this provider takes nothing behind its name, got {argument!r}")
+            raise InvalidArgument(f"this provider takes nothing behind its name, got {argument!r}")
         return cls(**options)
 
     @property
@@ -117,10 +117,10 @@ class BaseProvider(ABC):
         if errors:
             raise errors[0] if len(errors) == 1 else ExceptionGroup("several segments could not be ended", errors)
 
-    def _at_close(self, found: Names | None, instance: SlotInstance) -> None:
+    def _at_close(self, found: Names | None, destroy: Callable[[SlotInstance], None], instance: SlotInstance) -> None:
         """End a segment that was created here; in a forked child, only let go of it."""
         if os.getpid() == self._owner_pid:
-            self._destroy(instance)
+            destroy(instance)
         if found is not None:
             self._created.pop(found.segment, None)
 
@@ -136,17 +136,11 @@ class BaseProvider(ABC):
     @abstractmethod
     def _attach(self, found: Names, unsafe: bool) -> SlotInstance: ...
 
-    @abstractmethod
-    def _destroy(self, instance: SlotInstance) -> None:
-        """Store and destroy the segment of an instance that was created here."""
-
     def __enter__(self) -> Self:
         self._check_open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -75,13 +75,16 @@ class _Pthread:
         )
         self.attribute_init = held.pthread_mutexattr_init
         self.attribute_destroy = held.pthread_mutexattr_destroy
-        if hasattr(free, "pthread_mutex_clocklock"):  # glibc 2.30: the system clock may jump, this one does not
-            clocklock = free.pthread_mutex_clocklock
-            self.clock = time.CLOCK_MONOTONIC
-            self.timedlock = lambda mutex, until: clocklock(mutex, self.clock, until)
-        else:
-            self.clock = time.CLOCK_REALTIME
-            self.timedlock = free.pthread_mutex_timedlock
+        # glibc 2.30 can wait by the clock that never jumps.
+        monotonic = hasattr(free, "pthread_mutex_clocklock")
+        self.clock = time.CLOCK_MONOTONIC if monotonic else time.CLOCK_REALTIME
+        self.clocklock = free.pthread_mutex_clocklock if monotonic else None
+        self.timedlock = free.pthread_mutex_timedlock
+
+    def sleep(self, mutex: Any, until_ns: int) -> int:
+        """Wait for a mutex until `clock` shows until_ns. Give the errno."""
+        until = ctypes.byref(_Timespec(until_ns // 10**9, until_ns % 10**9))
+        return int(self.clocklock(mutex, self.clock, until) if self.clocklock else self.timedlock(mutex, until))
 
 
 @cache
@@ -120,12 +123,9 @@ def lock(mutex: Any, deadline_s: float | None) -> int:
         if (status := int(calls.trylock(mutex))) != EBUSY:
             return status
     while deadline_s is None or time.monotonic() < deadline_s:
-        until_ns = time.clock_gettime_ns(calls.clock) + _SLICE_NS
-        if deadline_s is not None:
-            until_ns = min(until_ns, until_ns - _SLICE_NS + max(0, int((deadline_s - time.monotonic()) * 1e9)))
-        until = _Timespec(until_ns // 10**9, until_ns % 10**9)
-        # On the ctypes call's return a signal exception may be raised: the caller's `finally` unlocks.
-        if (status := int(calls.timedlock(mutex, ctypes.byref(until)))) != errno.ETIMEDOUT:
+        wait_ns = _SLICE_NS if deadline_s is None else min(_SLICE_NS, int((deadline_s - time.monotonic()) * 1e9))
+        # A signal's exception may be raised as this returns, with the mutex taken: the caller's `finally` unlocks it.
+        if (status := calls.sleep(mutex, time.clock_gettime_ns(calls.clock) + max(0, wait_ns))) != errno.ETIMEDOUT:
             return status
     return EBUSY
 

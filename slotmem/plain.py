@@ -35,7 +35,11 @@ class PlainProvider(BaseProvider):
         shape = control.shape_of(item_size, item_num, type)
         try:
             # MAP_PRIVATE: a forked child's slots are its own. Windows knows no such flag, and no fork.
-            memory = mmap.mmap(-1, shape.total, mmap.MAP_PRIVATE) if hasattr(mmap, "MAP_PRIVATE") else mmap.mmap(-1, shape.total)
+            memory = (
+                mmap.mmap(-1, shape.total, mmap.MAP_PRIVATE)
+                if hasattr(mmap, "MAP_PRIVATE")
+                else mmap.mmap(-1, shape.total)
+            )
         except (OSError, OverflowError) as error:
             raise NoSpace(
                 f"this process cannot have {shape.total} bytes for {item_num} slots of {item_size} bytes ({error}); ask for fewer"
@@ -46,9 +50,8 @@ class PlainProvider(BaseProvider):
         image.initialize()
         algorithm = self._slots(image)
         _living.add(algorithm)
-        return SlotInstance(
-            found.name if found else "none", algorithm, at_close=partial(self._at_close, found), role="created here"
-        )
+        at_close = partial(self._at_close, found, _destroy)
+        return SlotInstance(found.name if found else "none", algorithm, at_close=at_close, role="created here")
 
     def _attach(self, found: Names, unsafe: bool) -> SlotInstance:
         del unsafe
@@ -57,8 +60,9 @@ class PlainProvider(BaseProvider):
             "create it here, or use the provider 'shm'"
         )
 
-    def _destroy(self, instance: SlotInstance) -> None:
-        """Nothing: the memory goes with its last user."""
+
+def _destroy(instance: SlotInstance) -> None:
+    """Nothing: the memory goes with its last user."""
 
 
 def _after_fork() -> None:

@@ -30,10 +30,8 @@ from slotmem.layout import SLOTS_START, Geometry
 from slotmem.names import Names
 from slotmem.status import AccessDenied, NoSegment, NoSharedMemory, NoSpace, SegmentExists, SlotmemError, Unsupported
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: `_nameless` and the provider say so
-    pass
 
 SHM_FOLDER = "/dev/shm"  # where Linux keeps POSIX shared memory objects
 _MODE = 0o600
@@ -64,9 +62,7 @@ def object_path(names: Names) -> str:
     return SHM_FOLDER + names.shm_object
 
 
-def publish(
-    names: Names, shape: Geometry, fill: Callable[[mmap.mmap], None], *, replace: bool = False
-) -> Segment:
+def publish(names: Names, shape: Geometry, fill: Callable[[mmap.mmap], None], *, replace: bool = False) -> Segment:
     """Make a segment, let `fill` complete its bytes, and link it into place.
 
     Raises: SegmentExists, AccessDenied, NoSpace.
@@ -182,8 +178,14 @@ def _opened(names: Names) -> Iterator[int | None]:
         yield None
         return
     except OSError as error:
-        what = "a symlink, which somebody planted" if error.errno == errno.ELOOP else f"not to be opened ({error.strerror})"
-        raise AccessDenied(f"the object {path} of segment {names.name!r} is {what}; remove it if it is not needed") from error
+        what = (
+            "a symlink, which somebody planted"
+            if error.errno == errno.ELOOP
+            else f"not to be opened ({error.strerror})"
+        )
+        raise AccessDenied(
+            f"the object {path} of segment {names.name!r} is {what}; remove it if it is not needed"
+        ) from error
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):

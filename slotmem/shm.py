@@ -40,7 +40,6 @@ class ShmProvider(BaseProvider):
     def __init__(self, **options: Any) -> None:
         mutex.pthread()  # Unsupported, before anything is touched
         super().__init__(**options)
-        self._segments: dict[SlotInstance, Segment] = {}
 
     def _create(self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool) -> SlotInstance:
         shape = control.shape_of(item_size, item_num, type)
@@ -53,16 +52,13 @@ class ShmProvider(BaseProvider):
                 restoring = _read_back(found, shape)
             made = segment.publish(found, shape, partial(_fill, shape, restoring.payload), replace=replace)
             restored = _tell(found, restoring.restored)
-        instance = SlotInstance(
+        return SlotInstance(
             found.name if found else "none",
             self._slots(SharedImage(made.memory, shape, self.timeout_s)),
             restored=restored,
-            at_close=partial(self._at_close, found),
+            at_close=partial(self._at_close, found, partial(_destroy, made)),
             role="created here",
         )
-        if found is not None:
-            self._segments[instance] = made
-        return instance
 
     def _attach(self, found: Names, unsafe: bool) -> SlotInstance:
         opened = segment.open_segment(found, writable=unsafe)
@@ -75,17 +71,17 @@ class ShmProvider(BaseProvider):
             algorithm, role = ReadOnlySlots(ForeignImage(opened.memory, opened.shape)), "attached for reading only"
         return SlotInstance(found.name, algorithm, at_close=_nothing, role=role)
 
-    def _destroy(self, instance: SlotInstance) -> None:
-        made = self._segments.get(instance)
-        if made is None or made.names is None:
-            return
-        if instance.type & Type.PERSIST:
-            payload = instance.algorithm().snapshot()
-            if instance.type & Type.CLEARINUSE:
-                payload = files.cleared(made.shape, payload)
-            files.store(made.names.persisted, files.encode(made.shape, payload))
-        made.unlink()
-        del self._segments[instance]
+
+def _destroy(made: Segment, instance: SlotInstance) -> None:
+    """Store the segment if it is persistent, then take its name away."""
+    if made.names is None:
+        return
+    if instance.type & Type.PERSIST:
+        payload = instance.algorithm().snapshot()
+        if instance.type & Type.CLEARINUSE:
+            payload = files.cleared(made.shape, payload)
+        files.store(made.names.persisted, files.encode(made.shape, payload))
+    made.unlink()
 
 
 class _Restoring(NamedTuple):

@@ -329,18 +329,18 @@ class Slots:
 
     def checked_id(self, item_id: Any) -> int:
         """Give the slot id as an int. Raises: WrongType, SlotOutOfRange."""
-        item_id = checked_integer(item_id, "a slot id")
-        if not 0 <= item_id < self.item_num:
+        number = checked_integer(item_id, "a slot id")
+        if not 0 <= number < self.item_num:
             has = f"0..{self.item_num - 1}" if self.item_num else "none"
-            raise SlotOutOfRange(f"slot {item_id} is out of range: the segment has {self.item_num} slots ({has})")
-        return item_id
+            raise SlotOutOfRange(f"slot {number} is out of range: the segment has {self.item_num} slots ({has})")
+        return number
 
     def checked_length(self, nbytes: Any) -> int:
         """Give the length as an int. Raises: WrongType, LengthOutOfRange."""
-        nbytes = checked_integer(nbytes, "a length")
-        if not 0 <= nbytes <= self.item_size:
-            raise LengthOutOfRange(f"{nbytes} bytes do not fit: a slot holds 0..{self.item_size} bytes")
-        return nbytes
+        number = checked_integer(nbytes, "a length")
+        if not 0 <= number <= self.item_size:
+            raise LengthOutOfRange(f"{number} bytes do not fit: a slot holds 0..{self.item_size} bytes")
+        return number
 
     def checked_bytes(self, data: Any) -> bytes:
         """Give a bytes-like object's bytes, copied. Raises: WrongType."""
@@ -357,4 +357,5 @@ def checked_integer(value: Any, what: str) -> int:
     """Give an int, or what an integer-like object (numpy's) stands for. Raises: WrongType: also for bool."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise WrongType(f"{what} is an int, got {value!r}")
-    return int(value.__index__())
+    number: int = value.__index__()
+    return number

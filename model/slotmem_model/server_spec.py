@@ -175,9 +175,7 @@ def _add(world: World, server: int, segment_name: str | None, segment: Segment, 
     if segment_name is not None:
         record = world.servers[server]
         record = record._replace(created=(*record.created, (segment_name, key)))
-        world = world._replace(
-            names={**world.names, segment_name: key}, servers={**world.servers, server: record}
-        )
+        world = world._replace(names={**world.names, segment_name: key}, servers={**world.servers, server: record})
     return world, Result(SUCCESS, Opened(key, restored))
 
 

@@ -1,0 +1,148 @@
+"""`slotmem verify`: everything that can be held against a provider, one table, one verdict."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import slotmem
+from slotmem_conformance import server_machine, slots_machine, workers
+from slotmem_conformance.driving import Difference
+from slotmem_model import clauses
+
+SHARED = {"shm": True, "plain": False}
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    part: str
+    work: str
+    seconds: float
+    held: bool
+    finding: str
+
+
+class Verify:
+    """The subcommand."""
+
+    help = "hold a provider to the specification and to a short run of real processes; one verdict"
+    epilog = """\
+examples:
+  slotmem verify                 the reference implementation, about ten seconds
+  slotmem verify plain --quick   the provider for threads, about three seconds
+  slotmem verify --json          the same as a report for machines
+
+exit status: 0 everything held, 1 something did not, 2 usage or environment
+"""
+
+    @staticmethod
+    def configure(parser: argparse.ArgumentParser) -> None:
+        """Add the arguments."""
+        parser.add_argument(
+            "provider", nargs="?", default="shm", choices=sorted(SHARED), help="what to verify (default: shm)"
+        )
+        parser.add_argument("--quick", action="store_true", help="a tenth of the work")
+        parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
+        parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
+        parser.add_argument("--json", action="store_true", help="print a JSON report")
+
+    @staticmethod
+    def run(arguments: argparse.Namespace) -> int:
+        """Do it. Gives the exit status."""
+        seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
+        # Files are spoiled on purpose: the library's warnings about them would be noise here.
+        logging.getLogger("slotmem").setLevel(logging.ERROR)
+        with tempfile.TemporaryDirectory(prefix="slotmem-verify-", dir=arguments.runtime_dir) as folder:
+            rows = list(_rows(arguments.provider, folder, 10 if arguments.quick else 1, seed))
+        held = all(row.held for row in rows)
+        if arguments.json:
+            rows_json = [asdict(row) for row in rows]
+            print(json.dumps({"provider": arguments.provider, "seed": seed, "held": held, "rows": rows_json}, indent=2))
+        else:
+            _print(arguments.provider, seed, rows, held)
+        return 0 if held else 1
+
+
+def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
+    """Do each part in turn."""
+
+    def make(runtime_dir: str = folder, generation: int = 0) -> Any:
+        return slotmem.provider(provider, runtime_dir=runtime_dir, generation=generation)
+
+    shared = SHARED[provider]
+    programs, lives, seconds = 1500 // less, (1000 if shared else 500) // less, 4.0 / less
+
+    yield _timed(
+        "slots",
+        f"{programs} programs of up to 30 operations beside the specification",
+        lambda: slots_machine.run(make, examples=programs, seed=seed),
+    )
+    yield _timed(
+        "servers",
+        f"{lives} lives of up to 30 events: names, files, restarts" + (", deaths" if shared else ""),
+        lambda: server_machine.run(make, shared=shared, examples=lives, seed=seed),
+    )
+    report = workers.Report()
+
+    def work() -> None:
+        nonlocal report
+        if shared:
+            opening = partial(slotmem.provider, provider, runtime_dir=folder, timeout_s=workers.TIMEOUT_S)
+            report = workers.run_processes(opening, seconds=seconds, kills=10 // less, seed=seed)
+        else:
+            with make() as opened:
+                report = workers.run_threads(opened, seconds=seconds)
+        if report.findings:
+            raise Difference("\n".join(report.findings))
+
+    row = _timed("processes" if shared else "threads", "4 workers on 6 slots", work)
+    row.work += f": {report.rounds:,} rounds" + (f", {report.kills} killed" if shared else "")
+    yield row
+
+
+def _timed(part: str, work: str, do: Callable[[], None]) -> Row:
+    """Do one part, telling on standard error that it began."""
+    print(f"{part}: {work} ...", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    try:
+        do()
+        finding = ""
+    except Difference as difference:
+        finding = str(difference)
+    return Row(part, work, round(time.monotonic() - began, 2), not finding, finding)
+
+
+def _print(provider: str, seed: int, rows: list[Row], held: bool) -> None:
+    console = Console()
+    table = Table(title=f"slotmem verify {provider}", title_justify="left")
+    table.add_column("part")
+    table.add_column("what was done")
+    table.add_column("seconds", justify="right")
+    table.add_column("verdict")
+    for row in rows:
+        table.add_row(row.part, row.work, f"{row.seconds:.1f}", "held" if row.held else "VIOLATED")
+    console.print(table)
+    for row in rows:
+        if not row.held:
+            console.print(f"\n{row.part}:\n{row.finding}", markup=False, highlight=False)
+            for clause in clauses.CLAUSES.values():
+                if clause.id + ":" in row.finding.replace(",", ":"):
+                    console.print(f"{clause.id} says: {clause.sentence}", markup=False, highlight=False)
+    verdict = "held" if held else "violated"
+    console.print(
+        f"\nverdict: {verdict} (seed {seed}; a run that finds nothing proves nothing about what it did not try)"
+    )
