@@ -145,7 +145,7 @@ def is_ours(memory: Memory, size: int, shape: Geometry) -> bool:
 
 
 def check_control(memory: Memory, size: int, shape: Geometry, name: str) -> None:
-    """Refuse a control block that cannot be used here. Raises: Truncated, Forged, OtherBoot, OtherNamespace."""
+    """Refuse a control block that cannot be used here (ATTACH-5, ATTACH-7). Raises: Truncated, Forged, OtherBoot, OtherNamespace."""
     control = read_control(memory, shape)
     if control.version != VERSION:
         raise Forged(

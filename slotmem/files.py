@@ -7,7 +7,7 @@ Interface:
 - `load(path)` reads one; `set_aside(path)` moves a bad one to a name of its own, so that nothing is ever lost.
 - `cleared(shape, payload)` is the payload with every slot free (CLEARINUSE).
 
-httpd accepts a file that ends early and ignores what stands behind the end; here anything but an exact match is bad.
+Clauses BYTES-2, STORE-3 to STORE-5, RESTORE-2 to RESTORE-4. httpd accepts a file that ends early and ignores what stands behind the end; here anything but an exact match is bad.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class UnsafeSlots(Slots):
     """The slot operations on an image whose locks are never refused, because there are none."""
 
     def num_free_slots(self) -> int:
-        """Clause COUNT-3: httpd's counter drifts without PREGRAB, so that it counts the in-use bytes then."""
+        """Count as httpd does (COUNT-3): its counter drifts without PREGRAB, so that it counts the in-use bytes then."""
         if self.pregrab:
             return super().num_free_slots()
         return self.snapshot().count(0, -self.item_num) if self.item_num else 0
@@ -29,7 +29,7 @@ class ReadOnlySlots(UnsafeSlots):
     """The operations that change nothing; a get does not mark the slot."""
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
-        """Clause FOREIGN-1."""
+        """Read, and leave the slot unmarked (FOREIGN-1)."""
         item_id = self.checked_id(item_id)
         nbytes = self.item_size if nbytes is None else self.checked_length(nbytes)
         self.trylock(None)
@@ -38,6 +38,7 @@ class ReadOnlySlots(UnsafeSlots):
         return bytes(self.dptr(item_id)[:nbytes])
 
     def _read_only(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse (FOREIGN-2)."""
         raise ReadOnly(
             "this segment was made without a control block (by httpd), so nothing can keep writers apart; it is attached "
             "for reading only: attach(..., unsafe=True) if you keep everybody else out"

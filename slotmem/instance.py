@@ -74,26 +74,27 @@ class SlotInstance:
         return self._algorithm is None
 
     def num_slots(self) -> int:
-        """Clause COUNT-1."""
+        """Give item_num (COUNT-1)."""
         self.algorithm()
         return self._item_num
 
     def slot_size(self) -> int:
-        """Clause COUNT-1."""
+        """Give item_size (COUNT-1)."""
         self.algorithm()
         return self._item_size
 
     def view(self, item_id: int, structure: builtins.type[View]) -> View:
         """Lay a ctypes structure over the slot. Raises: WrongType; InvalidSize: if it is larger than a slot."""
+        size = self.slot_size()
         given: Any = structure
-        if not (isinstance(given, builtins.type) and issubclass(given, ctypes.Structure | ctypes.Union)):
-            raise WrongType(f"view takes a ctypes.Structure or Union class, got {given!r}")
-        if ctypes.sizeof(structure) > self.slot_size():
+        if not _is_structure(given):
+            raise WrongType(f"view takes a ctypes.Structure or Union class with _fields_, got {given!r}")
+        if ctypes.sizeof(given) > size:
             raise InvalidSize(
-                f"{structure.__name__} has {ctypes.sizeof(structure)} bytes, a slot {self._item_size}; "
-                "make item_size at least that large"
+                f"{given.__name__} has {ctypes.sizeof(given)} bytes, a slot {size}; make item_size at least that large"
             )
-        return structure.from_buffer(self.dptr(item_id))
+        overlay: View = given.from_buffer(self.dptr(item_id))
+        return overlay
 
     def algorithm(self) -> Slots:
         """Give the algorithm underneath. Raises: Closed."""
@@ -108,7 +109,7 @@ class SlotInstance:
             self.detach()
 
     def detach(self) -> None:
-        """Let go of the memory and do nothing to the segment; every later call raises `Closed`."""
+        """Let go of the memory and do nothing to the segment; every later call raises `Closed` (ID-2)."""
         algorithm, self._algorithm = self._algorithm, None
         if algorithm is None:
             return
@@ -139,3 +140,8 @@ class SlotInstance:
 
 def _nothing(instance: SlotInstance) -> None:
     """A closed instance has nothing left to see to."""
+
+
+def _is_structure(given: Any) -> bool:
+    kind = isinstance(given, type) and issubclass(given, ctypes.Structure | ctypes.Union)
+    return kind and hasattr(given, "_fields_")  # without fields it has no size

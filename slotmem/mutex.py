@@ -114,7 +114,7 @@ def initialize(mutex: Any) -> None:
 
 
 def lock(mutex: Any, deadline_s: float | None) -> int:
-    """Wait for a mutex: spin a little, then sleep in slices. Give the errno of the attempt that ended it.
+    """Wait for a mutex (WAIT-1): spin a little, then sleep in slices. Give the errno of the attempt that ended it.
 
     deadline_s is a reading of time.monotonic() or None; when it has passed, EBUSY is the answer.
     """

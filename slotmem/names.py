@@ -5,7 +5,7 @@ Interface:
 - `resolve(name, runtime_dir, generation)` gives a `Names`, or None for anonymous memory.
 - `shm_object_name(segment)` is the POSIX shared memory object that APR would use for a segment name.
 
-Nothing here looks at the file system.
+Nothing here looks at the file system. Clauses NAME-1 to NAME-7.
 
 Source: httpd 2.4 (`slotmem_filenames`) and APR 1.7 as observed.
 """

@@ -10,7 +10,7 @@ Interface:
 A segment is built in a file without a name (O_TMPFILE), so that a crash before the end leaves nothing, and `linkat` puts
 it into place, so that a name is absent or complete at every instant and one of two creators wins. While anybody has it
 open they hold a shared flock; the kernel drops it when they die. So a creator who gets the exclusive flock knows that the
-segment is a crash's remainder; he unlinks it while he holds that.
+segment is a crash's remainder; he unlinks it while he holds that. Clauses CREATE-5 to CREATE-10, ATTACH-3, ATTACH-6.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@
 An image of a real segment is the mapped memory itself. A simulated one answers the same accesses one at a time, so that
 a model checker can explore every interleaving and every crash of this very code.
 
-The rules that make it safe:
+The rules that make it safe (ATOMIC-1 to ATOMIC-3, KILL-2 to KILL-4, SIGNAL-1):
 
 1. No operation holds two mutexes, but for `snapshot`, which takes all of them in ascending order.
 2. An owner may die between any two accesses. The next one to lock is told (EOWNERDEAD), and repairs what the mutex
@@ -75,7 +75,7 @@ class Slots:
     # -- the table ----------------------------------------------------------------------------------------------
 
     def grab(self) -> int:
-        """Clauses GRAB-1 to GRAB-4."""
+        """Take the lowest free slot (GRAB-1 to GRAB-4)."""
         mutex = self.mutexes[TABLE]
         status = 0
         try:
@@ -96,7 +96,7 @@ class Slots:
         return item_id
 
     def fgrab(self, item_id: int) -> None:
-        """Clauses FGRAB-1 to FGRAB-3."""
+        """Take this very slot (FGRAB-1, FGRAB-2)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         mutex = self.mutexes[TABLE]
@@ -115,7 +115,7 @@ class Slots:
             self.unlock(mutex)
 
     def release(self, item_id: int) -> None:
-        """Clauses RELEASE-1 to RELEASE-4."""
+        """Give a slot back (RELEASE-1 to RELEASE-3)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         mutex = self.mutexes[TABLE]
@@ -137,7 +137,10 @@ class Slots:
             raise NotInUse(f"slot {item_id} is not in use, so it cannot be released; grab it first")
 
     def num_free_slots(self) -> int:
-        """Clause COUNT-2. It takes the lock: a bare load can miss a grab whose slot a get has already shown."""
+        """Count the free slots (COUNT-2).
+
+        It takes the lock: a bare load can miss a grab whose slot a get has already shown.
+        """
         mutex = self.mutexes[TABLE]
         status = 0
         try:
@@ -155,7 +158,7 @@ class Slots:
     # -- slot bytes ---------------------------------------------------------------------------------------------
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
-        """Clauses GET-1 to GET-5."""
+        """Read the beginning of a slot (GET-1 to GET-5)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         if nbytes is None:
@@ -187,7 +190,7 @@ class Slots:
         return data
 
     def put(self, item_id: int, data: Any) -> None:
-        """Clauses PUT-1 to PUT-5."""
+        """Write the beginning of a slot (PUT-1 to PUT-5)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         if type(data) is not bytes:
@@ -228,7 +231,7 @@ class Slots:
     # -- all slots ----------------------------------------------------------------------------------------------
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
-        """Clauses DOALL-1 to DOALL-3. No lock is held while func runs."""
+        """Call func on the slots in turn, no lock held (DOALL-1 to DOALL-3)."""
         for item_id in range(self.item_num):
             if not self.pregrab or self.inuse[item_id]:
                 status = func(self.dptr(item_id), data)
@@ -237,7 +240,7 @@ class Slots:
         return 0
 
     def dptr(self, item_id: int) -> memoryview:
-        """Clause DPTR-1."""
+        """Give the memory of a slot itself (DPTR-1)."""
         start = SLOTS_START + self.checked_id(item_id) * self.item_size
         return memoryview(self.memory)[start : start + self.item_size]
 
@@ -247,7 +250,7 @@ class Slots:
         return (item_id for item_id, used in enumerate(inuse) if used)
 
     def snapshot(self, which: int = TABLE) -> bytes:
-        """Copy the payload (num_free, slots, in-use bytes) as it is at one instant, all mutexes held."""
+        """Copy the payload (num_free, slots, in-use bytes) as it is at one instant, all mutexes held (STORE-6)."""
         mutex = self.mutexes[which]
         status = 0
         try:

@@ -3,7 +3,7 @@
 This is a second, independent account of httpd's format, written from its description, so that the implementation's own
 arithmetic has something to be compared with.
 
-Source: observed on httpd 2.4 and APR 1.7, x86-64; clauses BYTES-1 to BYTES-4.
+Source: observed on httpd 2.4 and APR 1.7, x86-64; clauses BYTES-1 to BYTES-3.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from slotmem.names import resolve
 from slotmem.segment import object_path
 from slotmem_conformance.driving import Difference, perform
 from slotmem_conformance.slots_machine import run_machine
-from slotmem_model import files, server_spec
+from slotmem_model import files, server_spec, spec
 from slotmem_model.server_spec import Opened, World
 from slotmem_model.spec import SUCCESS, Result
 
@@ -216,6 +216,8 @@ class ServerMachine(RuleBasedStateMachine):
             segment = self.world.segments[key]
             slots = tuple(bytes(instance.dptr(item_id)) for item_id in range(instance.num_slots()))
             self._expect("ATTACH-1", (segment.slots.data, segment.type), (slots, int(instance.type)))
+            for operation in (("slots",), ("num_free_slots",)):
+                self._expect("COUNT-2", spec.step(segment.slots, operation)[1], perform(instance, operation))
         if not self.shared:
             return
         self.segment_names |= self.world.names.keys()

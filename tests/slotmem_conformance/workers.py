@@ -14,12 +14,13 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
 import slotmem
-from slotmem import Instance, NoFreeSlot, Type
+from slotmem import Instance, NoFreeSlot, NotInUse, Type
 
 NAME = "workers"
 ITEM_SIZE = 256
@@ -54,7 +55,12 @@ def work(instance: Instance, worker: int, stop: Callable[[], bool], report: Repo
                 f"clauses ATOMIC-2, ATOMIC-3: worker {worker} put {pattern[:8].hex()} into slot {item_id}, which it had "
                 f"grabbed, and got {found}"
             )
-        instance.release(item_id)
+        try:
+            instance.release(item_id)
+        except NotInUse:
+            report.findings.append(
+                f"clause ATOMIC-2: somebody released slot {item_id}, which worker {worker} had grabbed"
+            )
         report.rounds += 1
 
 
@@ -139,17 +145,17 @@ def _main(pipe: Connection, make_provider: Callable[[], Any], worker: int) -> No
 def _collect(process: Any, pipe: Connection, report: Report) -> None:
     """Stop a worker and add up what it did."""
     answer: Any = None
-    try:
+    with suppress(BrokenPipeError):  # it found something and ended by itself; what it said is still in the pipe
         pipe.send("stop")
+    with suppress(EOFError, ConnectionResetError):
         while not isinstance(answer, Report) and pipe.poll(2 * TIMEOUT_S):
             answer = pipe.recv()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass
     if isinstance(answer, Report):
         report.rounds += answer.rounds
         report.findings += answer.findings
     else:
-        report.findings.append(f"clause KILL-3: {process.name} neither finished nor reported in {2 * TIMEOUT_S:.0f} s")
+        state = "hangs" if process.is_alive() else f"ended with status {process.exitcode}"
+        report.findings.append(f"clause KILL-3: {process.name} did not report: it {state}")
 
 
 def _look_after(instance: Instance, report: Report) -> None:

@@ -1,0 +1,69 @@
+"""`slotmem verify`: it does the work it tells of, and it can fail."""
+
+import argparse
+import json
+import os
+from functools import partial
+
+import pytest
+
+import slotmem
+from slotmem.slots import Slots
+from slotmem_conformance import verify_command, workers
+from wrong_algorithms import Unlocked
+
+
+def verify(*arguments):
+    parser = argparse.ArgumentParser()
+    verify_command.Verify.configure(parser)
+    return verify_command.Verify.run(parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize("provider", ["shm", "plain"])
+def test_verify_holds(provider, tmp_path, capsys):
+    """Both providers hold, the report says what was done, and nothing is left behind."""
+    assert verify(provider, "--quick", "--json", "--seed", "5", "--runtime-dir", str(tmp_path)) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["provider"], report["seed"], report["held"]) == (provider, 5, True)
+    assert [row["part"] for row in report["rows"]] == [
+        "slots",
+        "servers",
+        "processes" if provider == "shm" else "threads",
+    ]
+    assert all(row["held"] and row["seconds"] > 0 for row in report["rows"])
+    assert os.listdir(tmp_path) == []
+
+
+class GrabForgetsTheCounter(Slots):
+    def grab(self):
+        item_id = super().grab()
+        self.num_free[0] += 1
+        return item_id
+
+
+def test_verify_fails(tmp_path, capsys, monkeypatch):
+    """With a wrong algorithm each part is violated, the clause is quoted, and the exit status is 1."""
+    make = slotmem.provider
+
+    def make_wrong(spec, **options):
+        return make(spec, algorithm=GrabForgetsTheCounter, **options)
+
+    monkeypatch.setattr(slotmem, "provider", make_wrong)
+    assert verify("plain", "--quick", "--runtime-dir", str(tmp_path)) == 1
+    said = capsys.readouterr().out
+    assert said.count("VIOLATED") == 3
+    assert "COUNT-2 says: num_free_slots gives the number of slots that are not in use." in said
+    assert "verdict: violated" in said
+
+
+def test_workers_find_a_missing_lock(tmp_path):
+    """Without locks, processes find a slot given twice."""
+    make = partial(slotmem.provider, "shm", runtime_dir=str(tmp_path), algorithm=Unlocked, timeout_s=20)
+    report = workers.run_processes(make, seconds=2.0, kills=0, seed=1)
+    assert any("ATOMIC-2" in finding for finding in report.findings)
+
+
+def test_workers_that_do_nothing_are_a_finding(tmp_path):
+    """A run in which no round was finished is not a run that held."""
+    with slotmem.provider("plain", runtime_dir=tmp_path) as provider:
+        assert "nothing was tried" in str(workers.run_threads(provider, seconds=-1.0).findings)
