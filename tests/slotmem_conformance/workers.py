@@ -48,18 +48,20 @@ def work(instance: Instance, worker: int, stop: Callable[[], bool], report: Repo
                 return
             continue
         pattern = (worker << 32 | report.rounds).to_bytes(8, "big") * (ITEM_SIZE // 8)
-        instance.put(item_id, pattern)
-        if (got := instance.get(item_id)) != pattern:
-            found = ", ".join(sorted({got[at : at + 8].hex() for at in range(0, ITEM_SIZE, 8)}))
-            report.findings.append(
-                f"clauses ATOMIC-2, ATOMIC-3: worker {worker} put {pattern[:8].hex()} into slot {item_id}, which it had "
-                f"grabbed, and got {found}"
-            )
         try:
+            instance.put(item_id, pattern)
+            got = instance.get(item_id)
             instance.release(item_id)
         except NotInUse:
             report.findings.append(
                 f"clause ATOMIC-2: somebody released slot {item_id}, which worker {worker} had grabbed"
+            )
+            return
+        if got != pattern:
+            found = ", ".join(sorted({got[at : at + 8].hex() for at in range(0, ITEM_SIZE, 8)}))
+            report.findings.append(
+                f"clauses ATOMIC-2, ATOMIC-3: worker {worker} put {pattern[:8].hex()} into slot {item_id}, which it had "
+                f"grabbed, and got {found}"
             )
         report.rounds += 1
 
