@@ -15,8 +15,8 @@ from wrong_algorithms import Unlocked
 
 def verify(*arguments):
     parser = argparse.ArgumentParser()
-    verify_command.Verify.configure(parser)
-    return verify_command.Verify.run(parser.parse_args(arguments))
+    verify_command.configure(parser)
+    return verify_command.run(parser.parse_args(arguments))
 
 
 @pytest.mark.parametrize("provider", ["shm", "plain"])

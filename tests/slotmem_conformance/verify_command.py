@@ -1,4 +1,12 @@
-"""`slotmem verify`: everything that can be held against a provider, one table, one verdict."""
+"""Hold a provider to the specification and to a short run of real workers: one table, one verdict.
+
+examples:
+  slotmem verify                 the reference implementation, in about twenty seconds
+  slotmem verify plain --quick   the provider for threads, in about three
+  slotmem verify --json          the same as a report for machines
+
+exit codes: 0 everything held, 1 something did not, 2 usage or environment
+"""
 
 from __future__ import annotations
 
@@ -36,45 +44,31 @@ class Row:
     finding: str
 
 
-class Verify:
-    """The subcommand."""
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "provider", nargs="?", default="shm", choices=sorted(SHARED), help="what to verify (default: shm)"
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work")
+    parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
+    parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
+    parser.add_argument("--json", action="store_true", help="print a JSON report")
 
-    help = "hold a provider to the specification and to a short run of real processes; one verdict"
-    epilog = """\
-examples:
-  slotmem verify                 the reference implementation, about ten seconds
-  slotmem verify plain --quick   the provider for threads, about three seconds
-  slotmem verify --json          the same as a report for machines
 
-exit status: 0 everything held, 1 something did not, 2 usage or environment
-"""
-
-    @staticmethod
-    def configure(parser: argparse.ArgumentParser) -> None:
-        """Add the arguments."""
-        parser.add_argument(
-            "provider", nargs="?", default="shm", choices=sorted(SHARED), help="what to verify (default: shm)"
-        )
-        parser.add_argument("--quick", action="store_true", help="a tenth of the work")
-        parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
-        parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
-        parser.add_argument("--json", action="store_true", help="print a JSON report")
-
-    @staticmethod
-    def run(arguments: argparse.Namespace) -> int:
-        """Do it. Gives the exit status."""
-        seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
-        # Files are spoiled on purpose: the library's warnings about them would be noise here.
-        logging.getLogger("slotmem").setLevel(logging.ERROR)
-        with tempfile.TemporaryDirectory(prefix="slotmem-verify-", dir=arguments.runtime_dir) as folder:
-            rows = list(_rows(arguments.provider, folder, 10 if arguments.quick else 1, seed))
-        held = all(row.held for row in rows)
-        if arguments.json:
-            rows_json = [asdict(row) for row in rows]
-            print(json.dumps({"provider": arguments.provider, "seed": seed, "held": held, "rows": rows_json}, indent=2))
-        else:
-            _print(arguments.provider, seed, rows, held)
-        return 0 if held else 1
+def run(arguments: argparse.Namespace) -> int:
+    """Do it. Gives the exit code."""
+    seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
+    # Files are spoiled on purpose: the library's warnings about them would be noise here.
+    logging.getLogger("slotmem").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="slotmem-verify-", dir=arguments.runtime_dir) as folder:
+        rows = list(_rows(arguments.provider, folder, 10 if arguments.quick else 1, seed))
+    held = all(row.held for row in rows)
+    if arguments.json:
+        rows_json = [asdict(row) for row in rows]
+        print(json.dumps({"provider": arguments.provider, "seed": seed, "held": held, "rows": rows_json}, indent=2))
+    else:
+        _print(arguments.provider, seed, rows, held)
+    return 0 if held else 1
 
 
 def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
