@@ -61,14 +61,20 @@ class Slots:
         self.first_stripe: int = shape.first_stripe
         self.inuse_start: int = shape.inuse_start
         self.payload_end: int = shape.apr_length
-        self.redo_stride: int = shape.redo_stride
-        self.redo_start: int = image.redo_start
         self.memory = image.memory
         self.inuse = image.inuse
         self.num_free = image.num_free
         self.redo = image.redo
         self.words = image.words
         self.mutexes = image.mutexes
+        self.table_mutex = image.mutexes[TABLE]
+        self.stripe_mutexes = image.mutexes[shape.first_stripe :]
+        # For each stripe: its mutex, the index in `words` of its redo record, the offset in `redo` of the record's bytes.
+        records = [image.redo_start + stripe * shape.redo_stride for stripe in range(shape.stripes)]
+        self.stripe_redo = [
+            (mutex, record // 8, record + REDO_HEADER_BYTES)
+            for mutex, record in zip(self.stripe_mutexes, records, strict=True)
+        ]
         self.trylock = image.trylock
         self.unlock = image.unlock
 
@@ -76,18 +82,18 @@ class Slots:
 
     def grab(self) -> int:
         """Take the lowest free slot (GRAB-1 to GRAB-4)."""
-        mutex = self.mutexes[TABLE]
+        mutex = self.table_mutex
         status = 0
         try:
             status = self.trylock(mutex)
             if status:
-                self._enter(TABLE, status)
+                self._enter(mutex, status)
             item_id: int = self.memory.find(b"\0", self.inuse_start, self.payload_end) - self.inuse_start
             if item_id >= 0:
                 self.inuse[item_id] = 1
                 self.num_free[0] -= 1
         except BaseException:
-            mutex = self._settle(TABLE, status)
+            mutex = self._settle(mutex, status)
             raise
         finally:
             self.unlock(mutex)
@@ -99,17 +105,17 @@ class Slots:
         """Take this very slot (FGRAB-1, FGRAB-2)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
-        mutex = self.mutexes[TABLE]
+        mutex = self.table_mutex
         status = 0
         try:
             status = self.trylock(mutex)
             if status:
-                self._enter(TABLE, status)
+                self._enter(mutex, status)
             if not self.inuse[item_id]:
                 self.inuse[item_id] = 1
                 self.num_free[0] -= 1
         except BaseException:
-            mutex = self._settle(TABLE, status)
+            mutex = self._settle(mutex, status)
             raise
         finally:
             self.unlock(mutex)
@@ -118,18 +124,18 @@ class Slots:
         """Give a slot back (RELEASE-1 to RELEASE-3)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
-        mutex = self.mutexes[TABLE]
+        mutex = self.table_mutex
         status = 0
         try:
             status = self.trylock(mutex)
             if status:
-                self._enter(TABLE, status)
+                self._enter(mutex, status)
             used = self.inuse[item_id]
             if used:
                 self.inuse[item_id] = 0
                 self.num_free[0] += 1
         except BaseException:
-            mutex = self._settle(TABLE, status)
+            mutex = self._settle(mutex, status)
             raise
         finally:
             self.unlock(mutex)
@@ -141,15 +147,15 @@ class Slots:
 
         It takes the lock: a bare load can miss a grab whose slot a get has already shown.
         """
-        mutex = self.mutexes[TABLE]
+        mutex = self.table_mutex
         status = 0
         try:
             status = self.trylock(mutex)
             if status:
-                self._enter(TABLE, status)
+                self._enter(mutex, status)
             free: int = self.num_free[0]
         except BaseException:
-            mutex = self._settle(TABLE, status)
+            mutex = self._settle(mutex, status)
             raise
         finally:
             self.unlock(mutex)
@@ -166,14 +172,13 @@ class Slots:
         elif type(nbytes) is not int or not 0 <= nbytes <= self.item_size:
             nbytes = self.checked_length(nbytes)
         start = SLOTS_START + item_id * self.item_size
-        which = self.first_stripe + item_id % self.stripes
-        mutex = self.mutexes[which]
+        mutex = self.stripe_mutexes[item_id % self.stripes]
         data: bytes | None = None
         status = 0
         try:
             status = self.trylock(mutex)
             if status:
-                self._enter(which, status)
+                self._enter(mutex, status)
             if self.inuse[item_id]:
                 data = self.memory[start : start + nbytes]
             elif not self.pregrab:
@@ -181,7 +186,7 @@ class Slots:
                 self.inuse[item_id] = 1
                 self.num_free[0] -= 1
         except BaseException:
-            mutex = self._settle(which, status)
+            mutex = self._settle(mutex, status)
             raise
         finally:
             self.unlock(mutex)
@@ -199,29 +204,24 @@ class Slots:
         if nbytes > self.item_size:
             self.checked_length(nbytes)
         start = SLOTS_START + item_id * self.item_size
-        stripe = item_id % self.stripes
-        which = self.first_stripe + stripe
-        mutex = self.mutexes[which]
-        record = self.redo_start + stripe * self.redo_stride
-        copy = record + REDO_HEADER_BYTES
-        record >>= 3
+        mutex, word, copy = self.stripe_redo[item_id % self.stripes]
         status = 0
         try:
             status = self.trylock(mutex)
             if status:
-                self._enter(which, status)
+                self._enter(mutex, status)
             used = self.inuse[item_id]
             if used or not self.pregrab:
                 self.redo[copy : copy + nbytes] = data
-                self.words[record + 1] = nbytes
-                self.words[record] = item_id + 1  # from here on the put happens, whoever finishes it
+                self.words[word + 1] = nbytes
+                self.words[word] = item_id + 1  # from here on the put happens, whoever finishes it
                 self.memory[start : start + nbytes] = data
                 if not used:
                     self.inuse[item_id] = 1
                     self.num_free[0] -= 1
-                self.words[record] = 0
+                self.words[word] = 0
         except BaseException:
-            mutex = self._settle(which, status)
+            mutex = self._settle(mutex, status)
             raise
         finally:
             self.unlock(mutex)
@@ -246,7 +246,18 @@ class Slots:
 
     def slots(self) -> Iterator[int]:
         """Iterate over the ids in use at this moment."""
-        inuse = self.snapshot()[self.inuse_start - PAYLOAD_START :] if self.item_num else b""
+        mutex = self.table_mutex
+        status = 0
+        try:
+            status = self.trylock(mutex)
+            if status:
+                self._enter(mutex, status)
+            inuse = self.memory[self.inuse_start : self.payload_end]
+        except BaseException:
+            mutex = self._settle(mutex, status)
+            raise
+        finally:
+            self.unlock(mutex)
         return (item_id for item_id, used in enumerate(inuse) if used)
 
     def snapshot(self, which: int = TABLE) -> bytes:
@@ -256,26 +267,25 @@ class Slots:
         try:
             status = self.trylock(mutex)
             if status:
-                self._enter(which, status)
+                self._enter(mutex, status)
             if which + 1 < len(self.mutexes):
                 return self.snapshot(which + 1)
             payload: bytes = self.memory[PAYLOAD_START : self.payload_end]
             return payload
         except BaseException:
-            mutex = self._settle(which, status)
+            mutex = self._settle(mutex, status)
             raise
         finally:
             self.unlock(mutex)
 
     # -- what a lock that is not simply free asks for ------------------------------------------------------------------
 
-    def _enter(self, which: int, status: int) -> None:
+    def _enter(self, mutex: Any, status: int) -> None:
         """Wait for a mutex that trylock did not give, and repair what a dead owner left."""
-        mutex = self.mutexes[which]
         if status == EBUSY:
             status = self.image.lock(mutex)
         if status == EOWNERDEAD:
-            self.repair(which)
+            self.repair(self.mutexes.index(mutex))
             self.image.consistent(mutex)
         elif status == EDEADLK:
             raise Reentered(
@@ -284,13 +294,15 @@ class Slots:
             )
         elif status == ENOTRECOVERABLE:
             raise Unrecoverable(
-                f"mutex {which} was given up unrepaired by an owner of the lock; "
+                f"mutex {self.mutexes.index(mutex)} was given up unrepaired by an owner of the lock; "
                 "stop every process that uses this segment and create it anew"
             )
         elif status:
-            raise Unrecoverable(f"mutex {which} answered errno {status}: its memory was overwritten")
+            raise Unrecoverable(
+                f"mutex {self.mutexes.index(mutex)} answered errno {status}: its memory was overwritten"
+            )
 
-    def _settle(self, which: int, status: int) -> Any:
+    def _settle(self, mutex: Any, status: int) -> Any:
         """See to the mutex of an operation that an exception ends; give the one that is to be unlocked.
 
         A mutex that this thread held before is not ours to unlock. Otherwise the exception may have come between a
@@ -299,17 +311,15 @@ class Slots:
         """
         if status == EDEADLK:
             return self.image.nobody
-        mutex = self.mutexes[which]
         if self.image.trylock(mutex) in (0, EDEADLK, EOWNERDEAD):
-            self.repair(which)
+            self.repair(self.mutexes.index(mutex))
             self.image.consistent(mutex)
         return mutex
 
     def repair(self, which: int) -> None:
         """Make whole what a mutex guards, whose lock is held: its last owner may have died at any access."""
         if which >= self.first_stripe:
-            record = self.redo_start + (which - self.first_stripe) * self.redo_stride
-            word = record >> 3
+            _, word, copy = self.stripe_redo[which - self.first_stripe]
             item_id = self.words[word] - 1
             if item_id >= 0:
                 nbytes = self.words[word + 1]
@@ -319,7 +329,6 @@ class Slots:
                         f"{self.item_num} slots of {self.item_size} bytes: somebody overwrote it; create the segment anew"
                     )
                 start = SLOTS_START + item_id * self.item_size
-                copy = record + REDO_HEADER_BYTES
                 self.memory[start : start + nbytes] = self.redo[copy : copy + nbytes]
                 if not self.pregrab:
                     self.inuse[item_id] = 1
