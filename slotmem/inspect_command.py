@@ -19,8 +19,9 @@ import json
 
 from slotmem import inspect_report
 from slotmem.arguments import RUNTIME_DIR_VARIABLE, checked_generation, runtime_dir_path
+from slotmem.inspect_bytes import open_bytes
 from slotmem.inspect_find import GENERATIONS, find
-from slotmem.inspection import Inspection, inspect, open_bytes
+from slotmem.inspection import Inspection, inspect
 from slotmem.layout import Geometry
 from slotmem.status import Mismatch, SlotOutOfRange
 

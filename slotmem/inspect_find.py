@@ -51,15 +51,22 @@ def find(given: str, runtime_dir: str, generation: int | None) -> Found:
             note = "there is no live segment of this name: this is its persisted file"
             return Found(given, False, resolved.persisted, resolved, None, (note,))
         looked.append(f"the persisted file {resolved.persisted}")
-    if given and os.path.lexists(given):
+    if given and (mode := _mode(given)) is not None:
         path = os.path.abspath(given)
-        if not stat.S_ISREG(os.stat(path, follow_symlinks=False).st_mode):
+        if not stat.S_ISREG(mode):
             raise AccessDenied(f"{path} is not a plain file; give the name of a segment, or the path of a file")
         return Found(given, os.path.dirname(os.path.realpath(path)) == SHM_FOLDER, path, None, None)
     if not looked:
         raise InvalidName(f"the name {given!r} means anonymous memory, which nobody can find; give another")
     looked.append(f"the file {os.path.abspath(given)}")
     raise NoSegment(f"there is nothing called {given!r}; looked for: {', '.join(looked)}")
+
+
+def _mode(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return None
 
 
 def _find_segment(given: str, runtime_dir: str, generation: int | None, absolute: bool) -> Found | None:

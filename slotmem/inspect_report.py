@@ -5,12 +5,15 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import Any
 
-from slotmem.inspection import Bytes, Inspection
+from slotmem.inspect_bytes import Bytes
+from slotmem.inspection import Inspection
 from slotmem.interface import Type
 from slotmem.layout import Geometry, slot_start
 
+_WIDTH = 100
 _ROW = 64  # cells of the map
 _LINE = 16  # bytes of a dump
 _LISTED = 12  # processes, locks and redo records at most
@@ -126,16 +129,18 @@ def flags(type_: int) -> str:
     """Give the flags in Apache's words."""
     known = [flag.name or "" for flag in Type if flag & type_]
     unknown = type_ & ~sum(Type)
-    return "|".join([*known, *([f"{unknown:#x}"] if unknown else [])]) or "0"
+    return "|".join([*known, *([f"{unknown:#x}"] if unknown else [])]) or "no flags"
 
 
 def _verdict(result: Inspection) -> Iterator[str]:
-    yield from (f"note: {note}" for note in result.notes)
+    for note in result.notes:
+        yield from wrap(f"note: {note}", _WIDTH, subsequent_indent="      ", break_long_words=False)
     if not result.problems:
         yield "nothing is wrong with it"
     else:
         yield "what is wrong:"
-        yield from (f"  - {problem}" for problem in result.problems)
+        for problem in result.problems:
+            yield from wrap(problem, _WIDTH, initial_indent="  - ", subsequent_indent="    ", break_long_words=False)
 
 
 def _title(result: Inspection) -> str:
@@ -180,7 +185,7 @@ def _facts(result: Inspection) -> Iterator[tuple[str, str]]:
     if found.is_segment:
         who = [f"process {opener.process} ({opener.command})" for opener in result.openers]
         more = f", and {len(who) - _LISTED} more" if len(who) > _LISTED else ""
-        unasked = f"; {result.unasked} processes could not be asked" if result.unasked else ""
+        unasked = f"; could not ask {result.unasked} more" if result.unasked else ""
         yield "open in", (", ".join(who[:_LISTED]) or "no process") + more + unasked
 
 
@@ -196,7 +201,7 @@ def _lock_lines(result: Inspection) -> Iterator[str]:
     if len(taken) > _LISTED:
         yield f"  and {len(taken) - _LISTED} more that are not free"
     for record in result.redo[:_LISTED]:
-        yield f"  redo record: put of {record.nbytes} bytes to slot {record.slot} is under way"
+        yield f"  redo record {record.which}: a put of {record.nbytes} bytes to slot {record.slot} is not finished"
     if len(result.redo) > _LISTED:
         yield f"  and {len(result.redo) - _LISTED} more redo records"
 

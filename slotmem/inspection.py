@@ -2,28 +2,22 @@
 
 Interface:
 
-- `open_bytes(found)` opens what is to be looked into; `Bytes.read` reads from it.
-- `inspect(found, data)` gives an `Inspection`: what was read, the problems, and notes that are no problems.
-
-It opens for reading and reads with `pread`: no lock is asked for, no flock taken, nothing mapped (so that somebody who
-truncates the object meanwhile cannot kill us), nothing changed. A live segment changes while it is read. So whatever looks
-wrong is looked at again until it stands still; what never stands still is not accused.
+`inspect(found, data)` gives an `Inspection`: what was read, the problems, and notes that are no problems. It takes no lock
+and changes nothing. A live segment changes while it is read. So whatever looks wrong is looked at again until it stands
+still; what never stands still is not accused.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 import struct
 import time
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slotmem import control, files
 from slotmem.control import Control
+from slotmem.inspect_bytes import Bytes, Occupancy, read_occupancy
 from slotmem.inspect_find import Found
 from slotmem.inspect_locks import Lock, Opener, Redo, are_taken, has_flock, read_locks, read_openers, read_redo
 from slotmem.interface import Type
@@ -39,28 +33,11 @@ from slotmem.layout import (
     persisted_bytes,
     slot_start,
 )
-from slotmem.status import AccessDenied, Mismatch, NoSegment, SlotmemError
+from slotmem.status import Mismatch, SlotmemError
 
-CELLS = 512  # of the map at most; with more slots, each cell stands for several
-SLOTS = 16  # in use, shown at most
 SLOT_BYTES = 24  # shown of each
 _LOOKS = 50  # a millisecond apart, before a segment counts as never standing still
 _KNOWN = int(Type.PERSIST | Type.NOTMPSAFE | Type.PREGRAB | Type.CLEARINUSE)
-
-
-class Bytes(NamedTuple):
-    """An open file; offsets of a persisted file are those of a segment that it is the payload of."""
-
-    fd: int
-    shift: int = 0
-
-    def read(self, start: int, nbytes: int) -> bytes:
-        """Read; what lies beyond the end is missing from the answer."""
-        parts = []
-        while nbytes > 0 and (part := os.pread(self.fd, nbytes, start - self.shift)):
-            parts.append(part)
-            start, nbytes = start + len(part), nbytes - len(part)
-        return b"".join(parts)
 
 
 @dataclass(frozen=True)
@@ -73,20 +50,6 @@ class Header:
     num_free: int
     apr_length: int | None = None
     """None in a persisted file, which has no such word."""
-
-
-@dataclass(frozen=True)
-class Occupancy:
-    """Which slots are in use."""
-
-    used: int
-    odd: int
-    """In-use bytes that are neither 0 nor 1."""
-    slots_per_cell: int
-    cells: str
-    """One sign a cell: `.` all free, `#` all in use, 1 to 9 for tenths in use, `?` for a byte that is neither."""
-    first_used: list[int]
-    checksum: int
 
 
 @dataclass
@@ -121,25 +84,6 @@ class _Look(NamedTuple):
     marks: list[tuple[int, int]]
 
 
-@contextmanager
-def open_bytes(found: Found) -> Iterator[Bytes]:
-    """Open for reading. Raises: AccessDenied, NoSegment."""
-    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        fd = os.open(found.path, flags)
-    except FileNotFoundError:
-        raise NoSegment(f"{found.path} was there a moment ago and is gone") from None
-    except OSError as error:
-        what = "is a symlink, which somebody may have planted" if os.path.islink(found.path) else "cannot be opened"
-        raise AccessDenied(f"{found.path} {what} ({error.strerror}); see to its owner and mode") from error
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise AccessDenied(f"{found.path} is not a plain file, so it is neither a segment nor a persisted file")
-        yield Bytes(fd, 0 if found.is_segment else PAYLOAD_START)
-    finally:
-        os.close(fd)
-
-
 def inspect(found: Found, data: Bytes) -> Inspection:
     """Read and judge."""
     result = Inspection(found, os.fstat(data.fd), notes=list(found.notes))
@@ -172,7 +116,7 @@ def _inspect_file(data: Bytes, result: Inspection) -> None:
         )
         return
     result.shape = shape = control.shape_of(item_size, item_num, type_)
-    result.occupancy = occupancy = _occupancy(data, shape)
+    result.occupancy = occupancy = read_occupancy(data, shape)
     try:
         files.decode(shape, data.read(PAYLOAD_START, size))
     except Mismatch as error:
@@ -221,6 +165,8 @@ def _inspect_segment(data: Bytes, result: Inspection) -> None:
         _judge_counter(result, look.num_free, look.occupancy, ours=ours)
     _judge_locks(result, still)
     if usable:
+        # Whoever uses a segment of ours holds a flock, and sees the same processes as we: nobody is hidden.
+        result.alive = bool(result.alive)
         _judge_life(result)
 
 
@@ -243,7 +189,7 @@ def _counts(look: _Look, shape: Geometry) -> bool:
 
 def _look(data: Bytes, shape: Geometry, usable: bool) -> _Look:
     (num_free,) = struct.unpack("=I", data.read(NUM_FREE_START, 4).ljust(4, b"\0"))
-    occupancy = _occupancy(data, shape)
+    occupancy = read_occupancy(data, shape)
     if not usable:
         return _Look(num_free, occupancy, b"", [])
     locks = data.read(shape.mutexes_start, shape.redo_start - shape.mutexes_start)
@@ -253,24 +199,6 @@ def _look(data: Bytes, shape: Geometry, usable: bool) -> _Look:
         mark, nbytes = struct.unpack("=QQ", record.ljust(REDO_HEADER_BYTES, b"\0"))
         marks.append((mark, nbytes if mark else 0))
     return _Look(num_free, occupancy, locks, marks)
-
-
-def _occupancy(data: Bytes, shape: Geometry) -> Occupancy:
-    """Read the in-use bytes, one cell of the map after the other."""
-    width = max(1, -(-shape.item_num // CELLS))
-    used = odd = checksum = 0
-    cells: list[str] = []
-    first_used: list[int] = []
-    for first in range(0, shape.item_num, width):
-        part = data.read(shape.inuse_start + first, min(width, shape.item_num - first))
-        checksum = zlib.crc32(part, checksum)
-        here, strange = len(part) - part.count(0), len(part.translate(None, b"\0\1"))
-        used, odd = used + here, odd + strange
-        tenths = str(min(9, max(1, here * 10 // (len(part) or 1))))
-        cells.append("?" if strange else "." if not here else "#" if here == len(part) else tenths)
-        if here and len(first_used) < SLOTS:
-            first_used += [first + at for at, byte in enumerate(part) if byte][: SLOTS - len(first_used)]
-    return Occupancy(used, odd, width, "".join(cells), first_used, checksum)
 
 
 def _judge_flags(result: Inspection) -> None:
@@ -321,7 +249,7 @@ def _judge_life(result: Inspection) -> None:
     """Say whose end was missed."""
     assert result.control is not None
     creator = result.control.creator_pid
-    if result.alive is False:
+    if not result.alive:
         result.problems.append(
             f"nobody has it open: its creator, process {creator}, ended without closing it; the next create replaces it"
         )
