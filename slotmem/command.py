@@ -21,11 +21,13 @@ import importlib.util
 import os
 import re
 import select
+import signal
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from slotmem import __version__
 from slotmem.status import SlotmemError
@@ -57,12 +59,13 @@ def main(given: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if given is None else given
     prog = "slotmem"
     try:
-        if not given or given[0].startswith("-"):
-            return _run_none(given)
-        prog = f"slotmem {given[0]}"
-        code = _run(given[0], given[1:], prog)
-        sys.stdout.flush()  # here, where a closed pipe is still ours to see to
-        return code
+        with _interruptible():
+            if not given or given[0].startswith("-"):
+                return _run_none(given)
+            prog = f"slotmem {given[0]}"
+            code = _run(given[0], given[1:], prog)
+            sys.stdout.flush()  # here, where a closed pipe is still ours to see to
+            return code
     except SlotmemError as error:
         print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
@@ -74,6 +77,34 @@ def main(given: Sequence[str] | None = None) -> int:
         with open(os.devnull, "wb") as nowhere:  # what is still buffered is flushed once more at the end
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return UNREAD
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """See to it that no Ctrl-C is lost.
+
+    Where Python can raise nothing (in the collector's callbacks, which Hypothesis has, and in `__del__`), it reports a
+    KeyboardInterrupt and goes on. Then it is raised again a moment later.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    hook = sys.unraisablehook
+
+    def raise_again(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        else:
+            hook(unraisable)
+
+    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    sys.unraisablehook = raise_again
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGALRM, handler)
 
 
 def _run_none(given: Sequence[str]) -> int:

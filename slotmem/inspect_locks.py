@@ -79,13 +79,15 @@ def _read_lock(shape: Geometry, memory: bytes, which: int) -> Lock:
     word = int.from_bytes(raw[:4], sys.byteorder)
     owner = int.from_bytes(raw[_OWNER], sys.byteorder)
     waited_for = bool(word & _WAITERS)
+    if owner == _NOT_RECOVERABLE:
+        return Lock(which, guards, "given up")
     if word & _OWNER_DIED:
         who = None if owner in (0, _INCONSISTENT) else owner
         return Lock(which, guards, "owner died", who, False, waited_for, f"thread {who}" if who else "a repairer")
     if holder:
         alive = os.path.exists(f"/proc/{holder}")
         return Lock(which, guards, "held", holder, alive, waited_for, mutex.describe_thread(holder))
-    return Lock(which, guards, "given up" if owner == _NOT_RECOVERABLE else "free")
+    return Lock(which, guards, "free")
 
 
 def _guarded(shape: Geometry, which: int) -> str:

@@ -149,10 +149,14 @@ def _inspect_segment(data: Bytes, result: Inspection) -> None:
         except SlotmemError as error:
             result.problems.append(str(error))
             usable = False
+    elif behind.startswith(control.MAGIC):
+        result.problems.append("the control block behind it is cut off")
     elif size == shape.total:
         result.problems.append(
             "it is as long as a segment made by slotmem, but the control block behind it is overwritten"
         )
+    elif size > shape.apr_length:
+        result.notes.append(f"{size - shape.apr_length} bytes lie behind httpd's part, and are not slotmem's")
     look, still = _look_steadily(data, shape, usable)
     result.occupancy = look.occupancy
     result.locks = read_locks(shape, look.locks) if usable else []
