@@ -68,6 +68,15 @@ class Monitor:
         """Give the configurations of a set."""
         return self._sets[number]
 
+    def swapped(self, number: int, one: int, two: int) -> int:
+        """Give the set in which two processes have changed places."""
+        order = list(range(len(next(iter(self._sets[number]), (None, ()))[1])))
+        if order:
+            order[one], order[two] = two, one
+        return self._number(
+            frozenset((state, tuple(pending[at] for at in order)) for state, pending in self._sets[number])
+        )
+
     def _number(self, configurations: _Set) -> int:
         if configurations not in self._numbers:
             self._numbers[configurations] = len(self._sets)
