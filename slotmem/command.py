@@ -26,6 +26,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
@@ -59,6 +60,8 @@ def main(given: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if given is None else given
     prog = "slotmem"
     interrupts: list[int] = []
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may have letters that it cannot show
     try:
         with _noting(interrupts):
             if not given or given[0].startswith("-"):
