@@ -251,10 +251,28 @@ def test_every_lock_held(examine, workers, tmp_path):
         assert (Path(path).read_bytes(), os.stat(path).st_mtime_ns, os.stat(path).st_ctime_ns) == before
     finally:
         kill(pid)
-    assert (code, report["sound"]) == (0, True)
+    assert (code, report["sound"], report["notes"]) == (0, True, [])
     assert {(lock["state"], lock["thread"], lock["alive"]) for lock in report["locks"]} == {("held", pid, True)}
     assert f"of process {pid} (" in report["locks"][0]["holder"]
     assert {os.getpid(), pid} <= {opener["process"] for opener in report["open_in"]}
+
+
+def test_halfway_through_a_grab(examine, workers):
+    """A counter that disagrees while a living owner holds the table is noted; after the owner's death it is repaired."""
+    algorithm = workers.algorithm()
+
+    def begin_grab():
+        algorithm.trylock(algorithm.table_mutex)
+        algorithm.inuse[1] = 1
+
+    pid = in_child(begin_grab)
+    try:
+        code, report = examine("workers")
+    finally:
+        kill(pid)
+    assert (code, ["the table's lock is held" in note for note in report["notes"]]) == (0, [True])
+    assert workers.num_free_slots() == 5
+    assert examine("workers")[1]["notes"] == []
 
 
 _AUDITED = """
@@ -397,6 +415,14 @@ def test_each_damage_is_told(look, workers, tmp_path, place, content, expected):
     assert code == 1
     assert expected in " ".join(said.split())
     assert look("workers")[0] == 0
+
+
+def test_counter_without_pregrab(look, provider, tmp_path):
+    """Our counter is exact without PREGRAB too."""
+    provider.create("table", 8, 4)
+    with changed(path_of(tmp_path, "table"), NUM_FREE_START, struct.pack("=I", 3)):
+        code, said = look("table")
+    assert (code, "num_free says 3 free slots, but 4 in-use bytes are 0" in said) == (1, True)
 
 
 def test_truncated_object(look, workers, tmp_path):
