@@ -154,7 +154,7 @@ def test_report(folder, tmp_path, capsys, monkeypatch):
 
 def made_up_report():
     """Give a report whose numbers are known: slotmem twice as fast as the baseline, which varies."""
-    report = bench.Report(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)})
+    report = bench.Report(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)}, load=0.0)
     for case in bench.CASES:
         report.rates[case, BASELINE] = [100_000.0, 400_000.0, 200_000.0]
         report.rates[case, OURS] = [200_000.0, 800_000.0, 100_000.0]
@@ -213,31 +213,36 @@ if __name__ == "__main__":
     multiprocessing.current_process()._config["semprefix"] = "/" + sys.argv[3]
     shared_memory._SHM_NAME_PREFIX = "/" + sys.argv[3]
     try:
-        bench.measure(float(sys.argv[1]), 1)
+        bench.measure(float(sys.argv[1]), int(sys.argv[4]))
     except KeyboardInterrupt:
         sys.exit(130)
 """
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (None, 0)],
-    ids=["interrupted", "terminated", "done"],
+    ("sent", "status", "seconds", "repeats"),
+    [
+        (signal.SIGINT, 130, 3600, 1),
+        (signal.SIGINT, 130, 3600, 10_000),
+        (signal.SIGTERM, 143, 3600, 1),
+        (None, 0, 2, 1),
+    ],
+    ids=["interrupted", "interrupted between short rounds", "terminated", "done"],
 )
-def test_nothing_is_left(sent, status, folder, tmp_path):
+def test_nothing_is_left(sent, status, seconds, repeats, folder, tmp_path):
     """However a run ends, no process, no shared memory, no folder and no traceback is left."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     mark = Path(folder).name[-8:]
     with subprocess.Popen(
-        [sys.executable, str(script), "3600" if sent else "2", folder, mark],
+        [sys.executable, str(script), str(seconds), folder, mark, str(repeats)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(PATH), "TMPDIR": folder},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     ) as process:
         try:
-            assert process.stderr.readline().startswith("bench: repeat 1 of 1")
+            assert process.stderr.readline().startswith("bench: repeat 1 of")
             (place,) = Path(folder).glob("slotmem-bench-*")
             objects = [f"/dev/shm{names.resolve(f'bench-{size}', str(place), 0).shm_object}" for size in bench.SIZES]
             objects += [path for path in Path("/dev/shm").glob(f"*{mark}*") if path.is_file()]

@@ -38,7 +38,7 @@ import slotmem
 from slotmem_stress.bench_contract import Opener, Table
 from slotmem_stress.bench_rivals import BASELINE, SETUPS, missing
 
-ITEM_NUM = 64
+ITEM_NUM = 1000
 SIZES = (64, 4096)
 PROCESSES = (1, 2, 4)
 SHM_FOLDER = "/dev/shm"
@@ -80,11 +80,15 @@ class WorkerFailed(RuntimeError):
 
 @dataclass
 class Report:
-    """What a run measured: rates[case, rival] has operations a second, one for each repeat."""
+    """What a run measured: rates[case, rival] has operations a second, one for each repeat.
+
+    `load` is the machine's load average before the run: how many others wanted a processor.
+    """
 
     seconds: float
     repeats: int
     missing: dict[str, str]
+    load: float
     rates: dict[tuple[Case, str], list[float]] = field(default_factory=dict)
 
     def rivals(self) -> list[str]:
@@ -108,12 +112,13 @@ class Report:
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
             "cpus": os.cpu_count(),
+            "load_before": self.load,
         }
 
 
 def measure(seconds: float, repeats: int) -> Report:
     """Measure everything, in about so many seconds; tell the progress on standard error."""
-    report = Report(seconds, repeats, missing())
+    report = Report(seconds, repeats, missing(), os.getloadavg()[0])
     with _stops_blocked(), ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="slotmem-bench-", dir=SHM_FOLDER))
         openers = {
@@ -149,9 +154,11 @@ def _round(crew: list[Connection], case: Case, rival: str, window_s: float) -> f
 
 def _answer(worker: Connection, window_s: float) -> float:
     deadline_s = time.monotonic() + window_s + _ANSWER_S
-    while not worker.poll(_SLICE_S):
+    while True:
         if stopped := signal.sigtimedwait(_STOPS, 0):
             raise KeyboardInterrupt if stopped.si_signo == signal.SIGINT else SystemExit(128 + stopped.si_signo)
+        if worker.poll(_SLICE_S):
+            break
         if time.monotonic() > deadline_s:
             raise WorkerFailed(f"a worker has not answered for {_ANSWER_S:.0f} s")
     try:

@@ -172,8 +172,8 @@ def _times(ratio: float) -> str:
 def _notes(report: Report) -> Iterator[str]:
     machine = report.machine()
     yield (
-        f"slotmem {machine['slotmem']}, Python {machine['python']}, {machine['system']}, {machine['cpus']} CPUs; "
-        f"medians of {report.repeats} interleaved repeats."
+        f"slotmem {machine['slotmem']}, Python {machine['python']}, {machine['system']}, {machine['cpus']} CPUs, "
+        f"load average {report.load:.1f} before; medians of {report.repeats} interleaved repeats."
     )
     for name, reason in report.missing.items():
         yield f"{name}: {reason}."
