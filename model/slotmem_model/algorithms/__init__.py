@@ -1,0 +1,15 @@
+"""Algorithms over an image: httpd's, locking designs, and deliberately broken ones. Each is a plain class.
+
+An image is what an algorithm sees of shared memory, simulated or real:
+
+- `geometry`                  item_size, item_num, pregrab, stripes, first_stripe, inuse_start, ...
+- `inuse[i]`, `num_free[0]`   in-use bytes and the free counter
+- `memory[a:b]`, `memory.find(byte, a, b)`   all bytes by offset: slot i begins at 32 + i * item_size
+- `redo[a:b]`, `words[i]`, `redo_start`      redo records
+- `mutexes`, `trylock`, `lock`, `unlock`, `consistent`, `nobody`   robust mutexes; answers are errno values
+- `cell(words, i)`, `compare_and_swap(cell, expected, new)`, `fetch_add(cell, delta)`, `fence()`   locked operations
+- `retry()`                   says that the operation begins anew and has forgotten what it read
+- `extra[name][0]`            further words that the class declares: `extra_words = (("sequence", 4),)`: name, number of values
+
+An operation's errors are exceptions with `.status.name`, APR's name of the status.
+"""

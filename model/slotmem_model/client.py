@@ -1,0 +1,88 @@
+"""What a process does: a short list of operations with registers, repeated for some rounds.
+
+    grab -> a; put(a, me); get(a); release(a)
+
+Operations are those of `slotmem_model.spec`. A register is set by `-> name` and used by its name; an operation whose
+register was not set (the grab found nothing) is left out. The second argument of put is one small number that fills the
+slot; `me` is the process's own: 1 for process 0. Registers are forgotten at the end of a round.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from slotmem_model.spec import Operation
+
+DEFAULT = "grab -> a; put(a, me); get(a); release(a)"
+ARGUMENTS = {"grab": 0, "fgrab": 1, "release": 1, "get": 1, "put": 2, "num_free_slots": 0, "slots": 0}
+_CALL = re.compile(r"(?P<name>[a-z_]+)\s*(?:\((?P<arguments>[^()]*)\))?\s*(?:->\s*(?P<register>[a-z]\w*))?$")
+ME = "me"
+
+
+class Statement(NamedTuple):
+    """One operation of a client: arguments are ints or names of registers; `register` is where its value goes."""
+
+    name: str
+    arguments: tuple[int | str, ...]
+    register: str = ""
+
+    def __str__(self) -> str:
+        arguments = f"({', '.join(map(str, self.arguments))})" if self.arguments else ""
+        return self.name + arguments + (f" -> {self.register}" if self.register else "")
+
+
+class BadClient(ValueError):
+    """A client that cannot be read, or that does what the model cannot."""
+
+
+def parse(text: str, slots: int) -> tuple[Statement, ...]:
+    """Read a client. Raises: BadClient: says which statement is wrong, and why."""
+    statements: list[Statement] = []
+    registers: set[str] = set()
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        match = _CALL.match(part)
+        if match is None or match["name"] not in ARGUMENTS:
+            known = ", ".join(ARGUMENTS)
+            raise BadClient(f"client statement {part!r} is none of {known}; expected e.g. {DEFAULT!r}")
+        given = [word.strip() for word in (match["arguments"] or "").split(",") if word.strip()]
+        if len(given) != ARGUMENTS[match["name"]]:
+            raise BadClient(f"{match['name']} takes {ARGUMENTS[match['name']]} arguments, got {len(given)} in {part!r}")
+        if match["register"] and match["name"] != "grab":
+            raise BadClient(f"only grab gives a slot that a register can keep, got {part!r}")
+        arguments = tuple(int(word) if word.isdigit() else word for word in given)
+        for at, argument in enumerate(arguments):
+            is_value = match["name"] == "put" and at == 1
+            if isinstance(argument, int) and not is_value and argument >= slots:
+                raise BadClient(f"slot {argument} in {part!r} is out of range: there are {slots} (0..{slots - 1})")
+            if isinstance(argument, str) and argument not in ({ME} if is_value else registers):
+                what = "a number or 'me'" if is_value else "a slot number or a register set before"
+                raise BadClient(f"{argument!r} in {part!r} is not {what}")
+        statements.append(Statement(match["name"], arguments, match["register"] or ""))
+        registers |= {match["register"]} if match["register"] else set()
+    if not statements:
+        raise BadClient(f"the client is empty; expected e.g. {DEFAULT!r}")
+    return tuple(statements)
+
+
+def largest_value(statements: tuple[Statement, ...], process: int) -> int:
+    """Give the largest number that a process puts into a slot."""
+    puts = [statement.arguments[1] for statement in statements if statement.name == "put"]
+    return max((process + 1 if value == ME else int(value) for value in puts), default=0)
+
+
+def bind(statement: Statement, registers: dict[str, int | None], process: int, item_size: int) -> Operation | None:
+    """Give the operation of the specification that a statement stands for now; None if its register is not set."""
+    values: list[int | bytes] = []
+    for at, argument in enumerate(statement.arguments):
+        if statement.name == "put" and at == 1:
+            number = process + 1 if argument == ME else int(argument)
+            values.append(bytes([number]) * item_size)
+        elif isinstance(argument, int):
+            values.append(argument)
+        else:
+            slot = registers[argument]
+            if slot is None:
+                return None
+            values.append(slot)
+    return (statement.name, *values)

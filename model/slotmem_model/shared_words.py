@@ -1,0 +1,132 @@
+"""Shared memory as the checker sees it: a shape, and a list of words that each hold one of a few values.
+
+Interface:
+
+- `Geometry` has the attributes that an algorithm reads from `image.geometry`; offsets are httpd's, as in a real segment.
+- `words_of(geometry, ...)` lists the words: in-use bytes, the free counter, slot bytes, redo records, mutexes.
+- `Map` finds the word at an offset.
+
+One access to a word is one step. A slot byte is a word of its own, so that a slot of two bytes can tear. Every word has a
+finite domain that is declared here; a store outside it is reported, never folded back.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+NUM_FREE_START = 24
+SLOTS_START = 32
+REDO_HEADER_BYTES = 16
+_UINT32 = 2**32
+
+# What a robust mutex can be, seen from outside. Who holds it is known by the holder, so it need not be stored.
+FREE, HELD, DEAD, LOST = range(4)
+MUTEX_STATES = ("free", "held", "its owner died", "not recoverable")
+
+
+class Geometry(NamedTuple):
+    """The shape of a simulated segment, offsets in bytes; the names are those of a real segment's geometry."""
+
+    item_size: int
+    item_num: int
+    type: int
+    pregrab: bool
+    stripes: int
+    first_stripe: int
+    mutexes: int
+    inuse_start: int
+    apr_length: int
+    redo_start: int
+    redo_stride: int
+
+
+def geometry(item_size: int, item_num: int, pregrab: bool = True, stripes: int | None = None) -> Geometry:
+    """Lay out a segment. With PREGRAB each slot has its own stripe unless `stripes` says otherwise; without, one mutex."""
+    number = (stripes or max(1, item_num)) if pregrab else 1
+    first = 1 if pregrab else 0
+    inuse_start = SLOTS_START + item_size * item_num
+    length = inuse_start + item_num
+    redo_start = (length + 63) // 64 * 64
+    stride = (REDO_HEADER_BYTES + item_size + 7) // 8 * 8
+    return Geometry(
+        item_size,
+        item_num,
+        4 if pregrab else 0,
+        pregrab,
+        number,
+        first,
+        first + number,
+        inuse_start,
+        length,
+        redo_start,
+        stride,
+    )
+
+
+class Word(NamedTuple):
+    """One word of shared memory. In a state it is the index of its value."""
+
+    name: str
+    values: tuple[int, ...]
+    initial: int = 0
+    """The value (not its index) at the beginning."""
+    kind: str = "memory"
+    """memory, or mutex."""
+
+    def shown(self, index: int) -> str:
+        """Say a value as a person would."""
+        value = self.values[index]
+        if self.kind == "mutex":
+            return MUTEX_STATES[value]
+        return str(value - _UINT32) if value > _UINT32 // 2 else str(value)
+
+
+class Map(NamedTuple):
+    """Where everything is: indexes into `words`."""
+
+    words: tuple[Word, ...]
+    inuse: tuple[int, ...]
+    num_free: int
+    slot_bytes: tuple[tuple[int, ...], ...]
+    redo_item: tuple[int, ...]
+    redo_length: tuple[int, ...]
+    redo_bytes: tuple[tuple[int, ...], ...]
+    mutexes: tuple[int, ...]
+    extra: dict[str, int]
+    """Words that an algorithm declares for itself (`words` of the class), by name."""
+
+
+def words_of(shape: Geometry, values: int, slack: int, extra: tuple[tuple[str, int], ...] = ()) -> Map:
+    """List the words of a segment.
+
+    values: how many different bytes clients store, 0 included. slack: how far the free counter may drift beyond 0 and
+    item_num before that is reported as a word out of its domain. extra: (name, number of values) of further words.
+    """
+    words: list[Word] = []
+
+    def add(name: str, values: tuple[int, ...], initial: int = 0, kind: str = "memory") -> int:
+        words.append(Word(name, values, initial, kind))
+        return len(words) - 1
+
+    slots, stripes = range(shape.item_num), range(shape.stripes)
+    counts = (*range(shape.item_num + slack + 1), *range(_UINT32 - slack, _UINT32))
+    data, bytes_ = tuple(range(values)), range(shape.item_size)
+    return Map(
+        inuse=tuple(add(f"inuse[{slot}]", (0, 1)) for slot in slots),
+        num_free=add("num_free", counts, shape.item_num),
+        slot_bytes=tuple(tuple(add(f"slot {slot} byte {at}", data) for at in bytes_) for slot in slots),
+        redo_item=tuple(add(f"redo {stripe} item", tuple(range(shape.item_num + 1))) for stripe in stripes),
+        redo_length=tuple(add(f"redo {stripe} length", tuple(range(shape.item_size + 1))) for stripe in stripes),
+        redo_bytes=tuple(tuple(add(f"redo {stripe} byte {at}", data) for at in bytes_) for stripe in stripes),
+        mutexes=tuple(
+            add(
+                "table mutex" if which == 0 else f"stripe {which - shape.first_stripe} mutex",
+                (FREE, HELD, DEAD, LOST),
+                FREE,
+                "mutex",
+            )
+            for which in range(shape.mutexes)
+        ),
+        extra={name: add(name, tuple(range(number))) for name, number in extra},
+        words=tuple(words),
+    )
