@@ -195,6 +195,23 @@ def test_unwritable_file_is_told_before_measuring(option, tmp_path, capsys, monk
     assert "nowhere" in capsys.readouterr().err
 
 
+def test_json_file(tmp_path, capsys, monkeypatch):
+    """With --json FILE the report goes there, and the table is printed."""
+    monkeypatch.setattr(bench_command, "measure", lambda *_: made_up_report())
+    assert run("--json", str(tmp_path / "bench.json")) == 0
+    assert json.loads((tmp_path / "bench.json").read_text())["results"][0]["ops_per_s"] == 200_000
+    assert capsys.readouterr().out == bench_command.to_text(made_up_report()) + "\n"
+
+
+def test_worker_that_dies_is_told(folder, capsys, monkeypatch):
+    """If a worker ends, the command says so and exits 2."""
+    monkeypatch.setattr(bench, "SHM_FOLDER", folder)
+    monkeypatch.setattr(bench, "_work", os._exit)
+    assert run("--quick") == 2
+    assert "a worker has ended" in capsys.readouterr().err
+    assert os.listdir(folder) == []
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
 def test_bad_seconds(seconds):
     """A time that is none is a usage error."""

@@ -68,7 +68,7 @@ def draw(title: str, subtitle: str, columns: Sequence[str], rows: Sequence[Row],
                 parts.append(_text(start + width + 5, base, size, bar.text, fill=ink, weight=weight))
                 if column == 0:
                     parts.append(_text(left - 8, base, size, bar.name, fill=ink, weight=weight, anchor="end"))
-    return "\n".join([*parts, "</svg>\n"])
+    return "\n".join([*parts, "</svg>"])
 
 
 def _text(

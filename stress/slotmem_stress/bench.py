@@ -148,7 +148,8 @@ def _round(crew: list[Connection], case: Case, rival: str, window_s: float) -> f
     """Give the sum of the workers' rates."""
     begins = time.monotonic() + _LEAD_S
     for worker in crew[: case.processes]:
-        worker.send((case, rival, begins, window_s))
+        with suppress(BrokenPipeError):  # asking for its answer will tell
+            worker.send((case, rival, begins, window_s))
     return sum(_answer(worker, window_s) for worker in crew[: case.processes])
 
 
@@ -163,7 +164,7 @@ def _answer(worker: Connection, window_s: float) -> float:
             raise WorkerFailed(f"a worker has not answered for {_ANSWER_S:.0f} s")
     try:
         rate: float = worker.recv()
-    except EOFError:
+    except (EOFError, ConnectionResetError):
         raise WorkerFailed("a worker has ended; what it said stands above") from None
     return rate
 

@@ -20,7 +20,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from slotmem import SlotmemError
 from slotmem_stress.bar_chart import Bar, Row, draw
 from slotmem_stress.bench import CASES, PROCESSES, Case, Report, WorkerFailed, measure
 from slotmem_stress.bench_rivals import BASELINE
@@ -34,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument(
         "--seconds",
-        type=_seconds,
+        type=seconds,
         default=None,
         help=f"how long to measure, in all (default: {FULL[0]:.0f}; with --quick {QUICK[0]:.0f})",
     )
@@ -51,29 +50,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it. Gives the exit code."""
-    seconds, repeats = QUICK if arguments.quick else FULL
+    default_s, repeats = QUICK if arguments.quick else FULL
+    files = [(arguments.json, _json_text)] if arguments.json not in (None, "-") else []
+    files += [(arguments.plot, to_svg)] if arguments.plot is not None else []
     try:
-        for path in (arguments.json, arguments.plot):
-            if path not in (None, "-"):
-                _check_writable(path)
-        report = measure(arguments.seconds or seconds, repeats)
-        if arguments.json != "-":
-            print(to_text(report))
-        if arguments.json:
-            _write(arguments.json, json.dumps(to_json(report), indent=2) + "\n")
-        if arguments.plot:
-            _write(arguments.plot, to_svg(report))
-    except (OSError, SlotmemError, WorkerFailed) as error:
+        for path, _ in files:
+            _check_writable(path)
+        report = measure(arguments.seconds or default_s, repeats)
+        for path, text_of in files:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text_of(report) + "\n")
+    except (OSError, WorkerFailed) as error:
         print(f"slotmem bench: {error}", file=sys.stderr)
         return 2
+    print(_json_text(report) if arguments.json == "-" else to_text(report))
     return 0
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < 86400:
+def seconds(text: str) -> float:
+    """Read a time in seconds."""
+    number = float(text)
+    if not 0 < number < 86400:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 86400 seconds")
-    return seconds
+    return number
 
 
 def _check_writable(path: str) -> None:
@@ -83,14 +82,6 @@ def _check_writable(path: str) -> None:
         pass
     if not existed:
         os.unlink(path)
-
-
-def _write(path: str, text: str) -> None:
-    if path == "-":
-        sys.stdout.write(text)
-        return
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 # -- what is printed ----------------------------------------------------------------------------------------------------
@@ -115,6 +106,10 @@ def to_json(report: Report) -> dict[str, Any]:
             for cell in report.cells()
         ],
     }
+
+
+def _json_text(report: Report) -> str:
+    return json.dumps(to_json(report), indent=2)
 
 
 def to_text(report: Report) -> str:
