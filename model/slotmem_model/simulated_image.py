@@ -175,6 +175,11 @@ class SimulatedImage:
             self._held[mutex] = True
         return 0
 
+    def give_back(self, mutex: int) -> int:
+        """Nothing: a mutex that nobody can have any more stays so, and answers everybody alike."""
+        del mutex
+        return 0
+
     def _taken(self, mutex: int, status: int) -> int:
         if status in (0, EOWNERDEAD) and not self._stopped:
             self._held[mutex] = status == 0
