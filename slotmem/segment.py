@@ -101,8 +101,7 @@ def publish(names: Names, shape: Geometry, contents: Contents, *, replace: bool 
         with _nameless(names, shape) as fd:
             segment = _build(fd, names, shape, contents)
             try:
-                # With src_dir_fd given, CPython calls linkat with AT_SYMLINK_FOLLOW, which names a nameless file.
-                os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+                _link(fd, path)
                 if contents.confirm():
                     fcntl.flock(fd, fcntl.LOCK_SH)  # not in one step: another creator may come in between
                     if _is_at(os.fstat(fd), names):
@@ -226,6 +225,17 @@ def _unlink(fd: int, names: Names) -> bool:
         return True
     finally:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _record_lock(fcntl.F_UNLCK))
+
+
+def _link(fd: int, path: str) -> None:
+    """Give a nameless file its name. Raises: FileExistsError; NoSharedMemory."""
+    try:
+        # With src_dir_fd given, CPython calls linkat with AT_SYMLINK_FOLLOW, which names a nameless file.
+        os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise NoSharedMemory(f"the object {path} cannot be made: {error.strerror}; is /proc mounted?") from error
 
 
 def _record_lock(how: int) -> bytes:

@@ -14,7 +14,7 @@ import mmap
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,6 +135,8 @@ def crash_calls(scenario: Scenario, folder: Path) -> Campaign:
     while _kill_at(scenario, here := folder / f"run-{campaign.deaths}", campaign.deaths + 1):
         campaign.deaths += 1
         campaign.note(_judge(scenario, here), "killed at call", campaign.deaths)
+        with suppress(FileNotFoundError):  # a broken variant's remainder
+            os.unlink(object_of(here))
     return campaign
 
 
