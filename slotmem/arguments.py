@@ -99,6 +99,7 @@ def _make_folder(path: str) -> None:
         for folder in reversed(missing):  # os.makedirs would give the mode to the last one only
             with suppress(FileExistsError):  # somebody else makes it too
                 os.mkdir(folder, 0o700)
+                os.chmod(folder, 0o700)  # whatever the umask
         if not os.path.isdir(path):
             raise FileExistsError(path)
     except FileExistsError:
