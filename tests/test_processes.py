@@ -3,6 +3,7 @@
 import fcntl
 import multiprocessing
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -123,6 +124,9 @@ class Racer:
 
     def answer(self):
         return os.read(self.answers, 1000)
+
+    def check_running(self):
+        assert not select.select([self.answers], [], [], 0)[0], self.answer()
 
     def kill(self):
         os.kill(self.pid, signal.SIGKILL)
@@ -252,6 +256,7 @@ def test_absent_or_complete_at_every_instant(tmp_path, record_property):
     try:
         with open_provider(tmp_path, timeout_s=5.0) as provider:
             while attached < 200 or absent < 20:
+                server.check_running()
                 try:
                     instance = provider.attach(name)
                 except slotmem.NoSegment:
