@@ -8,7 +8,7 @@
 - `num_free`   one integer, `num_free[0]`: how many slots are free
 - `redo`       bytes again, for the redo records; `words`, the same as 64-bit words; `redo_start`, where they begin
 - `mutexes`    handles; number 0 guards the table (`inuse`, `num_free`), the others slot bytes, each with a redo record
-- `trylock`, `lock`, `unlock`, `consistent`   as in `slotmem.mutex`
+- `trylock`, `lock`, `unlock`, `consistent`, `give_back`   as in `slotmem.mutex`; `nobody`, a mutex that nobody holds
 
 An image of a real segment is the mapped memory itself. A simulated one answers the same accesses one at a time, so that
 a model checker can explore every interleaving and every crash of this very code.

@@ -22,7 +22,7 @@ from wrong_algorithms import Unlocked
 NUMBER = 8
 ROUNDS = 400
 EXACT = ([0] * 4, 4 * ROUNDS, 2)
-RACES = 25
+RACES = 20
 
 
 def open_provider(folder, **options):
