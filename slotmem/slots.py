@@ -310,7 +310,8 @@ class Slots:
         Not ours to unlock is a mutex that this thread held before, or one that nobody can have any more. Otherwise the
         exception may have come between a trylock that took over a dead owner's mutex and the repair: then unlocking it
         as it is would make it unusable for ever. Asking again tells whether it is held here. Further exceptions may
-        come meanwhile, so that this is tried several times, and the last of them raised when all is well.
+        come meanwhile, so that this is tried several times, and the last of them raised when all is well. What cannot
+        be repaired (`Forged`) is unlocked as it is, which tells everybody so.
         """
         if status in (EDEADLK, ENOTRECOVERABLE):
             return self.image.nobody
@@ -321,8 +322,6 @@ class Slots:
                     self.repair(self.mutexes.index(mutex))
                     self.image.consistent(mutex)
                 break
-            except Forged:
-                break  # it cannot be repaired: unlocked as it is, it tells everybody so
             except BaseException as error:
                 interruption = error
         if interruption is not None:
