@@ -60,6 +60,15 @@ class Monitor:
                 after = self._invoked(after, process, what)
         return self._number(after)
 
+    def allowed(self, number: int, event: int) -> frozenset[Result]:
+        """Give what the operation that returns in a step's events could have answered instead."""
+        *invoked, (_, process, _) = self._events[event]
+        before = self._sets[number]
+        for _, other, what in invoked:
+            before = self._invoked(before, other, what)
+        taken = (pending[process] for _, pending in self._closed(before, process))
+        return frozenset(each.result for each in taken if isinstance(each, Taken))
+
     def states(self, number: int) -> frozenset[Slots]:
         """Give every abstract state that may be memory's now, whatever pending operations have done so far."""
         return frozenset(state for state, _ in self._closed(self._sets[number]))

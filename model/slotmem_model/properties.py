@@ -65,14 +65,14 @@ class Judge:
         for local in locals_:
             if local.fault:
                 return fault_property(local.fault)
-        if state.monitor == 0:
-            return "linearizable"
         if self.held_once:
             held = 0
             for local in locals_:
                 if held & local.holds:
                     return "held-once"
                 held |= local.holds
+        if state.monitor == 0:
+            return "linearizable"
         if not any(local.inside for local in locals_):
             broken = self.quiet(state.words, state.monitor)
             if broken:
@@ -89,12 +89,14 @@ class Judge:
         inuse = tuple(words[word] == 1 for word in map_.inuse)
         if map_.words[map_.num_free].values[words[map_.num_free]] != inuse.count(False):
             return "counter"
-        if self.model.monitor and (inuse, self._bytes(words)) not in self._states(monitor):
+        if self.model.monitor and (inuse, self.bytes_of(self.model, words)) not in self._states(monitor):
             return "memory"
         return ""
 
-    def _bytes(self, words: tuple[int, ...]) -> tuple[bytes, ...]:
-        return tuple(bytes(words[word] for word in slot) for slot in self.model.map.slot_bytes)
+    @staticmethod
+    def bytes_of(model: Model, words: tuple[int, ...]) -> tuple[bytes, ...]:
+        """Give the contents of each slot."""
+        return tuple(bytes(words[word] for word in slot) for slot in model.map.slot_bytes)
 
     def _states(self, monitor: int) -> frozenset[tuple[tuple[bool, ...], tuple[bytes, ...]]]:
         if monitor not in self._allowed:
