@@ -53,6 +53,9 @@ def _torn(told: Explanation) -> Blamed:
     for at, word in enumerate(told.model.map.slot_bytes[slot]):
         read = max(i for i, each in enumerate(told.happenings) if each.interval == number and each.word == word)
         writes = [i for i, each in enumerate(told.happenings[:read]) if each.word == word and each.writes]
+        access = told.happenings[read].access
+        if access is not None and access.kind == "reread":  # it saw its own store, which memory does not have yet
+            writes = [i for i in _buffered(told, torn.process, word) if i < read]
         if not writes:
             parts.append(f"byte {at} is from before any put")
             continue
@@ -64,6 +67,15 @@ def _torn(told: Explanation) -> Blamed:
             parts.append(f"byte {at} is from {told.intervals[writer]}")
     sentence = f"{torn} gave {torn.answer}, which nobody put: {wording.listed(parts)}"
     return sentence, frozenset(culprits), frozenset(told.model.map.slot_bytes[slot])
+
+
+def _buffered(told: Explanation, process: int, word: int) -> list[int]:
+    """Give the steps at which a process stored a word into its own buffer."""
+    return [
+        number
+        for number, each in enumerate(told.happenings)
+        if each.process == process and each.word == word and each.access and each.access.kind == "buffer"
+    ]
 
 
 def _counter(told: Explanation) -> Blamed:

@@ -139,7 +139,12 @@ def _followed(model: Model, steps: Sequence[Step]) -> tuple[tuple[State, ...], l
                 intervals.append(Interval(process, what, number))
         at = current[process]
         if step.action is None:
-            happenings.append(Happening(process, None, 0, 0, "dies", at))
+            left = [
+                f"; {word.name}: {word.shown(old)} -> {word.shown(new)}"
+                for word, old, new in zip(model.map.words, before.words, step.state.words, strict=True)
+                if old != new
+            ]
+            happenings.append(Happening(process, None, 0, 0, "dies" + "".join(left), at))
             if at is not None:
                 intervals[at].died = True
         else:

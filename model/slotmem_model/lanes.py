@@ -63,12 +63,12 @@ class _Drawing:
             self.line(step, cells, where)
             step = where = ""
 
-    def edge(self, process: int, edge: str, text: str) -> None:
+    def edge(self, process: int, edge: str, text: str, step: str = "") -> None:
         """Open or close a bar."""
         first, *rest = textwrap.wrap(text, self.width - 2, break_long_words=False) or [""]
         cells = ["│" if inside else "" for inside in self.inside]
         cells[process] = f"{edge} {first}"
-        self.line("", cells)
+        self.line(step, cells)
         self.inside[process] = edge == "┌"
         for part in rest:
             self.cell(process, part)
@@ -79,11 +79,7 @@ class _Drawing:
         if interval is not None and interval.first == number and happening.access is not None:
             self.edge(process, "┌", interval.call)
         if happening.access is None:
-            within = f" inside {interval.call}" if interval is not None else ""
-            cells = ["│" if inside else "" for inside in self.inside]
-            self.inside[process] = False
-            cells[process] = f"✗ dies{within}"[: self.width]
-            self.line(str(number + 1), cells)
+            self.edge(process, "✗", happening.text, str(number + 1))
             return
         self.cell(process, happening.text, str(number + 1), _where(happening))
         if interval is not None and interval.last == number:

@@ -52,7 +52,8 @@ class Configuration:
     """Whether the monitor runs along."""
 
     def __str__(self) -> str:
-        parts = [self.algorithm, f"{self.processes} processes, {self.slots} slots, {self.rounds} rounds"]
+        counted = ((self.processes, "process", "es"), (self.slots, "slot", "s"), (self.rounds, "round", "s"))
+        parts = [self.algorithm, *(f"{number} {noun}{plural * (number != 1)}" for number, noun, plural in counted)]
         if self.crashes:
             parts.append(f"{self.crashes} crash" + "es" * (self.crashes > 1))
         if self.memory != "sc":
