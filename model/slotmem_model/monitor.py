@@ -67,13 +67,12 @@ class Monitor:
         return self._number(after)
 
     def allowed(self, number: int, event: int) -> frozenset[Result]:
-        """Give what the operation that returns in a step's events could have answered instead."""
+        """Give what the operation that returns in a step's events could have answered (if it did not time out)."""
         *invoked, (_, process, _) = self._events[event]
         before = self._sets[number]
-        for _, other, what in invoked:
-            before = self._invoked(before, other, what)
-        taken = (pending[process] for _, pending in self._closed(before, process))
-        return frozenset(each.result for each in taken if isinstance(each, Taken))
+        for _, other, operation in invoked:
+            before = frozenset(self._invoked(one, other, operation) for one in before)
+        return frozenset().union(*(self._returned(one, process) for one in before)) - {TIMED_OUT}
 
     def states(self, number: int) -> frozenset[Slots]:
         """Give every abstract state that may be memory's now, whatever pending operations have done so far."""
