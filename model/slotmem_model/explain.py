@@ -102,6 +102,7 @@ class Explanation:
 
     model: Model
     broken: str
+    steps: tuple[Step, ...]
     states: tuple[State, ...]
     happenings: tuple[Happening, ...]
     intervals: tuple[Interval, ...]
@@ -117,7 +118,7 @@ def explain(model: Model, broken: str, steps: Sequence[Step]) -> Explanation:
     from slotmem_model.blame import blame  # it explains explanations, so it imports this module
 
     states, happenings, intervals = _followed(model, steps)
-    told = Explanation(model, broken, states, _with_sources(model, happenings, intervals), intervals)
+    told = Explanation(model, broken, tuple(steps), states, _with_sources(model, happenings, intervals), intervals)
     if broken:
         told.sentence, told.culprits, told.words = blame(told)
     return told

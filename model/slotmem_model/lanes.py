@@ -24,17 +24,18 @@ from slotmem_model.model import State
 WIDTH = 110
 _NARROWEST, _WIDEST = 20, 44
 _STEP = 4
-_ASCII = str.maketrans({"┌": ".", "│": "|", "└": "'", "✗": "X", "─": "-"})
+ASCII = str.maketrans({"┌": ".", "│": "|", "└": "'", "✗": "X", "─": "-", "·": ";", "→": ">"})
+"""For terminals that cannot show lines."""
 
 
-def drawn(told: Explanation, *, verbose: bool = False, ascii_only: bool = False) -> list[str]:
+def drawn(told: Explanation, *, verbose: bool = False) -> list[str]:
     """Draw it. Lines are at most 110 columns wide for up to four processes."""
     drawing = _Drawing(told)
     for number, happening in enumerate(told.happenings):
         drawing.step(number, happening)
         if verbose:
             drawing.memory(told.states[number + 1])
-    return [line.rstrip().translate(_ASCII) if ascii_only else line.rstrip() for line in drawing.lines]
+    return [line.rstrip() for line in drawing.lines]
 
 
 class _Drawing:

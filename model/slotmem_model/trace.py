@@ -123,7 +123,14 @@ def dumped(trace: Trace) -> str:
         ],
         "interleaving": [{"process": move.process + 1, "does": move.does} for move in trace.interleaving],
     }
-    return json.dumps(given, indent=1) + "\n"
+    return "{" + ",".join(f"\n {json.dumps(key)}: {_folded(value)}" for key, value in given.items()) + "\n}\n"
+
+
+def _folded(value: Any) -> str:
+    """Give JSON with one line for each item of a list."""
+    if not isinstance(value, list) or not value:
+        return json.dumps(value)
+    return "[" + ",".join(f"\n  {json.dumps(item)}" for item in value) + "]"
 
 
 def request(operation: Operation) -> dict[str, Any]:
