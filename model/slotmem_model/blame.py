@@ -48,34 +48,43 @@ def _held_twice(told: Explanation) -> Blamed:
 
 def _torn(told: Explanation) -> Blamed:
     number, torn = next((number, each) for number, each in enumerate(told.intervals) if each.fault)
-    slot = torn.operation[1]
+    map_ = told.model.map
+    words = {*map_.inuse, *(word for slot in map_.slot_bytes for word in slot)}
+    asked = map_.slot_bytes[torn.operation[1]]
+    reads = [
+        at
+        for at, each in enumerate(told.happenings)
+        if each.interval == number and each.access and each.access.kind in ("load", "reread") and each.word in words
+    ][-len(bytes.fromhex(torn.answer)) :]
     culprits, parts = {number}, []
-    for at, word in enumerate(told.model.map.slot_bytes[slot]):
-        read = max(i for i, each in enumerate(told.happenings) if each.interval == number and each.word == word)
-        writes = [i for i, each in enumerate(told.happenings[:read]) if each.word == word and each.writes]
-        access = told.happenings[read].access
-        if access is not None and access.kind == "reread":  # it saw its own store, which memory does not have yet
-            writes = [i for i in _buffered(told, torn.process, word) if i < read]
-        if not writes:
-            parts.append(f"byte {at} is from before any put")
-            continue
-        writer = told.happenings[writes[-1]].interval
+    for byte, read in enumerate(reads):
+        name = f"byte {byte}"
+        if told.happenings[read].word not in asked:  # it read beyond the slot
+            name += f", which is {map_.words[told.happenings[read].word].name},"
+        writer = _writer(told, read)
         if writer is None:
-            parts.append(f"byte {at} is {wording.process(told.happenings[writes[-1]].process)}'s")
-        else:
-            culprits.add(writer)
-            parts.append(f"byte {at} is from {told.intervals[writer]}")
+            parts.append(f"{name} is from before any put")
+            continue
+        culprits.add(writer)
+        is_repair = told.happenings[read].word in asked and told.intervals[writer].operation[0] != "put"
+        parts.append(f"{name} is from {'the repair in ' if is_repair else ''}{told.intervals[writer]}")
     sentence = f"{torn} gave {torn.answer}, which nobody put: {wording.listed(parts)}"
-    return sentence, frozenset(culprits), frozenset(told.model.map.slot_bytes[slot])
+    return sentence, frozenset(culprits), frozenset(told.happenings[read].word for read in reads)
 
 
-def _buffered(told: Explanation, process: int, word: int) -> list[int]:
-    """Give the steps at which a process stored a word into its own buffer."""
-    return [
-        number
-        for number, each in enumerate(told.happenings)
-        if each.process == process and each.word == word and each.access and each.access.kind == "buffer"
+def _writer(told: Explanation, read: int) -> int | None:
+    """Give the operation that wrote what a step read; None: nobody did."""
+    reader = told.happenings[read]
+    # A process sees its own store before memory has it.
+    own = reader.access is not None and reader.access.kind == "reread"
+    writers = [
+        each.interval
+        for each in told.happenings[:read]
+        if each.word == reader.word
+        and each.access
+        and (each.access.kind == "buffer" and each.process == reader.process if own else each.writes)
     ]
+    return writers[-1] if writers else None
 
 
 def _counter(told: Explanation) -> Blamed:
@@ -141,7 +150,7 @@ def _deadlock(told: Explanation) -> Blamed:
             f"{wording.process(process)} waits for ever for the {model.map.words[word].name}, {_holder(told, word)}"
         )
     ongoing = {number for number, interval in enumerate(told.intervals) if interval.last is None}
-    return wording.listed(parts), frozenset(ongoing | _writers(told, words)), frozenset(words)
+    return "; ".join(parts), frozenset(ongoing | _writers(told, words)), frozenset(words)
 
 
 def _holder(told: Explanation, word: int) -> str:
