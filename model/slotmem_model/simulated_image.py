@@ -91,6 +91,7 @@ class SimulatedImage:
         self._stopped = False
         self._held: dict[int, bool] = {}
         """Mutexes held, and whether what they guard is consistent."""
+        self._held_words: tuple[int, ...] = ()
         shape = place.geometry
         self.geometry = shape
         self.memory = _Memory(self, shape, place.map)
@@ -108,7 +109,7 @@ class SimulatedImage:
         if self._stopped:
             return 0
         try:
-            return self._answer(Access(kind, word, argument), tuple(sorted(self._held)))
+            return self._answer(Access(kind, word, argument), self._held_words)
         except Stop:
             self._stopped = True
             raise
@@ -165,6 +166,7 @@ class SimulatedImage:
             return EPERM
         self.access("unlock", mutex, FREE if self._held[mutex] else LOST)
         del self._held[mutex]
+        self._held_words = tuple(sorted(self._held))
         return 0
 
     def consistent(self, mutex: int) -> int:
@@ -173,9 +175,15 @@ class SimulatedImage:
             self._held[mutex] = True
         return 0
 
+    def give_back(self, mutex: int) -> int:
+        """Nothing: a mutex that nobody can have any more stays so, and answers everybody alike."""
+        del mutex
+        return 0
+
     def _taken(self, mutex: int, status: int) -> int:
         if status in (0, EOWNERDEAD) and not self._stopped:
             self._held[mutex] = status == 0
+            self._held_words = tuple(sorted(self._held))
         return status
 
 

@@ -52,7 +52,8 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
             newest = next((value for stored, value in reversed(buffer) if stored == word), None)
             if newest is not None:
                 read = action.moves[newest]
-                assert read and read != NEVER, action  # a load never waits, and what was buffered is possible
+                assert read is not None  # a load never waits
+                assert read != NEVER, action
                 return Action(Access("reread", word), (_to(read, number(read.target, buffer), 0),))
         elif (word >= 0 or kind == "fence") and buffer:
             return None
