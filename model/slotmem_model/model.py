@@ -60,8 +60,14 @@ class Configuration:
             parts.append(self.memory)
         if not self.pregrab:
             parts.append("no PREGRAB")
+        if self.stripes is not None:
+            parts.append(f"{self.stripes} stripe" + "s" * (self.stripes != 1))
+        if self.slot_bytes != Configuration.slot_bytes:
+            parts.append(f"slots of {self.slot_bytes} byte" + "s" * (self.slot_bytes != 1))
         if self.timeouts:
             parts.append("timeouts")
+        if not self.linearizable:
+            parts.append("no monitor")
         if self.clients != (client.DEFAULT,):
             parts.append(" | ".join(self.clients))
         return ", ".join(parts)
