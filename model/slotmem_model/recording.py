@@ -115,8 +115,8 @@ class _Recorder:
         """Answer an access from the path, or lengthen the path by it."""
         if access.kind == "retry":
             self.retries += 1
-            self.loop_head_next = self.retries == 2
-            if self.retries == 3:
+            self.loop_head_next = self.retries == 1
+            if self.retries == 2:
                 self.stop(_AGAIN)
             return None
         if self.depth == len(self.path):
