@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
             return INTERRUPTED
         _print(arguments, checking.rows)
         _write(arguments, checking.rows)
-        return _EXIT[_verdict(checking.rows)]
+        return _EXIT[verdict(checking.rows)]
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -169,7 +169,7 @@ class _Checking:
         row.told = found and explain(model, found.broken, found.steps)
 
 
-def _verdict(rows: list[Row]) -> str:
+def verdict(rows: list[Row]) -> str:
     """Give the verdict of all: where a violation is expected, finding it counts as held."""
     verdicts = {HELD if row.is_expected else row.outcome.verdict for row in rows}
     missed = any(row.expected == VIOLATED and row.outcome.verdict == HELD for row in rows)
@@ -179,9 +179,9 @@ def _verdict(rows: list[Row]) -> str:
 
 
 def _print(arguments: argparse.Namespace, rows: list[Row]) -> None:
-    verdict = _verdict(rows)
+    overall = verdict(rows)
     if arguments.json:
-        print(check_report.as_json(rows, verdict))
+        print(check_report.as_json(rows, overall))
         return
     if arguments.markdown:
         check_report.say(check_report.markdown(rows))
@@ -194,15 +194,15 @@ def _print(arguments: argparse.Namespace, rows: list[Row]) -> None:
             lines += ["", *check_report.counterexample(row.told)]
         elif row.outcome.violations:
             lines += ["", f"{row.configuration}: no counterexample was found within the budget"]
-    lines += ["", *_summary(rows, verdict)]
+    lines += ["", *_summary(rows, overall)]
     check_report.say(lines)
 
 
-def _summary(rows: list[Row], verdict: str) -> Iterator[str]:
+def _summary(rows: list[Row], overall: str) -> Iterator[str]:
     never = set(SOMETIMES) - {"crash"}
     for row in rows:
         never &= set(row.never)
-    if rows and verdict == HELD:
+    if rows and overall == HELD:
         for name in sorted(never):
             yield f"never happened: {name} ({SOMETIMES[name]}); what holds, holds for lack of it"
     for row in rows:
@@ -210,7 +210,7 @@ def _summary(rows: list[Row], verdict: str) -> Iterator[str]:
             yield f"{row.configuration.algorithm} is violated, as expected: it is here to show that the checker finds it"
         elif row.expected == VIOLATED:
             yield f"{row.configuration.algorithm} was expected to be violated, and is {row.outcome.verdict}"
-    yield f"verdict: {verdict}"
+    yield f"verdict: {overall}"
 
 
 def _write(arguments: argparse.Namespace, rows: list[Row]) -> None:

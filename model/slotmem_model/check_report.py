@@ -53,9 +53,8 @@ class Row:
     @property
     def properties(self) -> str:
         """How many properties hold, or which are broken."""
-        if self.outcome.violations:
-            order = [*ALWAYS, OUTSIDE]
-            return "broken: " + ", ".join(sorted(self.outcome.violations, key=order.index))
+        if broken := [name for name in ALWAYS if name in self.outcome.violations]:
+            return f"broken: {', '.join(broken)}"
         number = len(ALWAYS) - (0 if self.configuration.linearizable else len(_NEEDS_MONITOR))
         return f"{number} hold" if self.outcome.verdict == HELD else f"{number} hold so far"
 
@@ -90,7 +89,7 @@ def table(rows: Sequence[Row]) -> list[str]:
         [textwrap.wrap(cell, _WIDEST.get(name, 99)) or [""] for name, cell in zip(_COLUMNS, row.cells(), strict=True)]
         for row in rows
     ]
-    widths = [max(len(name), *(len(line) for row in folded for line in row[at])) for at, name in enumerate(_COLUMNS)]
+    widths = [max([len(name), *(len(line) for row in folded for line in row[at])]) for at, name in enumerate(_COLUMNS)]
     lines = [_COLUMNS, tuple("─" * width for width in widths)]
     for row in folded:
         lines += list(zip_longest(*row, fillvalue=""))
@@ -113,9 +112,12 @@ def markdown(rows: Sequence[Row]) -> list[str]:
 
 def counterexample(told: Explanation, *, verbose: bool = False) -> list[str]:
     """Give the sentence, and one lane per process."""
-    broken = f"{told.broken}: {ALWAYS.get(told.broken, 'a word got a value that the model does not have')}"
+    if told.broken == OUTSIDE:
+        what = "cannot be judged: a word got a value that the model does not have"
+    else:
+        what = f"breaks {told.broken}: {ALWAYS[told.broken]}"
     return [
-        f"{told.model.configuration} breaks {broken}",
+        f"{told.model.configuration} {what}",
         f"after {len(told.happenings)} steps, the fewest that do: {told.sentence}.",
         "",
         *lanes.drawn(told, verbose=verbose),

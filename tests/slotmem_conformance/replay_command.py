@@ -116,13 +116,13 @@ def _verdict(given: Trace, told: Explanation) -> list[str]:
         return [f"reproduced: {told.sentence}", f"broken: {told.broken}{other}"]
     now = trace.record(told.model, "", "", told.steps).operations
     changed = [
-        f"{wording.operation(after.operation)} of {wording.process(after.process)} "
+        f"{wording.operation(after.operation)} of {wording.process(after.process)}: "
         f"{wording.result(after.operation[0], after.result) if after.result else 'does not return'}"
         for before, after in zip(given.operations, now, strict=False)
         if before != after
     ]
     lines = [f"not broken: the same steps no longer break {given.breaks}"]
-    return lines + ([f"other answers than in the trace: {wording.listed(changed)}"] if changed else [])
+    return lines + ([f"answers that the trace does not have: {'; '.join(changed)}"] if changed else [])
 
 
 def _diverged(name: str, difference: Diverged) -> str:
