@@ -51,13 +51,18 @@ def access(what: Access | None, words: Sequence[Word]) -> str:
     """Name what a step does, whatever the value it finds: the form in which traces keep it."""
     if what is None:
         return "dies"
-    parts = [what.kind] + ([words[what.word].name] if what.word >= 0 else [])
+    if what.word < 0:
+        return what.kind
+    word, argument = words[what.word], what.argument
+    parts = [what.kind, word.name]
     if what.kind == "unlock":
-        parts += ["not recoverable"] if what.argument == LOST else []
+        parts += ["not recoverable"] if argument == LOST else []
     elif what.kind == "cas":
-        parts += [f"{what.argument[0]} -> {what.argument[1]}"]
-    elif what.argument is not None:
-        parts += [str(what.argument)]
+        parts += [f"{word.said(argument[0])} -> {word.said(argument[1])}"]
+    elif what.kind in ("store", "buffer"):
+        parts += [word.said(argument)]
+    elif argument is not None:
+        parts += [str(argument)]
     return " ".join(parts)
 
 
