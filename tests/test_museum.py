@@ -86,4 +86,6 @@ def test_nothing_is_kept_in_the_cellar():
         for value in vars(room).values()
         if inspect.isclass(value) and value.__module__ == room.__name__
     }
-    assert classes == {piece.algorithm for piece in PIECES if piece.algorithm.__module__.split(".")[-1][:7] == "museum_"}
+    assert classes == {
+        piece.algorithm for piece in PIECES if piece.algorithm.__module__.split(".")[-1][:7] == "museum_"
+    }
