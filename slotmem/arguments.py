@@ -57,27 +57,44 @@ def checked_runtime_dir(runtime_dir: Any) -> str:
 
     Default: $SLOTMEM_RUNTIME_DIR, else a private folder of this user. Raises: WrongType, InvalidName, AccessDenied.
     """
+    path = _named_runtime_dir(runtime_dir)
+    if path is None:
+        return _private_folder()
+    _make_folder(path)
+    return path
+
+
+def runtime_dir_path(runtime_dir: Any) -> str:
+    """Give the same path, whether there is such a folder or not; nothing is made. Raises: WrongType, InvalidName."""
+    return _named_runtime_dir(runtime_dir) or _private_path()
+
+
+def _named_runtime_dir(runtime_dir: Any) -> str | None:
+    """Give the runtime directory that somebody chose, as an absolute path; None if nobody did."""
     given = runtime_dir if runtime_dir is not None else os.environ.get(RUNTIME_DIR_VARIABLE) or None
     if given is None:
-        return _private_folder()
+        return None
     try:
         path = os.path.abspath(os.fsdecode(given))
     except TypeError:
         raise WrongType(f"runtime_dir is a path, got {given!r}") from None
     if "\0" in path:
         raise InvalidName(f"runtime_dir {path!r} contains a NUL byte; leave it out")
-    _make_folder(path)
     return path
+
+
+def _private_path() -> str:
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    if os.path.isabs(state):
+        return os.path.join(state, "slotmem")
+    user = os.geteuid() if hasattr(os, "geteuid") else 0  # a daemon's environment, without a home
+    return os.path.join(os.environ.get("TMPDIR") or "/tmp", f"slotmem-{user}")
 
 
 def _private_folder() -> str:
     """Give this user's own folder, which nobody else may write to."""
     user = os.geteuid() if hasattr(os, "geteuid") else 0
-    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    if os.path.isabs(state):
-        path = os.path.join(state, "slotmem")
-    else:  # a daemon's environment, without a home
-        path = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"slotmem-{user}")
+    path = _private_path()
     _make_folder(path)
     info = os.lstat(path)
     if hasattr(os, "geteuid") and (not stat.S_ISDIR(info.st_mode) or info.st_uid != user or info.st_mode & 0o077):

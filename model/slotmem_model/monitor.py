@@ -9,8 +9,9 @@ Interface:
 The monitor is a set of configurations: an abstract state, and for each process what it has pending: nothing, an operation,
 or an operation that has taken effect, with its result. An invocation adds a pending operation to each. A return lets
 pending operations take effect, in every order, until the returning one has; those that gave the result which was seen
-remain. A crashed process's operation stays pending for ever: it may have taken effect, may still, or never. Sets are
-numbered, and what follows is remembered, so that the search over a million states asks a few thousand times.
+remain. A crashed process's operation stays pending for ever: it may have taken effect, may still, or never.
+Configurations and sets are numbered, and what follows is remembered, so that the search over a million states asks a few
+thousand times.
 
 An operation that timed out waiting has not taken effect.
 """
@@ -23,7 +24,7 @@ from slotmem_model import spec
 from slotmem_model.automaton import Event
 from slotmem_model.spec import Operation, Result, Slots
 
-TIMED_OUT = "APR_TIMEUP"
+TIMED_OUT = Result("APR_TIMEUP")
 
 
 class Taken(NamedTuple):
@@ -34,7 +35,8 @@ class Taken(NamedTuple):
 
 _Pending = tuple[Operation | Taken | None, ...]
 _Configuration = tuple[Slots, _Pending]
-_Set = frozenset[_Configuration]
+_Set = frozenset[int]
+"""Configurations are numbered too."""
 
 
 class Monitor:
@@ -42,10 +44,14 @@ class Monitor:
 
     def __init__(self, initial: Slots, processes: int, events: list[tuple[Event, ...]]) -> None:
         self._events = events
+        self._configurations: list[_Configuration] = []
+        self._configuration_numbers: dict[_Configuration, int] = {}
         self._sets: list[_Set] = [frozenset()]
         self._numbers: dict[_Set, int] = {self._sets[0]: 0}
         self._steps: dict[tuple[Slots, Operation], tuple[Slots, Result]] = {}
-        self.initial = self._number(frozenset({(initial, (None,) * processes)}))
+        self._invocations: dict[tuple[int, int, Operation], int] = {}
+        self._returns: dict[tuple[int, int], dict[Result, _Set]] = {}
+        self.initial = self._number(frozenset({self._configuration(initial, (None,) * processes)}))
 
     def __len__(self) -> int:
         return len(self._sets)
@@ -55,27 +61,29 @@ class Monitor:
         after = self._sets[number]
         for _, process, what in self._events[event]:
             if isinstance(what, Result):
-                after = self._returned(after, process, what)
+                after = frozenset().union(*(self._returned(one, process).get(what, ()) for one in after))
             else:
-                after = self._invoked(after, process, what)
+                after = frozenset(self._invoked(one, process, what) for one in after)
         return self._number(after)
 
     def states(self, number: int) -> frozenset[Slots]:
         """Give every abstract state that may be memory's now, whatever pending operations have done so far."""
-        return frozenset(state for state, _ in self._closed(self._sets[number]))
+        return frozenset(
+            state for one in self._sets[number] for state, _ in self._closed(self._configurations[one], None)
+        )
 
-    def configurations(self, number: int) -> _Set:
+    def configurations(self, number: int) -> frozenset[_Configuration]:
         """Give the configurations of a set."""
-        return self._sets[number]
+        return frozenset(self._configurations[one] for one in self._sets[number])
 
     def swapped(self, number: int, one: int, two: int) -> int:
         """Give the set in which two processes have changed places."""
-        order = list(range(len(next(iter(self._sets[number]), (None, ()))[1])))
-        if order:
-            order[one], order[two] = two, one
-        return self._number(
-            frozenset((state, tuple(pending[at] for at in order)) for state, pending in self._sets[number])
-        )
+        found = []
+        for state, pending in self.configurations(number):
+            order = list(pending)
+            order[one], order[two] = order[two], order[one]
+            found.append(self._configuration(state, tuple(order)))
+        return self._number(frozenset(found))
 
     def _number(self, configurations: _Set) -> int:
         if configurations not in self._numbers:
@@ -83,27 +91,41 @@ class Monitor:
             self._sets.append(configurations)
         return self._numbers[configurations]
 
-    @staticmethod
-    def _invoked(before: _Set, process: int, operation: Operation) -> _Set:
-        return frozenset((state, _with(pending, process, operation)) for state, pending in before)
+    def _configuration(self, state: Slots, pending: _Pending) -> int:
+        configuration = (state, pending)
+        if configuration not in self._configuration_numbers:
+            self._configuration_numbers[configuration] = len(self._configurations)
+            self._configurations.append(configuration)
+        return self._configuration_numbers[configuration]
 
-    def _returned(self, before: _Set, process: int, result: Result) -> _Set:
-        if result.status == TIMED_OUT:
-            return frozenset(
-                (state, _with(pending, process, None))
-                for state, pending in before
-                if not isinstance(pending[process], Taken)
-            )
-        return frozenset(
-            (state, _with(pending, process, None))
-            for state, pending in self._closed(before, process)
-            if pending[process] == Taken(result)
-        )
+    def _invoked(self, one: int, process: int, operation: Operation) -> int:
+        """Give the configuration in which a process has an operation pending."""
+        key = (one, process, operation)
+        if key not in self._invocations:
+            state, pending = self._configurations[one]
+            self._invocations[key] = self._configuration(state, _with(pending, process, operation))
+        return self._invocations[key]
 
-    def _closed(self, before: _Set, until: int | None = None) -> _Set:
+    def _returned(self, one: int, process: int) -> dict[Result, _Set]:
+        """Give for each result that a process's pending operation may have the configurations after its return."""
+        key = (one, process)
+        if key not in self._returns:
+            found: dict[Result, set[int]] = {}
+            configuration = self._configurations[one]
+            for state, pending in self._closed(configuration, process):
+                done = pending[process]
+                if isinstance(done, Taken):
+                    found.setdefault(done.result, set()).add(self._configuration(state, _with(pending, process, None)))
+            state, pending = configuration
+            if not isinstance(pending[process], Taken):
+                found[TIMED_OUT] = {self._configuration(state, _with(pending, process, None))}
+            self._returns[key] = {result: frozenset(after) for result, after in found.items()}
+        return self._returns[key]
+
+    def _closed(self, configuration: _Configuration, until: int | None) -> set[_Configuration]:
         """Let pending operations take effect in every order; nothing after that of process `until`."""
-        found = set(before)
-        waiting = list(before)
+        found = {configuration}
+        waiting = [configuration]
         while waiting:
             state, pending = waiting.pop()
             if until is not None and isinstance(pending[until], Taken):
@@ -112,11 +134,11 @@ class Monitor:
                 if operation is None or isinstance(operation, Taken):
                     continue
                 after, result = self._step(state, operation)
-                configuration = (after, _with(pending, process, Taken(result)))
-                if configuration not in found:
-                    found.add(configuration)
-                    waiting.append(configuration)
-        return frozenset(found)
+                following = (after, _with(pending, process, Taken(result)))
+                if following not in found:
+                    found.add(following)
+                    waiting.append(following)
+        return found
 
     def _step(self, state: Slots, operation: Operation) -> tuple[Slots, Result]:
         key = (state, operation)

@@ -167,7 +167,7 @@ def _table(model: Model, packing: Packing, automaton: Automaton, ranks: list[int
                 if field:
                     row[field.column] += (values.index(move.value) - position) << field.shift
             for column, delta in zip(add, row, strict=True):
-                column.append(delta % 2**COLUMN_BITS)
+                column.append(delta % 2**64)
             info.append(move.event << JUMP_BITS | (ranks[move.target] - ranks[at]) if move else BLOCKED)
             held = touches and model.map.words[word].kind == "mutex" and model.map.words[word].values[value] == 1
             waited.append(held and action.access.kind in ("lock", "trylock"))
@@ -238,5 +238,5 @@ def crash_table(model: Model, packing: Packing, automaton: Automaton, ranks: lis
         else:
             info.append(BLOCKED)
         for column, delta in zip(add, row, strict=True):
-            column.append(delta % 2**COLUMN_BITS)
+            column.append(delta % 2**64)
     return CrashTable(np.array(info, np.int64), [np.array(column, np.uint64) for column in add])

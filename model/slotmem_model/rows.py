@@ -20,8 +20,10 @@ _MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27
 
 
 def _hash(rows: Rows, salt: int, bits: int) -> NDArray[np.int64]:
-    mixed = np.full(len(rows[0]), salt * 0x2545F4914F6CDD1D % 2**64, np.uint64)
-    for column, multiplier in zip(rows, _MULTIPLIERS, strict=False):
+    mixed = rows[0] + np.uint64(salt * 0x2545F4914F6CDD1D % 2**64)
+    mixed *= np.uint64(_MULTIPLIERS[0])
+    mixed ^= mixed >> np.uint64(32)
+    for column, multiplier in zip(rows[1:], _MULTIPLIERS[1:], strict=False):
         mixed ^= column
         mixed *= np.uint64(multiplier)
         mixed ^= mixed >> np.uint64(32)

@@ -94,6 +94,7 @@ class SimulatedImage:
         self._robust = place.robust
         self._held: dict[int, bool] = {}
         """Mutexes held, and whether what they guard is consistent."""
+        self._held_words: tuple[int, ...] = ()
         shape = place.geometry
         self.geometry = shape
         self.memory = _Memory(self, shape, place.map)
@@ -112,7 +113,7 @@ class SimulatedImage:
             return 0
         try:
             # Those that a death changes: a plain mutex stays as it is.
-            return self._answer(Access(kind, word, argument), tuple(sorted(self._held)) if self._robust else ())
+            return self._answer(Access(kind, word, argument), self._held_words if self._robust else ())
         except Stop:
             self._stopped = True
             raise
@@ -169,6 +170,7 @@ class SimulatedImage:
             return EPERM
         self.access("unlock", mutex, FREE if self._held[mutex] else LOST)
         del self._held[mutex]
+        self._held_words = tuple(sorted(self._held))
         return 0
 
     def consistent(self, mutex: int) -> int:
@@ -177,9 +179,15 @@ class SimulatedImage:
             self._held[mutex] = True
         return 0
 
+    def give_back(self, mutex: int) -> int:
+        """Nothing: a mutex that nobody can have any more stays so, and answers everybody alike."""
+        del mutex
+        return 0
+
     def _taken(self, mutex: int, status: int) -> int:
         if status in (0, EOWNERDEAD) and not self._stopped:
             self._held[mutex] = status == 0
+            self._held_words = tuple(sorted(self._held))
         return status
 
 

@@ -103,7 +103,7 @@ class _Sweep:
             for automaton, rank in zip(model.processes, numbers, strict=True)
         ]
         self.judge = ArrayJudge(model, packing)
-        self.monitor = _MonitorTable(model, packing.monitor) if model.monitor else None
+        self.monitor = MonitorTable(model, packing.monitor) if model.monitor else None
         # A loop can put off for ever what a reduction leaves for later, so there it is not used.
         self.independent = Independent(model) if por and self.acyclic else None
         self.outcome = Outcome("sweep")
@@ -232,10 +232,10 @@ def column_of(rows: Rows, field: Field) -> NDArray[np.int64]:
     return (rows[field.column] >> np.uint64(field.shift) & np.uint64(field.mask)).view(np.int64)
 
 
-class _MonitorTable:
+class MonitorTable:
     """What the monitor does, for whole arrays; what is not known yet is asked once and kept."""
 
-    _MAX_CELLS = 1 << 28
+    MAX_CELLS = 1 << 28
 
     def __init__(self, model: Model, field: Field) -> None:
         assert model.monitor
@@ -267,7 +267,7 @@ class _MonitorTable:
             raise MonitorFull
         if len(self.monitor) > self.capacity:
             larger = 2 ** len(self.monitor).bit_length()
-            if larger * self.events > self._MAX_CELLS:
+            if larger * self.events > self.MAX_CELLS:
                 raise TooLarge(
                     f"the monitor has {len(self.monitor):,} sets; take fewer processes or no linearizability"
                 )

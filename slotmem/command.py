@@ -1,0 +1,213 @@
+"""The command `slotmem`: it finds the subcommand, and ends every run in a clean way.
+
+A subcommand is a module in the entry-point group `slotmem.commands`, so that each package adds its own and none imports
+upwards:
+
+- its docstring: the first line is its line in `slotmem --help`, what follows stands below its own help;
+- `configure(parser)` adds its arguments; `run(arguments)` does it and gives the exit code.
+
+Exit codes: what `run` gives (0 held, 1 violated, 2 usage or environment, 3 undecided); 2 for a usage error, an error of
+slotmem, or a missing package; 130 after Ctrl-C; 141 if nobody reads what is printed.
+
+Only the module of the chosen command is imported. The help lines of the others are read from their source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import importlib.util
+import os
+import re
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from slotmem import __version__
+from slotmem.status import SlotmemError
+
+GROUP = "slotmem.commands"
+# Ours are known without installed metadata: the command also works when the library is merely on the path.
+_BUILT_IN = {"inspect": "slotmem.inspect_command"}
+
+USAGE = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+UNREAD = 141  # 128 + SIGPIPE
+
+
+class _Command(NamedTuple):
+    """Where a subcommand comes from."""
+
+    module: str
+    package: str
+    requires: Sequence[str]
+    """What its package depends on, as the metadata say: `rich>=13; extra == 'verify'`."""
+
+
+class _Missing(SlotmemError):
+    """A command that cannot be loaded on this machine."""
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run `slotmem` with the arguments given (default: the process's own). Gives the exit code."""
+    given = sys.argv[1:] if given is None else given
+    prog = "slotmem"
+    try:
+        with _interruptible():
+            if not given or given[0].startswith("-"):
+                return _run_none(given)
+            prog = f"slotmem {given[0]}"
+            code = _run(given[0], given[1:], prog)
+            sys.stdout.flush()  # here, where a closed pipe is still ours to see to
+            return code
+    except SlotmemError as error:
+        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        if not _is_unread(sys.stdout.fileno()):
+            raise  # some other pipe: not ours to hide
+        with open(os.devnull, "wb") as nowhere:  # what is still buffered is flushed once more at the end
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return UNREAD
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """See to it that no Ctrl-C is lost.
+
+    Where Python can raise nothing (in the collector's callbacks, which Hypothesis has, and in `__del__`), it reports a
+    KeyboardInterrupt and goes on. Then it is raised again a moment later.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    hook = sys.unraisablehook
+
+    def raise_again(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        else:
+            hook(unraisable)
+
+    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    sys.unraisablehook = raise_again
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGALRM, handler)
+
+
+def _run_none(given: Sequence[str]) -> int:
+    """Answer a call without a subcommand."""
+    commands = _find()
+    width = max(map(len, commands))
+    lines = "".join(f"  {name:<{width}}  {_help_line(found)}\n" for name, found in sorted(commands.items()))
+    parser = argparse.ArgumentParser(
+        "slotmem",
+        usage="slotmem COMMAND [ARGUMENT ...]",
+        description="Slot-based shared memory as Apache httpd defines it: look into it, measure it, hold it to its specification.",
+        epilog=f"commands:\n{lines}\nslotmem COMMAND --help tells more about one.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"slotmem {__version__}")
+    parser.parse_args(given)
+    parser.print_help(sys.stderr)
+    return USAGE
+
+
+def _run(name: str, given: Sequence[str], prog: str) -> int:
+    """Run one subcommand."""
+    module = _load(name)
+    first, _, rest = (module.__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        prog, description=first, epilog=rest.strip("\n"), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.configure(parser)
+    code: int = module.run(parser.parse_args(given))
+    return code
+
+
+def _find() -> dict[str, _Command]:
+    """Give every known subcommand."""
+    from importlib.metadata import entry_points  # slow to import, and `inspect` does not need it
+
+    commands = {}
+    for entry in entry_points(group=GROUP):
+        package, requires = (entry.dist.name, entry.dist.requires or ()) if entry.dist else ("?", ())
+        commands[entry.name] = _Command(entry.value, package, requires)
+    return commands | {name: _Command(module, "slotmem", ()) for name, module in _BUILT_IN.items()}
+
+
+def _load(name: str) -> ModuleType:
+    """Import the module of a subcommand. Raises: _Missing: says what to do."""
+    if name in _BUILT_IN:
+        return importlib.import_module(_BUILT_IN[name])
+    commands = _find()
+    if name not in commands:
+        raise _Missing(f"there is no such command{_suggestion(name, commands)}")
+    found = commands[name]
+    try:
+        return importlib.import_module(found.module)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if f"{found.module}.".startswith(f"{missing}."):
+            raise _Missing(
+                f"{found.package} names the module {found.module}, which is not there; install it anew"
+            ) from None
+        top = missing.partition(".")[0]
+        if top in sys.stdlib_module_names or importlib.util.find_spec(top):
+            raise  # a mistake in the command, not in the installation
+        what = _extra(found, top)
+        raise _Missing(f"it needs the package {top!r}, which is not installed; pip install {what}") from None
+
+
+def _suggestion(name: str, commands: Iterable[str]) -> str:
+    from difflib import get_close_matches  # seldom needed
+
+    close = get_close_matches(name, commands, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(sorted(commands))}"
+
+
+def _extra(found: _Command, missing: str) -> str:
+    """Give what pip is to install: the smallest extra that has the missing package, else the package alone."""
+    extras: dict[str, list[str]] = {}
+    for requirement in found.requires:
+        package = re.match(r"[\w.-]+", requirement)
+        extra = re.search(r"extra == ['\"]([\w.-]+)", requirement)
+        if package and extra:
+            extras.setdefault(extra[1], []).append(package[0].replace("-", "_").lower())
+    fitting = [extra for extra, packages in extras.items() if missing.lower() in packages]
+    return f"'{found.package}[{min(fitting, key=lambda extra: len(extras[extra]))}]'" if fitting else f"'{missing}'"
+
+
+def _help_line(found: _Command) -> str:
+    """Give the first line of a command's docstring, without importing the command."""
+    with suppress(ImportError, SyntaxError, AttributeError):  # AttributeError: a loader without sources
+        spec = importlib.util.find_spec(found.module)
+        if spec is not None and spec.loader is not None:
+            source = spec.loader.get_source(found.module)  # type: ignore[attr-defined]
+            return (ast.get_docstring(ast.parse(source or "")) or "").partition("\n")[0]
+    return f"(not usable: the module {found.module} is not there)"
+
+
+def _is_unread(fd: int) -> bool:
+    """Say whether the other end of a pipe is closed."""
+    if not hasattr(select, "poll"):
+        return True
+    poller = select.poll()
+    poller.register(fd, 0)
+    return bool(poller.poll(0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
