@@ -307,3 +307,29 @@ def test_a_wait_in_a_loop_may_take_too_long():
     locks = [node for node in nodes(made) if node.access.kind == "lock"]
     assert locks
     assert all(made.nodes[node.timeout] == Leaf(Result("APR_TIMEUP")) for node in locks)
+
+
+@pytest.mark.parametrize("limit", [2, 3, 5, 7])
+def test_a_loop_that_counts_its_repetitions_is_refused(limit):
+    """One that gives up after some attempts does not go on for ever, and must not be taken for one that does."""
+
+    def gives_up(image, x, y):
+        for _ in range(limit):
+            if x[0] == 1:
+                return True
+            image.retry()
+        return False
+
+    with pytest.raises(NotAFunction, match="does not do the same in each repetition"):
+        graph(gives_up)
+
+
+def test_a_loop_that_takes_a_lock_more_each_time_is_refused():
+    """The locks held at the beginning of a repetition are part of what must be the same."""
+
+    def takes(image, x, y):
+        while image.trylock(image.mutexes[0]) != 1:
+            image.retry()
+
+    with pytest.raises(NotAFunction, match="does not do the same in each repetition"):
+        graph(takes)
