@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from slotmem_model import naive
+from slotmem_model import naive, sweep
 from slotmem_model.algorithms import museum_crash, museum_httpd, museum_locks, museum_memory
 from slotmem_model.algorithms.museum import MUSEUM, PIECES
 from slotmem_model.model import compile_model
@@ -35,12 +35,24 @@ def shortest(model):
 
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.name)
 def test_a_piece_is_found_out(piece):
-    """The exploration ends in violations; the shortest is as long as pinned, and so many states there are."""
+    """The exploration ends in violations; the shortest is as long as pinned, and so many states there are.
+
+    The fast engine finds the same, in the same numbers, and with its reductions the same properties broken.
+    """
     model = compile_model(piece.configuration, piece.algorithm)
     outcome = naive.explore(model)
     assert outcome.verdict == "violated"
     assert outcome.violations.keys() <= ALWAYS.keys()
     assert (*shortest(model), outcome.states) == (piece.property, piece.steps, piece.states)
+
+    fast = sweep.explore(model)
+    assert (fast.states, fast.transitions, fast.seen) == (outcome.states, outcome.transitions, outcome.seen)
+    assert fast.violations == outcome.violations
+    for reductions in ({"por": True}, {"symmetry": True}, {"symmetry": True, "por": True}):
+        if "symmetry" not in reductions or len(set(model.clients)) == 1:
+            reduced = sweep.explore(model, **reductions)
+            assert reduced.violations.keys() == outcome.violations.keys()
+            assert reduced.states <= outcome.states
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ OWN = {
     "striped": _HERE + "striped:Striped",
     "cas": _HERE + "cas:Cas",
     "seqlock": _HERE + "seqlock:Seqlock",
+    "spin-lock": _HERE + "spin_lock:SpinLock",
+    "one-store": _HERE + "one_store:OneStore",
 }
 
 Algorithm = Callable[[Any], Any]

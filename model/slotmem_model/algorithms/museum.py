@@ -171,7 +171,7 @@ PIECES = (
     _piece("cas-counter-lost", Cas, REPAIR, "counter", 2, 27, GRAB, "fgrab(0)", crashes=1,
            says="A death between the swap and the count leaves the counter wrong for ever."),
     _piece("seqlock-writer-dies", Seqlock, ROBUST, "counter", 4, 537, "put(0, 1)", "fgrab(0); get(0)", crashes=1,
-           says="A writer that dies leaves half a put, an odd sequence and its lock."),
+           says="A death tells nobody, and leaves a table half changed, half a put, or an odd sequence."),
     # -- atomic steps, sequence numbers, store buffers ----------------------------------------------------------------
     _piece("cas-not-lowest", Cas, ATOMIC, "linearizable", 11, 142, "fgrab(0); fgrab(1); release(0); release(1)", GRAB, slots=2,
            says="The scan passes slot 0, and takes slot 1 when that was never the lowest free one."),

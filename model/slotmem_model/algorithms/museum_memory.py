@@ -78,19 +78,21 @@ class SeqlockBumpedLate(Seqlock):
 
     def write(self, item_id: int, data: bytes) -> None:
         super(Seqlock, self).write(item_id, data)
-        self.sequence[0] = (self.sequence[0] + 2) % 6
+        self.sequence[0] = (self.sequence[0] + 2) % self.extra_words[0][1]
 
 
 class SeqlockBumpedEarly(Seqlock):
     """The sequence is even again before the bytes are written."""
 
     def write(self, item_id: int, data: bytes) -> None:
-        self.sequence[0] = (self.sequence[0] + 2) % 6
+        self.sequence[0] = (self.sequence[0] + 2) % self.extra_words[0][1]
         super(Seqlock, self).write(item_id, data)
 
 
 class SeqlockOddIgnored(Seqlock):
     """get compares the two readings of the sequence, and does not mind that they are odd."""
+
+    extra_words = (("sequence", 4), ("writer", 2))  # enough for a single put
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
         while True:
