@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from typing import NamedTuple
 
 from slotmem_model.promela import BROKEN, IMPOSSIBLE
@@ -41,14 +42,17 @@ def read(report):
         int(re.search(pattern, report)[1])
         for pattern in (r"(\d+) states, stored", r"(\d+) transitions", r"errors: (\d+)")
     )
-    numbers = [int(number) for number in re.findall(r"assertion violated \(broken!=(\d+)\)", report)]
-    violations = {BROKEN[number]: numbers.count(number) for number in sorted(set(numbers))}
-    deadlocks = report.count("invalid end state (")
-    if errors != len(numbers) + deadlocks or IMPOSSIBLE in violations:
-        raise ValueError(f"Spin found an error that is none of ours:\n{report}")
-    if deadlocks:
-        violations["no-deadlock"] = deadlocks
-    return Found(states, transitions - len(numbers) - 1, violations)
+    # Each message has the number of its error; one that repeats the message before is left out.
+    told = re.findall(r"pan:(\d+): (.*) \(at depth", report)
+    starts = [int(number) for number, _ in told] + [errors + 1]
+    violations = {}
+    for (_, message), (start, following) in zip(told, pairwise(starts), strict=True):
+        known = re.fullmatch(r"assertion violated \(broken!=(\d+)\)", message)
+        if known is None or BROKEN[int(known[1])] == IMPOSSIBLE:
+            raise ValueError(f"Spin found an error that is none of ours:\n{report}")
+        name = BROKEN[int(known[1])]
+        violations[name] = violations.get(name, 0) + following - start
+    return Found(states, transitions - errors - 1, violations)
 
 
 def _run(command, directory):
