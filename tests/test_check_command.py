@@ -201,6 +201,17 @@ def test_list(capsys):
     assert all(re.search(rf"^  {name} ", printed, re.M) for name in ("httpd", "cas", "held-once", "two-inside"))
 
 
+def test_litmus(capsys, monkeypatch):
+    """--litmus shows that the memory models allow what is listed; if one did not, it would be violated."""
+    assert check("--litmus") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^SB  +x = 1; a = y \| y = 1; b = x  +a b  +01 10 11  +00  +held$", printed, re.M)
+    monkeypatch.setattr(check_report.litmus, "buffered", lambda automaton, words: automaton)
+    assert check("--litmus", "--json") == 1
+    verdicts = {test["test"]: test["verdict"] for test in json.loads(capsys.readouterr().out)}
+    assert (verdicts["SB"], verdicts["MP"]) == (VIOLATED, HELD)
+
+
 def test_vacuous(capsys):
     """What never happened is named beside the verdict, and what did is not."""
     assert check("--processes", "1", "--crashes", "1", "--client", "grab -> a; num_free_slots") == 0

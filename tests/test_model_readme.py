@@ -23,7 +23,7 @@ RACE = Configuration("httpd", slots=1, clients=("grab -> a",))
 def algorithm():
     """Give httpd's grab, and what it is made of."""
     parts = (Httpd.grab, Httpd.take, Httpd.lowest_free, Httpd.mark, Httpd.count)
-    return "```python\n" + "\n".join(textwrap.dedent(inspect.getsource(part)) for part in parts) + "```"
+    return "```python\n" + "\n\n".join(textwrap.dedent(inspect.getsource(part)) for part in parts) + "```"
 
 
 def automaton():

@@ -10,6 +10,7 @@ examples:
   slotmem check --processes 3 --crashes 2    the reference, another question
   slotmem check cas --client 'grab -> a; release(a)' --client 'num_free_slots'
   slotmem check --list                       algorithms and properties
+  slotmem check --litmus                     what the memory models allow
 
 An algorithm is a name, museum:PIECE, or module:Class, a class of one's own. A client is what a process does: operations with
 registers, `me` is the process's number; one --client for all processes, or one for each.
@@ -21,6 +22,7 @@ Exit codes: 0 every property held (without arguments: and httpd failed), 1 one w
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -77,6 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--promela", type=Path, metavar="FILE", help="write the model for Spin, and do not explore it")
     output.add_argument("--json", action="store_true", help="print a JSON report")
     output.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    output.add_argument("--litmus", action="store_true", help="show what the memory models allow, by litmus tests")
     output.add_argument("--list", action="store_true", help="list algorithms and properties")
 
 
@@ -85,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         _list()
         return 0
+    if arguments.litmus:
+        return _litmus(arguments.json)
     try:
         questions = list(_questions(arguments))
         if arguments.promela:
@@ -234,6 +239,16 @@ def _promela(path: Path, questions: list[Standard]) -> int:
     configuration = replace(questions[0].configuration, linearizable=False)
     path.write_text(to_promela(compile_model(configuration, catalogue.find(configuration.algorithm))), encoding="utf-8")
     return 0
+
+
+def _litmus(as_json: bool) -> int:
+    """Run the litmus tests."""
+    given, lines = check_report.litmus_tests()
+    if as_json:
+        print(json.dumps(given, indent=2))
+    else:
+        check_report.say(lines)
+    return _EXIT[VIOLATED if any(test["verdict"] == VIOLATED for test in given) else HELD]
 
 
 def _list() -> None:

@@ -5,6 +5,7 @@ Interface:
 - `Row` is one configuration with what was found; `table(rows)` and `markdown(rows)` are lines of text.
 - `counterexample(explanation)` is the sentence and the lanes.
 - `as_json(rows)` is everything.
+- `litmus_tests()` shows what the memory models allow.
 - `Live` shows progress on standard error.
 """
 
@@ -19,9 +20,10 @@ from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from typing import Any, TextIO
 
-from slotmem_model import client, lanes, trace
+from slotmem_model import client, lanes, litmus, trace
 from slotmem_model.explain import Explanation
-from slotmem_model.model import Configuration
+from slotmem_model.litmus import LITMUS
+from slotmem_model.model import MEMORIES, Configuration
 from slotmem_model.properties import ALWAYS, OUTSIDE
 from slotmem_model.trace import Trace
 from slotmem_model.verdict import HELD, VIOLATED, Outcome, Progress
@@ -29,7 +31,14 @@ from slotmem_model.verdict import HELD, VIOLATED, Outcome, Progress
 MARKDOWN_BEGIN, MARKDOWN_END = "<!-- slotmem check: begin -->", "<!-- slotmem check: end -->"
 _COLUMNS = ("configuration", "states", "transitions", "seconds", "properties", "did not happen", "verdict")
 _NUMBERS = {"states", "transitions", "seconds"}
-_WIDEST = {"configuration": 38, "properties": 21, "did not happen": 14, "verdict": 12}
+_WIDEST = {
+    "configuration": 38,
+    "properties": 21,
+    "did not happen": 14,
+    "verdict": 12,
+    "processes": 34,
+    "sc reaches": 30,
+}
 """Cells of the plain table that are longer are folded."""
 _NEEDS_MONITOR = ("linearizable", "memory")
 
@@ -85,21 +94,7 @@ def _operations(configuration: Configuration) -> list[str]:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Give the table as plain text; long cells are folded."""
-    folded = [
-        [textwrap.wrap(cell, _WIDEST.get(name, 99)) or [""] for name, cell in zip(_COLUMNS, row.cells(), strict=True)]
-        for row in rows
-    ]
-    widths = [max([len(name), *(len(line) for row in folded for line in row[at])]) for at, name in enumerate(_COLUMNS)]
-    lines = [_COLUMNS, tuple("─" * width for width in widths)]
-    for row in folded:
-        lines += list(zip_longest(*row, fillvalue=""))
-    return [
-        "  ".join(
-            cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
-            for name, cell, width in zip(_COLUMNS, line, widths, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
+    return _table(_COLUMNS, [row.cells() for row in rows])
 
 
 def markdown(rows: Sequence[Row]) -> list[str]:
@@ -108,6 +103,41 @@ def markdown(rows: Sequence[Row]) -> list[str]:
     rule = tuple("---:" if name in _NUMBERS else "---" for name in _COLUMNS)
     lines = [f"| {' | '.join(line)} |" for line in (_COLUMNS, rule, *cells)]
     return [MARKDOWN_BEGIN, "", *lines, "", MARKDOWN_END]
+
+
+def litmus_tests() -> tuple[list[dict[str, Any]], list[str]]:
+    """Run the litmus tests. Gives one object for each, and a table: what each memory model allows, and what was reached."""
+    given: list[dict[str, Any]] = []
+    cells: list[tuple[str, ...]] = []
+    for test in LITMUS.values():
+        reached = {memory: litmus.outcomes(test, memory) for memory in MEMORIES}
+        held = all(reached[memory] == test.allowed(memory) for memory in MEMORIES)
+        shown = {memory: ["".join(map(str, outcome)) for outcome in sorted(reached[memory])] for memory in MEMORIES}
+        more = [outcome for outcome in shown["tso"] if outcome not in shown["sc"]]
+        verdict = HELD if held else VIOLATED
+        given.append({"test": test.name, "registers": test.shown, **shown, "verdict": verdict})
+        values = (" ".join(test.shown), " ".join(shown["sc"]), " ".join(more) or "nothing", verdict)
+        cells.append((test.name, " | ".join(test.processes), *values))
+    return given, _table(("litmus", "processes", "values of", "sc reaches", "tso adds", "verdict"), cells)
+
+
+def _table(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> list[str]:
+    """Give a table as plain text; long cells are folded."""
+    folded = [
+        [textwrap.wrap(cell, _WIDEST.get(name, 99)) or [""] for name, cell in zip(columns, row, strict=True)]
+        for row in cells
+    ]
+    widths = [max([len(name), *(len(line) for row in folded for line in row[at])]) for at, name in enumerate(columns)]
+    lines = [columns, tuple("─" * width for width in widths)]
+    for row in folded:
+        lines += list(zip_longest(*row, fillvalue=""))
+    return [
+        "  ".join(
+            cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
+            for name, cell, width in zip(columns, line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
 
 
 def counterexample(told: Explanation, *, verbose: bool = False) -> list[str]:

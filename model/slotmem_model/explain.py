@@ -66,6 +66,11 @@ class Happening(NamedTuple):
         """Whether shared memory is another after it."""
         return self.access is not None and self.access.touches and self.before != self.after
 
+    @property
+    def stores(self) -> bool:
+        """Whether it writes, be it what was there before."""
+        return self.writes or (self.access is not None and self.access.kind in ("store", "drain"))
+
 
 @dataclass
 class Interval:

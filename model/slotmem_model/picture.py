@@ -118,7 +118,7 @@ class _Picture:
         if happening.access.kind == "buffer":
             return f"({new})"
         is_read = happening.access.kind in ("load", "reread") or (
-            happening.before == happening.after and happening.access.kind != "store"
+            happening.before == happening.after and not happening.stores
         )
         return old if is_read else f"{old} → {new}"
 
@@ -196,7 +196,7 @@ class _Picture:
         to = self.memory + self.rows.index(happening.word) * _ROW + _ROW / 2 - 3
         self.line(
             self.x(number), y, self.x(number), to, _colour(happening.process),
-            stroke_width="1.4", opacity="0.45", **({} if happening.writes else {"stroke_dasharray": "2 3"}),
+            stroke_width="1.4", opacity="0.45", **({} if happening.stores else {"stroke_dasharray": "2 3"}),
         )  # fmt: skip
 
     def row(self, number: int, word: int) -> None:
@@ -220,7 +220,9 @@ class _Picture:
                 self.text(start + 9, y + 16.5, shown, 12, _PAPER if colour else _INK, mono="yes")
         for at, each in enumerate(self.told.happenings):
             if each.word == word and each.access and each.access.touches and not each.writes:
-                self.disc(self.x(at), y + _ROW / 2 - 3, 4, _PAPER, _colour(each.process))
+                colour = _colour(each.process)
+                fill, edge = (colour, _PAPER) if each.stores else (_PAPER, colour)
+                self.disc(self.x(at), y + _ROW / 2 - 3, 4, fill, edge)
 
     def bar(self, number: int, interval: Interval) -> None:
         """Draw an operation."""
@@ -241,9 +243,8 @@ class _Picture:
                 self.line(x - 8, y - slant, x + 8, y + slant, _RED, stroke_width="4", stroke_linecap="round")
             self.text(x, y + _BAR / 2 + 16, "dies", 12, _RED, halo="yes", text_anchor="middle", font_weight="bold")
             return
-        stores = happening.access.kind == "store"
         buffers = happening.access.kind == "buffer"
-        fill = colour if happening.writes or stores else _tint(colour, 2) if buffers else _PAPER
+        fill = colour if happening.stores else _tint(colour, 2) if buffers else _PAPER
         self.disc(x, y, 6, fill, colour)
         self.text(x, y + _BAR / 2 + 15, self.value(happening), 11.5, mono="yes", halo="yes", text_anchor="middle")
         if happening.source:
