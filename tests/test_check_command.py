@@ -142,7 +142,7 @@ def test_chosen_property(capsys):
 def test_undecided(capsys, engine):
     """A budget that is used up is undecided, never held: 3, with the reason."""
     assert check("--crashes", "1", "--budget-s", "0", "--engine", engine) == 3
-    assert "is undecided: the budget of 0 s is used up" in capsys.readouterr().out
+    assert "was not explored to the end: the budget of 0 s is used up" in capsys.readouterr().out
     assert check("--crashes", "1", "--memory-mb", "0", "--engine", engine) == 3
 
 
@@ -241,19 +241,36 @@ def test_a_missed_violation_is_violated():
 
 
 @pytest.mark.parametrize("engine", ["naive", "sweep"])
-def test_interrupted(capsys, monkeypatch, engine):
-    """Ctrl-C ends it cleanly: what was explored is printed, 130."""
+@pytest.mark.parametrize(("algorithm", "verdict"), [("httpd-locked", "undecided"), ("httpd", "violated")])
+def test_interrupted(capsys, monkeypatch, engine, algorithm, verdict):
+    """Ctrl-C ends it cleanly, 130: what was explored and found until then is told, and never called held."""
 
     def interrupt(self, progress):
         self.last = progress
-        if progress.states:
+        if progress.states > 20_000:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Live, "__call__", interrupt)
-    given = ("httpd-locked", "reference", "--processes", "3", "--slots", "3", "--engine", engine)
+    given = (algorithm, "reference", "--processes", "3", "--slots", "3", "--engine", engine)
     assert check(*given) == 130
     printed = capsys.readouterr().out
-    assert re.search(r"interrupted in httpd-locked, 3 processes.*, after [1-9][\d,]* states, .* depth \d+", printed)
+    assert "was not explored to the end: it was interrupted" in printed
+    assert printed.endswith(f"verdict: {verdict}\n")
+    assert check(*given, "--json") == 130
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["verdict"], row["complete"]) == (verdict, False)
+    assert row["states"] > 20_000
+
+
+def test_interrupted_at_once(capsys, monkeypatch):
+    """Ctrl-C before anything was explored: the row says so."""
+
+    def interrupt(configuration, algorithm):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check_command, "compile_model", interrupt)
+    assert check("httpd") == 130
+    assert "nothing explored" in " ".join(capsys.readouterr().out.split())
 
 
 class Terminal(io.StringIO):

@@ -95,20 +95,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.promela:
             return _promela(arguments.promela, questions)
         checking = _Checking(arguments, Live())
-        try:
-            checking.all(questions)
-        except KeyboardInterrupt:
-            checking.live.end()
-            _print(arguments, checking.rows)
-            at = checking.live.last
-            print(
-                f"\ninterrupted in {checking.live.title}, after {at.states:,} states, {at.transitions:,} transitions, "
-                f"depth {at.depth}, {at.seconds:.1f} s"
-            )
-            return INTERRUPTED
+        is_finished = checking.all(questions)
         _print(arguments, checking.rows)
         _write(arguments, checking.rows)
-        return _EXIT[verdict(checking.rows)]
+        return _EXIT[verdict(checking.rows)] if is_finished else INTERRUPTED
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -139,6 +129,18 @@ def _questions(arguments: argparse.Namespace) -> Iterator[Standard]:
 
 
 @dataclass
+class _Watched(Budget):
+    """A budget that remembers whose exploration it bounds, so that Ctrl-C loses nothing."""
+
+    outcome: Outcome | None = None
+
+    def spent(self, outcome: Outcome, memory_bytes: int) -> str:
+        """Tell how far it is; give the reason to stop, or the empty string."""
+        self.outcome = outcome
+        return super().spent(outcome, memory_bytes)
+
+
+@dataclass
 class _Checking:
     """One run over several configurations."""
 
@@ -146,19 +148,38 @@ class _Checking:
     live: Live
     rows: list[Row] = field(default_factory=list)
 
-    def all(self, questions: list[Standard]) -> None:
-        """Explore one after the other."""
+    def all(self, questions: list[Standard]) -> bool:
+        """Explore one after the other. Gives False if Ctrl-C ended it: the row of what was under way is undecided."""
         megabytes = self.arguments.memory_mb
-        budget = Budget(self.arguments.budget_s, megabytes and megabytes * 2**20)
-        for configuration, expected in questions:
-            self.live.begin(str(configuration))
-            model = compile_model(configuration, catalogue.find(configuration.algorithm))
-            outcome = self.explore(model, replace(budget, progress=self.live))
-            row = Row(configuration, outcome, expected)
-            self.rows.append(row)
-            if outcome.violations:
-                self.explain(row, model, replace(budget, progress=self.live))
-        self.live.end()
+        budget = _Watched(self.arguments.budget_s, megabytes and megabytes * 2**20, self.live)
+        for standard in questions:
+            before = len(self.rows)
+            self.live.begin(str(standard.configuration))
+            try:
+                self.one(standard, budget)
+            except KeyboardInterrupt:
+                if len(self.rows) == before:
+                    outcome = budget.outcome or Outcome(self.arguments.engine)
+                    outcome.complete, outcome.reason, outcome.seconds = (
+                        False,
+                        "it was interrupted",
+                        self.live.last.seconds,
+                    )
+                    self.rows.append(Row(standard.configuration, outcome, standard.expected))
+                return False
+            finally:
+                self.live.end()
+        return True
+
+    def one(self, standard: Standard, budget: _Watched) -> None:
+        """Explore one configuration, and look for a counterexample if something is violated."""
+        budget.outcome = None
+        configuration, expected = standard
+        model = compile_model(configuration, catalogue.find(configuration.algorithm))
+        row = Row(configuration, self.explore(model, budget), expected)
+        self.rows.append(row)
+        if row.outcome.violations:
+            self.explain(row, model, budget)
 
     def explore(self, model: Model, budget: Budget) -> Outcome:
         if self.arguments.engine == "naive":
@@ -180,7 +201,7 @@ def verdict(rows: list[Row]) -> str:
     missed = any(row.expected == VIOLATED and row.outcome.verdict == HELD for row in rows)
     if VIOLATED in verdicts or missed:
         return VIOLATED
-    return UNDECIDED if UNDECIDED in verdicts else HELD
+    return UNDECIDED if UNDECIDED in verdicts or not rows else HELD
 
 
 def _print(arguments: argparse.Namespace, rows: list[Row]) -> None:
@@ -194,7 +215,7 @@ def _print(arguments: argparse.Namespace, rows: list[Row]) -> None:
     lines = check_report.table(rows)
     for row in rows:
         if row.outcome.reason:
-            lines += ["", f"{row.configuration} is undecided: {row.outcome.reason}"]
+            lines += ["", f"{row.configuration} was not explored to the end: {row.outcome.reason}"]
         if row.told:
             lines += ["", *check_report.counterexample(row.told)]
         elif row.outcome.violations:

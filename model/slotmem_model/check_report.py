@@ -21,10 +21,11 @@ from itertools import zip_longest
 from typing import Any, TextIO
 
 from slotmem_model import client, lanes, litmus, trace
+from slotmem_model.client import Statement
 from slotmem_model.explain import Explanation
 from slotmem_model.litmus import LITMUS
 from slotmem_model.model import MEMORIES, Configuration
-from slotmem_model.properties import ALWAYS, OUTSIDE
+from slotmem_model.properties import ALWAYS, OUTSIDE, is_owned
 from slotmem_model.trace import Trace
 from slotmem_model.verdict import HELD, VIOLATED, Outcome, Progress
 
@@ -65,16 +66,22 @@ class Row:
         if broken := [name for name in ALWAYS if name in self.outcome.violations]:
             return f"broken: {', '.join(broken)}"
         number = len(ALWAYS) - (0 if self.configuration.linearizable else len(_NEEDS_MONITOR))
-        return f"{number} hold" if self.outcome.verdict == HELD else f"{number} hold so far"
+        number -= not is_owned(_clients(self.configuration))  # then nobody holds anything, and held-once says nothing
+        if self.outcome.verdict == HELD:
+            return f"{number} hold"
+        return f"{number} hold so far" if self.outcome.states else "nothing explored"
 
     @property
     def never(self) -> tuple[str, ...]:
-        """What never happened, so that the properties were not put to that test."""
+        """What never happened, so that the properties were not put to that test; nothing while it is not known."""
+        if not self.outcome.complete:
+            return ()
         seen = self.outcome.seen
         found = [("two-inside", seen.two_inside), ("full", seen.full), ("waited", seen.waited)]
         missing = [name for name, happened in found if not happened]
         if self.configuration.crashes:
-            missing += [f"crash in {name}" for name in _operations(self.configuration) if name not in seen.crashed_in]
+            names = dict.fromkeys(statement.name for each in _clients(self.configuration) for statement in each)
+            missing += [f"crash in {name}" for name in names if name not in seen.crashed_in]
         return tuple(missing)
 
     def cells(self) -> tuple[str, ...]:
@@ -87,9 +94,8 @@ class Row:
         return str(self.configuration), *numbers, self.properties, ", ".join(self.never), verdict
 
 
-def _operations(configuration: Configuration) -> list[str]:
-    statements = (client.parse(text, configuration.slots) for text in configuration.clients)
-    return list(dict.fromkeys(statement.name for each in statements for statement in each))
+def _clients(configuration: Configuration) -> list[tuple[Statement, ...]]:
+    return [client.parse(text, configuration.slots) for text in configuration.clients]
 
 
 def table(rows: Sequence[Row]) -> list[str]:

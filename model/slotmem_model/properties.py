@@ -9,8 +9,10 @@ Interface:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from slotmem_model.client import Statement
 from slotmem_model.model import Model, State
 from slotmem_model.shared_words import DEAD, LOST
 from slotmem_model.spec import EINVAL, Slots
@@ -49,11 +51,7 @@ class Judge:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.held_once = all(
-            statement.name != "fgrab" and not (statement.name == "release" and isinstance(statement.arguments[0], int))
-            for statements in model.clients
-            for statement in statements
-        )
+        self.held_once = is_owned(model.clients)
         """Whether clients release only what they were given; else what they hold says nothing."""
         self._allowed: dict[int, frozenset[tuple[tuple[bool, ...], tuple[bytes, ...]]]] = {}
 
@@ -104,6 +102,15 @@ class Judge:
             states: frozenset[Slots] = self.model.monitor.states(monitor)
             self._allowed[monitor] = frozenset((state.inuse, state.data) for state in states)
         return self._allowed[monitor]
+
+
+def is_owned(clients: Iterable[tuple[Statement, ...]]) -> bool:
+    """Say whether clients take slots by grab alone, and release only those."""
+    return all(
+        statement.name != "fgrab" and not (statement.name == "release" and isinstance(statement.arguments[0], int))
+        for statements in clients
+        for statement in statements
+    )
 
 
 def fault_property(fault: str) -> str:
