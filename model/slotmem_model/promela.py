@@ -10,7 +10,8 @@ Interface:
 How it is written. The state is one number for each process, its local state; one for each word, the index of its value;
 and `broken`, which follows from the others. What the automata do is constant, so it stands in C tables: a row for each
 local state, a row for each value of the word that it accesses. A step is one d_step that looks its row up. A label for
-each local state was tried, and tables in Promela: gcc took a minute and more for what Spin made of some hundred rows.
+each local state was tried, and tables in Promela: gcc took most of a minute for five hundred labels, or for a table of
+some ten thousand numbers.
 
 Spin stores exactly the states of a model that was compiled with `linearizable=False`. A state that breaks a property is
 not expanded: processes run only while `broken` is 0. The process `judge` has a single state, and fails one assertion in
