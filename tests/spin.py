@@ -9,7 +9,7 @@ from typing import NamedTuple
 from slotmem_model.promela import BROKEN, IMPOSSIBLE
 
 TOOLS = ("spin", "cc")
-PAN = ("-c0", "-m1000000")
+PAN = ("-c0", "-m100000", "-w18")  # every error; a deep stack; a small hash table, which is quicker to set up
 
 
 class Found(NamedTuple):
@@ -26,7 +26,7 @@ def missing() -> str:
     return f"not installed: {', '.join(lacking)} (Debian: spin, gcc)" if lacking else ""
 
 
-def explore(text, directory, optimize="-O1"):
+def explore(text, directory, optimize="-O0"):
     """Let Spin explore a Promela text, every state and every violation, no reduction."""
     (directory / "model.pml").write_text(text)
     _run(["spin", "-a", "model.pml"], directory)

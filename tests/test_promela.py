@@ -7,73 +7,14 @@ import pytest
 import spin
 from slotmem.slots import Slots
 from slotmem_model import naive
+from slotmem_model.algorithms import catalogue
+from slotmem_model.algorithms.museum import MUSEUM
 from slotmem_model.automaton import NEVER
 from slotmem_model.model import Configuration, compile_model
 from slotmem_model.promela import to_promela
+from slotmem_model.simulated_image import EOWNERDEAD
 
 needs_spin = pytest.mark.skipif(bool(spin.missing()), reason=spin.missing())
-
-
-class Unlocked(Slots):
-    """No lock at all, as in httpd: a race for the slot and for the counter."""
-
-    def __init__(self, image):
-        super().__init__(image)
-        self.trylock = self.unlock = lambda mutex: 0
-
-
-class PlainGet(Slots):
-    """A get that takes no lock."""
-
-    def get(self, item_id):
-        return self.memory[32 + item_id * self.item_size : 32 + (item_id + 1) * self.item_size]
-
-
-class NoRepair(Slots):
-    """What the dead left is declared whole as it is."""
-
-    def repair(self, which):
-        pass
-
-
-class Careless(Slots):
-    """A dead owner is no case that was thought of."""
-
-    def _enter(self, mutex, status):
-        if status == 130:
-            raise RuntimeError("what is 130?")
-        super()._enter(mutex, status)
-
-
-class Leaking(Slots):
-    """Keep the lock after a release."""
-
-    def release(self, item_id):
-        super().release(item_id)
-        self.image.trylock(self.table_mutex)
-
-
-class Crossed:
-    """Two locks, and each operation takes them in its own order."""
-
-    def __init__(self, image):
-        self.image = image
-
-    def both(self, first, second):
-        taken = [self.image.mutexes[which] for which in (first, second)]
-        for mutex in taken:
-            if self.image.lock(mutex) == 130:
-                self.image.consistent(mutex)
-        for mutex in taken:
-            self.image.unlock(mutex)
-
-    def num_free_slots(self):
-        self.both(0, 1)
-        return self.image.geometry.item_num
-
-    def slots(self):
-        self.both(1, 0)
-        return ()
 
 
 class Stray(Slots):
@@ -83,54 +24,52 @@ class Stray(Slots):
         self.inuse[item_id] = 2
 
 
-class CompareAndSwap:
-    """Lock-free: take a slot in one step with looking, count in another."""
+class Careless(Slots):
+    """A dead owner is no case that was thought of."""
 
-    def __init__(self, image):
-        self.image = image
-        self.slot_numbers = range(image.geometry.item_num)
-
-    def grab(self):
-        for item_id in self.slot_numbers:
-            if self.image.compare_and_swap(self.image.cell(self.image.inuse, item_id), 0, 1):
-                self.image.fetch_add(self.image.cell(self.image.num_free, 0), -1)
-                return item_id
-        while self.image.num_free[0]:
-            self.image.retry()
-        raise ValueError("full")
-
-    def release(self, item_id):
-        self.image.inuse[item_id] = 0
-        self.image.fence()
-        self.image.fetch_add(self.image.cell(self.image.num_free, 0), 1)
+    def _enter(self, mutex, status):
+        if status == EOWNERDEAD:
+            raise RuntimeError("what is this?")
+        super()._enter(mutex, status)
 
 
 SMALL = {"slots": 1, "slot_bytes": 1}
-HOLD = ("grab -> a; put(a, me); get(a)",)
-CROSSED = ("num_free_slots", "slots")
+GRAB_RELEASE = ("grab -> a; release(a)",)
+WITHOUT_PREGRAB = ("put(0, me); get(1)", "get(0); release(0)")
+RACE = {"held-once", "counter"}
 CASES = [
     (Slots, Configuration(), set()),
     (Slots, Configuration(crashes=1), set()),
     (Slots, Configuration(crashes=1, timeouts=True), set()),
-    (Slots, Configuration(processes=3, crashes=2, clients=("grab -> a; release(a)",), **SMALL), set()),
+    (Slots, Configuration(processes=3, crashes=2, clients=GRAB_RELEASE, **SMALL), set()),
     (Slots, Configuration(memory="tso"), set()),
     (Slots, Configuration(memory="tso", crashes=1, **SMALL), set()),
-    (Slots, Configuration(pregrab=False, crashes=1, clients=("put(0, me); get(1)", "get(0); release(0)")), set()),
-    (Unlocked, Configuration(), {"held-once", "counter"}),
-    (Unlocked, Configuration(memory="tso", crashes=1, **SMALL), {"held-once", "nothing-raised", "counter"}),
-    (PlainGet, Configuration(slots=1, clients=("fgrab(0); put(0, me); get(0)",)), {"nothing-torn"}),
-    (NoRepair, Configuration(crashes=1, clients=HOLD), {"counter"}),
+    (Slots, Configuration(pregrab=False, slot_bytes=1, crashes=1, clients=WITHOUT_PREGRAB), set()),
+    ("one-lock", Configuration(rounds=2), set()),
+    ("striped", Configuration(processes=3, **SMALL), set()),
+    ("cas", Configuration(clients=GRAB_RELEASE, memory="tso", rounds=2), set()),
+    ("httpd", Configuration(), RACE),
+    ("httpd", Configuration(memory="tso", crashes=1, **SMALL), RACE),
     (Careless, Configuration(crashes=1, slots=1), {"nothing-raised"}),
-    (Leaking, Configuration(crashes=1, slots=1), {"no-deadlock", "counter"}),
-    (Crossed, Configuration(clients=CROSSED), {"no-deadlock"}),
-    (Crossed, Configuration(processes=3, crashes=1, clients=(*CROSSED, "slots")), {"no-deadlock"}),
     (Stray, Configuration(**SMALL), {"outside"}),
-    (CompareAndSwap, Configuration(processes=3, clients=("grab -> a; release(a)",), memory="tso"), {"nothing-raised"}),
 ]
+PIECES = {
+    "torn-get": {"nothing-torn"},
+    "grab-full-gives-last": {"held-once"},
+    "release-unlocked": {"counter"},
+    "other-order": {"no-deadlock"},
+    "stuck-for-ever": {"no-deadlock", "counter"},
+    "repair-after-unlock": {"counter"},
+    "not-consistent": {"nothing-raised"},
+    "seqlock-short": {"nothing-torn"},
+    "spin-test-and-set": {"held-once"},
+}
+CASES += [(f"museum:{name}", MUSEUM[name].configuration, broken) for name, broken in PIECES.items()]
 
 
 def compiled(algorithm, configuration):
     """Compile a model without the monitor, which Promela does not have."""
+    algorithm = catalogue.find(algorithm) if isinstance(algorithm, str) else algorithm
     return compile_model(replace(configuration, linearizable=False), algorithm)
 
 
@@ -142,7 +81,9 @@ def found_by_us(model):
 
 @needs_spin
 @pytest.mark.parametrize(
-    ("algorithm", "configuration", "broken"), CASES, ids=lambda case: getattr(case, "__name__", None)
+    ("algorithm", "configuration", "broken"),
+    CASES,
+    ids=lambda case: case if isinstance(case, str) else getattr(case, "__name__", None),
 )
 def test_spin_finds_the_same(algorithm, configuration, broken, tmp_path):
     """States, transitions, and for each property the number of states that break it, are equal."""
@@ -157,7 +98,7 @@ def test_spin_finds_the_same(algorithm, configuration, broken, tmp_path):
     ("was", "becomes"),
     [
         ("+ DEAD_1 < 1", "+ DEAD_1 < 2"),
-        ("byte word[7] = {0, 1,", "byte word[7] = {1, 1,"),
+        ("byte word[3] = {0, 1,", "byte word[3] = {1, 1,"),
         ("{3, 1}", "{3, 0}"),
         ("provided (!broken)", ""),
     ],
@@ -165,7 +106,7 @@ def test_spin_finds_the_same(algorithm, configuration, broken, tmp_path):
 )
 def test_a_model_that_is_altered_is_noticed(was, becomes, tmp_path):
     """One constant changed in the text, and the numbers differ: the comparison can fail."""
-    model = compiled(Unlocked, Configuration(crashes=1, **SMALL))
+    model = compiled("httpd", Configuration(crashes=1, **SMALL))
     text = to_promela(model)
     assert was in text
     assert spin.explore(text.replace(was, becomes, 1), tmp_path) != found_by_us(model)

@@ -2,17 +2,16 @@
 
 Interface:
 
-- `to_promela(model)` gives the text: the same automata, words and deaths. Check it with
-
-      spin -a model.pml && gcc -O2 -DSAFETY -DNOREDUCE -o pan pan.c && ./pan -c0 -m1000000
-
+- `to_promela(model)` gives the text: the same automata, words and deaths. `RUN` is how to check it. (Spin warns of a
+  timeout in a d_step; it is the guard there, so all is well.)
 - `BROKEN` are the properties that become assertions, by the number that `broken` has then. linearizable and memory need
   the monitor, which is not exported.
 
 How it is written. The state is one number for each process, its local state; one for each word, the index of its value;
 and `broken`, which follows from the others. What the automata do is constant, so it stands in C tables: a row for each
 local state, a row for each value of the word that it accesses. A step is one d_step that looks its row up. A label for
-each local state was tried: gcc took minutes for what Spin made of a thousand labels, or of tables in Promela.
+each local state was tried, and tables in Promela: gcc took most of a minute for five hundred labels, or for a table of
+some ten thousand numbers.
 
 Spin stores exactly the states of a model that was compiled with `linearizable=False`. A state that breaks a property is
 not expanded: processes run only while `broken` is 0. The process `judge` has a single state, and fails one assertion in
@@ -40,6 +39,7 @@ BROKEN = {
     6: OUTSIDE,
     7: IMPOSSIBLE,
 }
+RUN = "spin -a model.pml && gcc -O2 -w -DSAFETY -DNOREDUCE -o pan pan.c && ./pan -c0 -m1000000"
 _NUMBER = {name: number for number, name in BROKEN.items()}
 _CHUNK = 256  # rows in one C array: Spin reads no more than 32 KiB of C at once
 _WAITS = (-1, 0)
@@ -84,6 +84,7 @@ class _Writer:
     def lines(self) -> Iterator[str]:
         """Give the whole text."""
         yield _comment(str(self.model.configuration))
+        yield _comment(RUN)
         yield f"#define HELD {len(self.held)}"
         yield f"#define ACTIONS {len(self.actions)}"
         yield _HEAD
@@ -182,7 +183,7 @@ class _Writer:
         for automaton in self.model.processes:
             sort = "short" if len(automaton.locals) < 2**15 else "int"
             yield f"{sort} at_{automaton.process};"
-        yield "byte broken;"
+        yield f"byte broken;  {_comment(', '.join(f'{number}: {name}' for number, name in BROKEN.items()))}"
         yield "hidden int row;"
         yield ""
 
