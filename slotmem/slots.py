@@ -46,6 +46,7 @@ from slotmem.status import (
 )
 
 TABLE = 0
+SETTLE_TRIES = 5  # a signal storm may interrupt the settling of an interruption
 
 
 class Slots:
@@ -293,6 +294,7 @@ class Slots:
                 "let the handler note the signal and act on it later"
             )
         elif status == ENOTRECOVERABLE:
+            self.image.give_back(mutex)
             raise Unrecoverable(
                 f"mutex {self.mutexes.index(mutex)} was given up unrepaired by an owner of the lock; "
                 "stop every process that uses this segment and create it anew"
@@ -305,15 +307,26 @@ class Slots:
     def _settle(self, mutex: Any, status: int) -> Any:
         """See to the mutex of an operation that an exception ends; give the one that is to be unlocked.
 
-        A mutex that this thread held before is not ours to unlock. Otherwise the exception may have come between a
-        trylock that took over a dead owner's mutex and the repair: then unlocking it as it is would make it unusable
-        for ever. Asking again tells whether it is held here.
+        Not ours to unlock is a mutex that this thread held before, or one that nobody can have any more. Otherwise the
+        exception may have come between a trylock that took over a dead owner's mutex and the repair: then unlocking it
+        as it is would make it unusable for ever. Asking again tells whether it is held here. Further exceptions may
+        come meanwhile, so that this is tried several times, and the last of them raised when all is well.
         """
-        if status == EDEADLK:
+        if status in (EDEADLK, ENOTRECOVERABLE):
             return self.image.nobody
-        if self.image.trylock(mutex) in (0, EDEADLK, EOWNERDEAD):
-            self.repair(self.mutexes.index(mutex))
-            self.image.consistent(mutex)
+        interruption: BaseException | None = None
+        for _ in range(SETTLE_TRIES):
+            try:
+                if self.image.trylock(mutex) in (0, EDEADLK, EOWNERDEAD):
+                    self.repair(self.mutexes.index(mutex))
+                    self.image.consistent(mutex)
+                break
+            except Forged:
+                break  # it cannot be repaired: unlocked as it is, it tells everybody so
+            except BaseException as error:
+                interruption = error
+        if interruption is not None:
+            raise interruption
         return mutex
 
     def repair(self, which: int) -> None:
