@@ -40,6 +40,8 @@ from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Budget, Outcome
 
 _EXIT = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
 USAGE, INTERRUPTED = 2, 130
+_SEARCH_BYTES = 4 << 30
+"""What the search for a counterexample may take if nothing is said."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +72,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--engine", choices=("sweep", "naive"), default="sweep", help="naive is the slow oracle")
     search.add_argument("--symmetry", action="store_true", help="processes that do the same count as one another")
     search.add_argument("--por", action="store_true", help="partial order reduction")
-    search.add_argument("--budget-s", type=float, metavar="S", help="stop after so many seconds, undecided")
-    search.add_argument("--memory-mb", type=int, metavar="MB", help="stop at so much memory, undecided")
+    search.add_argument("--budget-s", type=float, metavar="S", help="explore for at most so many seconds")
+    search.add_argument("--memory-mb", type=int, metavar="MB", help="take at most so much memory")
     search.add_argument("--property", choices=sorted(ALWAYS), help="whose counterexample to show (default: nearest)")
     output = parser.add_argument_group("output")
     output.add_argument("--trace", type=Path, metavar="FILE", help="write the first counterexample as JSON")
@@ -150,8 +152,7 @@ class _Checking:
 
     def all(self, questions: list[Standard]) -> bool:
         """Explore one after the other. Gives False if Ctrl-C ended it: the row of what was under way is undecided."""
-        megabytes = self.arguments.memory_mb
-        budget = _Watched(self.arguments.budget_s, megabytes and megabytes * 2**20, self.live)
+        budget = _Watched(self.arguments.budget_s, self.memory_bytes(), self.live)
         for standard in questions:
             before = len(self.rows)
             self.live.begin(str(standard.configuration))
@@ -171,6 +172,11 @@ class _Checking:
                 self.live.end()
         return True
 
+    def memory_bytes(self) -> int | None:
+        """Give the memory budget, if there is one."""
+        megabytes: int | None = self.arguments.memory_mb
+        return None if megabytes is None else megabytes * 2**20
+
     def one(self, standard: Standard, budget: _Watched) -> None:
         """Explore one configuration, and look for a counterexample if something is violated."""
         budget.outcome = None
@@ -179,15 +185,16 @@ class _Checking:
         row = Row(configuration, self.explore(model, budget), expected)
         self.rows.append(row)
         if row.outcome.violations:
-            self.explain(row, model, budget)
+            self.explain(row, model)
 
     def explore(self, model: Model, budget: Budget) -> Outcome:
         if self.arguments.engine == "naive":
             return naive.explore(model, budget)
         return sweep.explore(model, budget, symmetry=self.arguments.symmetry, por=self.arguments.por)
 
-    def explain(self, row: Row, model: Model, budget: Budget) -> None:
-        """Look for the nearest counterexample."""
+    def explain(self, row: Row, model: Model) -> None:
+        """Look for the nearest counterexample, on a budget of its own: the exploration's may be used up."""
+        budget = Budget(self.arguments.budget_s, self.memory_bytes() or _SEARCH_BYTES, self.live)
         wanted = self.arguments.property if self.arguments.property in row.outcome.violations else ""
         if row.outcome.verdict != VIOLATED:
             wanted = next(iter(row.outcome.violations))
