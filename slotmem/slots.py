@@ -8,7 +8,7 @@
 - `num_free`   one integer, `num_free[0]`: how many slots are free
 - `redo`       bytes again, for the redo records; `words`, the same as 64-bit words; `redo_start`, where they begin
 - `mutexes`    handles; number 0 guards the table (`inuse`, `num_free`), the others slot bytes, each with a redo record
-- `trylock`, `lock`, `unlock`, `consistent`   as in `slotmem.mutex`
+- `trylock`, `lock`, `unlock`, `consistent`, `give_back`   as in `slotmem.mutex`; `nobody`, a mutex that nobody holds
 
 An image of a real segment is the mapped memory itself. A simulated one answers the same accesses one at a time, so that
 a model checker can explore every interleaving and every crash of this very code.
@@ -310,7 +310,8 @@ class Slots:
         Not ours to unlock is a mutex that this thread held before, or one that nobody can have any more. Otherwise the
         exception may have come between a trylock that took over a dead owner's mutex and the repair: then unlocking it
         as it is would make it unusable for ever. Asking again tells whether it is held here. Further exceptions may
-        come meanwhile, so that this is tried several times, and the last of them raised when all is well.
+        come meanwhile, so that this is tried several times, and the last of them raised when all is well. What cannot
+        be repaired (`Forged`) is unlocked as it is, which tells everybody so.
         """
         if status in (EDEADLK, ENOTRECOVERABLE):
             return self.image.nobody
@@ -321,8 +322,6 @@ class Slots:
                     self.repair(self.mutexes.index(mutex))
                     self.image.consistent(mutex)
                 break
-            except Forged:
-                break  # it cannot be repaired: unlocked as it is, it tells everybody so
             except BaseException as error:
                 interruption = error
         if interruption is not None:
