@@ -15,7 +15,8 @@ Nodes with the same future (the same access, the same locks held, equal successo
 partition refinement on a graph without cycles. An algorithm that repeats itself says so with `image.retry()`: what it read
 before is forgotten. The second repetition is tabulated like the first, and must not depend on what came before; the third
 is an edge back to it. A few more are played with the answers of the second, to see that they are the same: an operation that
-counts its repetitions is refused.
+counts its repetitions is refused. A repetition of one step that changes nothing is no step at all: to try again until the
+word has changed is to wait, and who waits for ever is found as a deadlock. (Longer repetitions go round and round unnoticed.)
 """
 
 from __future__ import annotations
@@ -234,17 +235,20 @@ def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
         raise NotAFunction(f"{recorder.operation} calls retry() but remembers what it read before")
     (head,) = recorder.heads
 
-    def turned(to: int) -> int:
-        return head if to == again else to
+    def turned(at: int, value: int, move: tuple[int, int] | None) -> tuple[int, int] | None:
+        if move is None or move[1] != again:
+            return move
+        # Back where it began, and nothing has changed: it waits.
+        return None if (at, value) == (head, move[0]) else (move[0], head)
 
     return tuple(
         node
         if isinstance(node, Leaf)
         else node._replace(
-            moves=tuple(move and (move[0], turned(move[1])) for move in node.moves),
-            timeout=None if node.timeout is None else turned(node.timeout),
+            moves=tuple(turned(at, value, move) for value, move in enumerate(node.moves)),
+            timeout=head if node.timeout == again else node.timeout,
         )
-        for node in recorder.nodes
+        for at, node in enumerate(recorder.nodes)
     )
 
 
