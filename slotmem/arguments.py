@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import Any
 
 from slotmem.interface import Type
@@ -106,8 +107,18 @@ def _private_folder() -> str:
 
 
 def _make_folder(path: str) -> None:
+    missing = []
+    folder = path
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
     try:
-        os.makedirs(path, 0o700, exist_ok=True)
+        for folder in reversed(missing):  # os.makedirs would give the mode to the last one only
+            with suppress(FileExistsError):  # somebody else makes it too
+                os.mkdir(folder, 0o700)
+                os.chmod(folder, 0o700)  # whatever the umask
+        if not os.path.isdir(path):
+            raise FileExistsError(path)
     except FileExistsError:
         raise InvalidName(f"the runtime directory {path} is not a folder; name another") from None
     except PermissionError as error:

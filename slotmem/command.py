@@ -26,7 +26,8 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from types import ModuleType
+from io import TextIOWrapper
+from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
 from slotmem import __version__
@@ -58,38 +59,48 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run `slotmem` with the arguments given (default: the process's own). Gives the exit code."""
     given = sys.argv[1:] if given is None else given
     prog = "slotmem"
+    interrupts: list[int] = []
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may have letters that it cannot show
     try:
-        with _interruptible():
+        with _noting(interrupts):
             if not given or given[0].startswith("-"):
                 return _run_none(given)
             prog = f"slotmem {given[0]}"
             code = _run(given[0], given[1:], prog)
             sys.stdout.flush()  # here, where a closed pipe is still ours to see to
             return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except SlotmemError as error:
         print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        if not _is_unread(sys.stdout.fileno()):
-            raise  # some other pipe: not ours to hide
+    except Exception as error:
+        if interrupts:
+            return INTERRUPTED  # Python makes other errors of it in some places, as in the body of a class
+        if not isinstance(error, BrokenPipeError) or not _is_unread(sys.stdout.fileno()):
+            raise  # a mistake, not ours to hide; so is some other pipe
         with open(os.devnull, "wb") as nowhere:  # what is still buffered is flushed once more at the end
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return UNREAD
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """See to it that no Ctrl-C is lost.
+def _noting(interrupts: list[int]) -> Iterator[None]:
+    """Note every Ctrl-C, and see to it that none is lost.
 
     Where Python can raise nothing (in the collector's callbacks, which Hypothesis has, and in `__del__`), it reports a
     KeyboardInterrupt and goes on. Then it is raised again a moment later.
     """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a shell's background job
+    if not heeded or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
     hook = sys.unraisablehook
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        signal.default_int_handler(number, frame)
 
     def raise_again(unraisable: Any) -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
@@ -97,14 +108,15 @@ def _interruptible() -> Iterator[None]:
         else:
             hook(unraisable)
 
-    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    handlers = [(number, signal.signal(number, note)) for number in (signal.SIGINT, signal.SIGALRM)]
     sys.unraisablehook = raise_again
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.unraisablehook = hook
-        signal.signal(signal.SIGALRM, handler)
+        for number, handler in handlers:
+            signal.signal(number, handler)
 
 
 def _run_none(given: Sequence[str]) -> int:

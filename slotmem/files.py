@@ -4,7 +4,8 @@ Interface:
 
 - `encode(shape, payload)` gives the bytes of a file; `decode(shape, data)` gives the payload back or says what is wrong.
 - `store(path, data)` replaces a file: a crash leaves the old one or the new one, whole and on disk.
-- `load(path)` reads one; `set_aside(path)` moves a bad one to a name of its own, so that nothing is ever lost.
+- `load(path)` reads one, `stamp(path)` tells whether it is still the same; `set_aside(path)` moves a bad one to a name of
+  its own, so that nothing is ever lost.
 - `cleared(shape, payload)` is the payload with every slot free (CLEARINUSE).
 
 Clauses BYTES-2, STORE-3 to STORE-5, RESTORE-2 to RESTORE-4. httpd accepts a file that ends early and ignores what stands behind the end; here anything but an exact match is bad.
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import struct
 import sys
 from contextlib import suppress
@@ -28,6 +28,7 @@ from slotmem.layout import (
     Geometry,
     persisted_bytes,
 )
+from slotmem.planted import check_plain, refusal
 from slotmem.status import AccessDenied, Mismatch, NoSegment, NoSpace
 
 if sys.platform != "win32":
@@ -71,20 +72,30 @@ def cleared(shape: Geometry, payload: bytes) -> bytes:
 
 
 def load(path: str) -> bytes | None:
-    """Read a persisted file; None if there is none. Raises: AccessDenied: for a symlink or anything not a plain file."""
+    """Read a persisted file; None if there is none. Raises: Planted, OtherUser, AccessDenied."""
+    what = f"the persisted file {path}"
     try:
         fd = os.open(path, os.O_RDONLY | _NOFOLLOW | _CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise AccessDenied(
-            f"the persisted file {path} cannot be opened ({error.strerror}); if it is a symlink, somebody planted it: "
-            "remove it"
-        ) from error
+        raise refusal(what, path, error) from error
+    try:
+        check_plain(what, os.fstat(fd))
+    except BaseException:
+        os.close(fd)
+        raise
     with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise AccessDenied(f"the persisted file {path} is not a plain file; remove it")
         return file.read()
+
+
+def stamp(path: str) -> tuple[int, ...] | None:
+    """Give what changes whenever a file is stored; None if there is none."""
+    try:
+        info = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def check_folder(path: str) -> None:
@@ -95,7 +106,10 @@ def check_folder(path: str) -> None:
 
 
 def store(path: str, data: bytes) -> None:
-    """Replace the file by one with these bytes, and return when both it and its name are on disk. Raises: NoSpace."""
+    """Replace the file by one with these bytes, and return when both it and its name are on disk.
+
+    Raises: NoSpace; Planted, OtherUser, AccessDenied: for what stands at PATH.new.
+    """
     fresh = f"{path}.new"
     fd = _open_fresh(fresh)
     try:
@@ -105,28 +119,45 @@ def store(path: str, data: bytes) -> None:
             view = view[os.write(fd, view) :]
         os.fsync(fd)
         os.rename(fresh, path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
-            os.unlink(fresh)
-        raise NoSpace(f"{path} could not be stored ({error.strerror}); the old file, if any, is untouched") from error
+            if os.path.samestat(os.fstat(fd), os.lstat(fresh)):
+                os.unlink(fresh)
+        if isinstance(error, IsADirectoryError):
+            raise refusal(f"the persisted file {path}", path, error) from error
+        if isinstance(error, OSError):
+            raise NoSpace(
+                f"{path} could not be stored ({error.strerror}); the old file, if any, is untouched"
+            ) from error
+        raise
     finally:
         os.close(fd)
-    _sync_folder(path)
+    try:
+        _sync_folder(path)
+    except OSError as error:
+        raise NoSpace(f"{path} was stored, but its name is perhaps not on disk ({error.strerror})") from error
 
 
 def set_aside(path: str) -> str:
-    """Give a bad file a name of its own, `PATH.bad-1` or the next that is free, and return it."""
+    """Give a bad file a name of its own, `PATH.bad-1` or the next that is free, and return it. Raises: AccessDenied."""
     number = 1
-    while True:
-        aside = f"{path}.bad-{number}"
-        try:
-            os.link(path, aside, follow_symlinks=False)
-        except FileExistsError:
-            number += 1
-            continue
-        os.unlink(path)
-        _sync_folder(path)
-        return aside
+    try:
+        while True:
+            aside = f"{path}.bad-{number}"
+            try:
+                os.link(path, aside, follow_symlinks=False)
+            except FileExistsError:
+                if not os.path.samestat(os.lstat(path), os.lstat(aside)):  # a crash may have come after the link
+                    number += 1
+                    continue
+            os.unlink(path)
+            _sync_folder(path)
+            return aside
+    except OSError as error:
+        raise AccessDenied(
+            f"the persisted file {path} is bad, and cannot be kept under another name ({error.strerror}); see to the "
+            "folder's rights, or move the file away"
+        ) from error
 
 
 def _open_fresh(fresh: str) -> int:
@@ -137,10 +168,11 @@ def _open_fresh(fresh: str) -> int:
     """
     while True:
         try:
-            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | _NOFOLLOW | _CLOEXEC, _MODE)
+            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | _NOFOLLOW | _CLOEXEC | getattr(os, "O_NONBLOCK", 0), _MODE)
         except OSError as error:
-            raise AccessDenied(f"{fresh} cannot be written ({error.strerror}); see to the folder's rights") from error
+            raise refusal(f"the file {fresh}", fresh, error) from error
         try:
+            check_plain(f"the file {fresh}", os.fstat(fd), alone=True)
             fcntl.flock(fd, fcntl.LOCK_EX)
             if os.path.samestat(os.fstat(fd), os.lstat(fresh)):
                 os.fchmod(fd, _MODE)

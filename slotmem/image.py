@@ -63,6 +63,10 @@ class SharedImage(_Mapped):
         for mutex in self.mutexes:
             posix.initialize(mutex)
 
+    def give_back(self, mutex: Any) -> None:
+        """Free a mutex that answered ENOTRECOVERABLE, so that everybody else gets that answer too."""
+        posix.give_back(self.memory, self._mutex_start(self.mutexes.index(mutex)))
+
     def lock(self, mutex: Any) -> int:
         """Wait for a mutex. Raises: LockTimeout: names the holder where it can be known."""
         deadline_s = None if self.timeout_s is None else time.monotonic() + self.timeout_s
@@ -120,6 +124,8 @@ class ThreadImage(_Mapped):
         del mutex
         return 0
 
+    give_back = consistent
+
 
 class _ThreadMutex:
     def __init__(self) -> None:
@@ -144,7 +150,7 @@ class ForeignImage(_Mapped):
         del mutex
         return 0
 
-    lock = unlock = consistent = trylock
+    lock = unlock = consistent = give_back = trylock
 
 
 @cache

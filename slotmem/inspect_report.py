@@ -164,8 +164,9 @@ def _facts(result: Inspection) -> Iterator[tuple[str, str]]:
         yield "object", f"{found.path}: {mode}"
         if found.names is not None:
             generation = "" if found.generation is None else f" (generation {found.generation})"
-            yield "for", found.names.segment + generation
-            yield "stored in", found.names.persisted
+            yield "segment", found.names.segment + generation
+            if header is not None and header.type & Type.PERSIST:
+                yield "stored in", found.names.persisted
     else:
         yield "file", f"{mode}, changed {_when(info.st_mtime_ns)}"
     if header is not None:

@@ -5,7 +5,7 @@ lifetime (`close`, `with`), ctypes views and a telling repr. Any class of the sh
 the algorithm.
 
 Closing takes effect at once, also for bound methods that somebody kept: the only way into a critical section is
-`trylock`, which is replaced by a function that raises. The memory itself goes when its last view does, so that no thread
+`trylock`, which is replaced by a function that raises; so is `checked_id`, which a walk asks before each slot. The memory itself goes when its last view does, so that no thread
 and no kept `dptr` ever touches an unmapped address.
 """
 
@@ -49,8 +49,6 @@ class SlotInstance:
         self.get = algorithm.get
         self.put = algorithm.put
         self.num_free_slots = algorithm.num_free_slots
-        self.doall = algorithm.doall
-        self.dptr = algorithm.dptr
         self.slots = algorithm.slots
 
     @property
@@ -82,6 +80,14 @@ class SlotInstance:
         """Give item_size (COUNT-1)."""
         self.algorithm()
         return self._item_size
+
+    def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
+        """Call func on the slots in turn (DOALL-1)."""
+        return self.algorithm().doall(func, data)
+
+    def dptr(self, item_id: int) -> memoryview:
+        """Give the slot's own memory (DPTR-1)."""
+        return self.algorithm().dptr(item_id)
 
     def view(self, item_id: int, structure: builtins.type[View]) -> View:
         """Lay a ctypes structure over the slot. Raises: WrongType; InvalidSize: if it is larger than a slot."""
@@ -115,7 +121,8 @@ class SlotInstance:
             return
         self._at_close = _nothing  # it may hold the memory too
         algorithm.trylock = self._raise_closed
-        for operation in ("grab", "fgrab", "release", "get", "put", "num_free_slots", "doall", "dptr", "slots"):
+        algorithm.checked_id = self._raise_closed  # type: ignore[method-assign]
+        for operation in ("grab", "fgrab", "release", "get", "put", "num_free_slots", "slots"):
             setattr(self, operation, self._raise_closed)
 
     def _raise_closed(self, *_: Any, **__: Any) -> NoReturn:

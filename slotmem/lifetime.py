@@ -1,14 +1,16 @@
 """What every provider does alike: which instances it has, and how they all end.
 
 A provider object is one server lifetime, as httpd's pool is: instances made by it live until `restart` or `close`, or
-until the interpreter ends. A forked child inherits the instances and may use them, but their segments remain the
-parent's: what ends in a child is the child's access alone.
+until the interpreter ends. A forked child inherits the instances and may use them, but each segment remains that of the
+process which created it: what ends in a child is the child's access alone, unless the child itself created it. Threads may
+share a provider.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
@@ -40,8 +42,9 @@ class BaseProvider(ABC):
         self._slots = algorithm
         self._created: dict[str, SlotInstance] = {}
         self._others: WeakSet[SlotInstance] = WeakSet()  # attached or anonymous: they go when their users let go
-        self._owner_pid = os.getpid()
         self._closed = False
+        self._lock = threading.RLock()  # one create, restart or close at a time; a signal handler may come in between
+        _living.add(self)
         atexit.register(self.close)
 
     @classmethod
@@ -64,17 +67,18 @@ class BaseProvider(ABC):
         replace=True takes the name even from a segment that is alive, or whose life cannot be judged, as httpd does;
         its users keep the old memory and part from the new.
         """
-        self._check_open()
-        found = names.resolve(name, self.runtime_dir, self._generation)
-        if found is not None and (present := self._created.get(found.segment)) is not None:
-            return present
-        item_size, item_num, type = checked_shape(item_size, item_num, type)
-        instance = self._create(found, item_size, item_num, type, replace)
-        if found is None:
-            self._others.add(instance)
-        else:
-            self._created[found.segment] = instance
-        return instance
+        with self._lock:
+            self._check_open()
+            found = names.resolve(name, self.runtime_dir, self._generation)
+            if found is not None and (present := self._created.get(found.segment)) is not None:
+                return present
+            item_size, item_num, type = checked_shape(item_size, item_num, type)
+            instance = self._create(found, item_size, item_num, type, replace)
+            if found is None:
+                self._others.add(instance)
+            else:
+                self._created[found.segment] = instance
+            return instance
 
     def attach(self, name: str, *, unsafe: bool = False) -> SlotInstance:
         """Attach to an existing segment; see `slotmem.interface.Provider.attach`.
@@ -82,27 +86,42 @@ class BaseProvider(ABC):
         A segment that httpd made has no locks: it is attached for reading only, unless unsafe=True, with which the
         caller promises to keep everybody else out.
         """
-        self._check_open()
-        found = names.resolve(name, self.runtime_dir, self._generation)
-        if found is None:
-            raise NoSharedMemory(f"the name {name!r} means anonymous memory, which cannot be attached; give it a name")
-        if (present := self._created.get(found.segment)) is not None:
-            return present
-        instance = self._attach(found, unsafe)
-        self._others.add(instance)
-        return instance
+        with self._lock:
+            self._check_open()
+            found = names.resolve(name, self.runtime_dir, self._generation)
+            if found is None:
+                raise NoSharedMemory(
+                    f"the name {name!r} means anonymous memory, which cannot be attached; give it a name"
+                )
+            if (present := self._created.get(found.segment)) is not None:
+                return present
+            instance = self._attach(found, unsafe)
+            self._others.add(instance)
+            return instance
 
     def restart(self) -> None:
         """Store what is persistent, destroy every segment created here, and begin the next generation."""
-        self._check_open()
-        self._end_all()
-        self._generation += 1
+        with self._lock:
+            self._check_open()
+            self._end_all()
+            self._generation += 1
 
     def close(self) -> None:
         """Store what is persistent, destroy every segment created here, and end. Idempotent."""
-        if self._closed:
-            return
-        self._end_all()
+        with self._lock:
+            if not self._closed:
+                self._end_all()
+                self._end()
+
+    def abandon(self) -> None:
+        """Let go of everything as if this process had been killed: nothing is stored, and the segments remain."""
+        with self._lock:
+            for instance in [*self._created.values(), *self._others]:
+                instance.detach()
+            self._created.clear()
+            self._end()
+
+    def _end(self) -> None:
         self._closed = True
         atexit.unregister(self.close)
 
@@ -117,12 +136,21 @@ class BaseProvider(ABC):
         if errors:
             raise errors[0] if len(errors) == 1 else ExceptionGroup("several segments could not be ended", errors)
 
-    def _at_close(self, found: Names | None, destroy: Callable[[SlotInstance], None], instance: SlotInstance) -> None:
-        """End a segment that was created here; in a forked child, only let go of it."""
-        if os.getpid() == self._owner_pid:
-            destroy(instance)
-        if found is not None:
-            self._created.pop(found.segment, None)
+    def _at_close(self, found: Names | None, destroy: Callable[[SlotInstance], None]) -> Callable[[SlotInstance], None]:
+        """Give what ends a segment that is created here and now; in a forked child it will only let go of it."""
+        owner_pid = os.getpid()
+
+        def end(instance: SlotInstance) -> None:
+            with self._lock:
+                if instance.closed:  # another thread was quicker
+                    return
+                if os.getpid() == owner_pid:
+                    destroy(instance)
+                if found is not None:
+                    self._created.pop(found.segment, None)
+                instance.detach()
+
+        return end
 
     def _check_open(self) -> None:
         if self._closed:
@@ -146,3 +174,16 @@ class BaseProvider(ABC):
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"generation {self._generation}, {len(self._created)} segments"
         return f"<{type(self).__name__} {self.runtime_dir}: {state}>"
+
+
+_living: WeakSet[BaseProvider] = WeakSet()
+
+
+def _after_fork() -> None:
+    """Make the locks anew: the thread that held one does not exist in the child."""
+    for provider in list(_living):
+        provider._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -5,6 +5,7 @@ Interface:
 - `at(memory, offset)` gives a handle on the mutex at an offset; `initialize(handle)` makes one there, unlocked.
 - `trylock`, `lock`, `unlock`, `consistent` take a handle and answer an errno: 0, EBUSY (somebody holds it), EOWNERDEAD (we
   hold it now, its owner died inside), EDEADLK (this thread holds it already), ENOTRECOVERABLE, EPERM (unlock: not ours).
+- `give_back(memory, offset)` frees one that answered ENOTRECOVERABLE.
 - `holder(memory, offset)` names the thread that holds a mutex, where the C library lets us know.
 
 Rules that its users keep (each was learned by measuring a failure):
@@ -13,13 +14,16 @@ Rules that its users keep (each was learned by measuring a failure):
    away and waits in slices, so that other threads run and signals (Ctrl-C) are served.
 2. Call `trylock` *inside* the `try` whose `finally` unlocks: CPython can raise a signal handler's exception between the
    return of a call and the next bytecode. Unlocking a mutex that one does not hold is EPERM and harmless.
-3. After EDEADLK do not unlock: the lock belongs to the operation that a signal handler has interrupted.
+3. After EDEADLK do not unlock: the lock belongs to the operation that a signal handler has interrupted. After
+   ENOTRECOVERABLE neither: call `give_back`. Never unlock a mutex taken over from the dead before `consistent`.
 4. Inside a critical section only subscript stores, no calls, from the first store to the last: signal exceptions are
    raised between calls, not between stores.
 
-Two things are known and left: a signal handler that itself uses the segment, interrupted in turn by a second handler
-that raises within the same few nanoseconds, can release the lock of the operation below it. And a mutex names its owner
-by thread id, so that it means nothing in another pid namespace or after a reboot (`slotmem.segment` refuses both).
+Three things are known and left. A signal handler that itself uses the segment, interrupted in turn by a second handler that
+raises within the same few nanoseconds, can release the lock of the operation below it. An exception just after a mutex was
+taken over from the dead, and a second one as its settling begins, can make the mutex unusable; that is then said
+(`Unrecoverable`). And a mutex names its owner by thread id, so that it means nothing in another pid namespace or after a
+reboot (`slotmem.segment` refuses both).
 """
 
 from __future__ import annotations
@@ -130,12 +134,28 @@ def lock(mutex: Any, deadline_s: float | None) -> int:
     return EBUSY
 
 
+def give_back(memory: mmap.mmap, offset: int) -> None:
+    """Free a mutex whose trylock answered ENOTRECOVERABLE.
+
+    glibc's trylock (2.36) then leaves it locked, in no list of robust mutexes: unlocking it crashes, and others would
+    wait for ever. It stays unusable; its futex word, which comes first, is all that is wrong.
+    """
+    if _is_glibc():
+        memory[offset : offset + 4] = bytes(4)
+
+
 def holder(memory: mmap.mmap | bytes, offset: int) -> int | None:
     """Give the thread id that a mutex names as its owner; 0 if it is free, None if this C library keeps it secret."""
-    if "glibc" not in (os.confstr("CS_GNU_LIBC_VERSION") or "" if "CS_GNU_LIBC_VERSION" in os.confstr_names else ""):
+    if not _is_glibc():
         return None
     word = int.from_bytes(memory[offset : offset + 4], sys.byteorder)  # glibc keeps the futex word first
     return word & _TID_MASK
+
+
+@cache
+def _is_glibc() -> bool:
+    names = getattr(os, "confstr_names", {})
+    return "CS_GNU_LIBC_VERSION" in names and "glibc" in (os.confstr("CS_GNU_LIBC_VERSION") or "")
 
 
 def describe_thread(tid: int) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from functools import partial
 from weakref import WeakSet
 
 from slotmem import control
@@ -50,7 +49,7 @@ class PlainProvider(BaseProvider):
         image.initialize()
         algorithm = self._slots(image)
         _living.add(algorithm)
-        at_close = partial(self._at_close, found, _destroy)
+        at_close = self._at_close(found, _destroy)
         return SlotInstance(found.name if found else "none", algorithm, at_close=at_close, role="created here")
 
     def _attach(self, found: Names, unsafe: bool) -> SlotInstance:

@@ -2,33 +2,48 @@
 
 Interface:
 
-- `publish(names, shape, ...)` makes a segment and links it into place complete; a dead one of that name is replaced.
+- `publish(names, shape, contents)` makes a segment and links it into place complete; a dead one of that name is replaced.
 - `open_segment(names, writable)` opens what stands at a name and reads its shape.
 - `anonymous(shape)` makes a segment without a name.
 - A `Segment` is the mapping, which carries the shared `flock` that tells others that it is alive.
 
 A segment is built in a file without a name (O_TMPFILE), so that a crash before the end leaves nothing, and `linkat` puts
-it into place, so that a name is absent or complete at every instant and one of two creators wins. While anybody has it
-open they hold a shared flock; the kernel drops it when they die. So a creator who gets the exclusive flock knows that the
-segment is a crash's remainder; he unlinks it while he holds that. Clauses CREATE-5 to CREATE-10, ATTACH-3, ATTACH-6.
+it into place, so that a name is absent or complete at every instant and one of two creators wins. Two locks of the
+kernel's, which it drops when their holder dies, lie on each object:
+
+- its *flock* says that it is alive: everybody who uses it holds it shared. A creator who gets it exclusively knows that
+  the segment is a crash's remainder. The maker of a segment holds it exclusively until all is confirmed.
+- its *record lock* is the right to unlink it: between the look at what stands at the name and the unlink nobody else can
+  replace it, since that would need an unlink too.
+
+Both belong to the open file, which forked children share, so that they are given back explicitly. Clauses CREATE-5 to CREATE-10,
+ATTACH-3, ATTACH-6.
 """
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
-import stat
+import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, Protocol
 
 from slotmem import control
 from slotmem.layout import SLOTS_START, Geometry
 from slotmem.names import Names
-from slotmem.status import AccessDenied, NoSegment, NoSharedMemory, NoSpace, SegmentExists, SlotmemError, Unsupported
+from slotmem.planted import check_plain, refusal
+from slotmem.status import (
+    AccessDenied,
+    NoSegment,
+    NoSharedMemory,
+    NoSpace,
+    SegmentExists,
+    SlotmemError,
+    Unsupported,
+)
 
 if sys.platform != "win32":
     import fcntl
@@ -53,8 +68,18 @@ class Segment(NamedTuple):
 
     def unlink(self) -> None:
         """Take the segment's name away, if the name is still this segment's."""
-        if self.names is not None and _is_at(self.info, self.names):
-            os.unlink(object_path(self.names))
+        if self.names is not None:
+            with suppress(AccessDenied), _opened(self.names) as fd:
+                if fd is not None and os.path.samestat(self.info, os.fstat(fd)):
+                    _unlink(fd, self.names)
+
+
+class Contents(Protocol):
+    """What a segment is filled with, and whether that is still right once nobody else can have the name."""
+
+    def fill(self, memory: mmap.mmap) -> None: ...
+
+    def confirm(self) -> bool: ...
 
 
 def object_path(names: Names) -> str:
@@ -62,8 +87,8 @@ def object_path(names: Names) -> str:
     return SHM_FOLDER + names.shm_object
 
 
-def publish(names: Names, shape: Geometry, fill: Callable[[mmap.mmap], None], *, replace: bool = False) -> Segment:
-    """Make a segment, let `fill` complete its bytes, and link it into place.
+def publish(names: Names, shape: Geometry, contents: Contents, *, replace: bool = False) -> Segment:
+    """Make a segment, let `contents` complete its bytes, and link it into place.
 
     Raises: SegmentExists, AccessDenied, NoSpace.
     """
@@ -74,20 +99,28 @@ def publish(names: Names, shape: Geometry, fill: Callable[[mmap.mmap], None], *,
         if not _make_way(names, replace):
             continue
         with _nameless(names, shape) as fd:
-            segment = _build(fd, names, shape, fill)
+            segment = _build(fd, names, shape, contents)
             try:
-                # With src_dir_fd given, CPython calls linkat with AT_SYMLINK_FOLLOW, which names a nameless file.
-                os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
-                return segment
+                _link(fd, path)
+                if contents.confirm():
+                    fcntl.flock(fd, fcntl.LOCK_SH)  # not in one step: another creator may come in between
+                    if _is_at(os.fstat(fd), names):
+                        return segment
             except FileExistsError:
                 continue
-    raise SegmentExists(f"segment {names.name!r} is being replaced by others all the time; end them and try again")
+            except BaseException:
+                segment.unlink()
+                raise
+            segment.unlink()
+    raise _busy(names)
 
 
-def anonymous(shape: Geometry, fill: Callable[[mmap.mmap], None]) -> Segment:
+def anonymous(shape: Geometry, contents: Contents) -> Segment:
     """Make a segment that has no name: forked children share it, nobody can attach it. Raises: NoSpace."""
     with _nameless(None, shape) as fd:
-        return _build(fd, None, shape, fill)
+        segment = _build(fd, None, shape, contents)
+        contents.confirm()
+        return segment
 
 
 def open_segment(names: Names, *, writable: bool) -> Segment:
@@ -104,11 +137,20 @@ def open_segment(names: Names, *, writable: bool) -> Segment:
                     f"there is no segment {names.name!r} (object {object_path(names)}, for {names.segment}); "
                     "create it first, in the same runtime directory and generation"
                 )
-            info = os.fstat(fd)
-            if not _flock(fd, fcntl.LOCK_SH) or not _is_at(info, names):
-                continue  # somebody is replacing it
-            return _map(fd, info, names, writable)
-    raise SegmentExists(f"segment {names.name!r} is being replaced by others all the time; end them and try again")
+            if not _flock(fd, fcntl.LOCK_SH):
+                continue  # somebody is making or replacing it
+            try:
+                if _is_at(os.fstat(fd), names):
+                    return _map(fd, names, writable)
+            except BaseException:
+                fcntl.flock(fd, fcntl.LOCK_UN)  # an exception's traceback may keep the mapping for long
+                raise
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    raise _busy(names)
+
+
+def _busy(names: Names) -> SegmentExists:
+    return SegmentExists(f"segment {names.name!r} is being replaced by others all the time; end them and try again")
 
 
 @contextmanager
@@ -136,11 +178,16 @@ def _nameless(names: Names | None, shape: Geometry) -> Iterator[int]:
         os.close(fd)
 
 
-def _build(fd: int, names: Names | None, shape: Geometry, fill: Callable[[mmap.mmap], None]) -> Segment:
-    memory = mmap.mmap(fd, shape.total)
-    fcntl.flock(fd, fcntl.LOCK_SH)
+def _build(fd: int, names: Names | None, shape: Geometry, contents: Contents) -> Segment:
+    try:
+        memory = mmap.mmap(fd, shape.total)
+    except (OSError, OverflowError) as error:
+        raise NoSpace(
+            f"this process cannot map the {shape.total} bytes of a segment ({error}); ask for fewer"
+        ) from error
+    fcntl.flock(fd, fcntl.LOCK_EX)
     control.write_header(memory, shape)
-    fill(memory)
+    contents.fill(memory)
     return Segment(memory, shape, names, ours=True, info=os.fstat(fd))
 
 
@@ -149,52 +196,66 @@ def _make_way(names: Names, replace: bool) -> bool:
     with _opened(names) as fd:
         if fd is None:
             return True
-        path = object_path(names)
-        info = os.fstat(fd)
         if not replace and not _has_control(fd, names):
             raise SegmentExists(
                 f"segment {names.name!r} exists without a control block: httpd made it, or it is damaged, and nobody "
-                f"can tell whether it is in use; attach it, or create with replace=True (object {path})"
+                "can tell whether it is in use; attach it, or create with replace=True "
+                f"(object {object_path(names)})"
             )
-        dead = replace or _flock(fd, fcntl.LOCK_EX)
-        if dead and _is_at(info, names):
-            os.unlink(path)
-            return True
-        if not dead and _flock(fd, fcntl.LOCK_SH) and _is_at(info, names):
-            raise SegmentExists(
-                f"segment {names.name!r} is alive: a process has it open; attach it, end that process, or create with "
-                f"replace=True and part from it (object {path})"
-            )
-        return False
+        try:
+            if replace or _flock(fd, fcntl.LOCK_EX):
+                return _unlink(fd, names)
+            if _flock(fd, fcntl.LOCK_SH) and _is_at(os.fstat(fd), names):
+                raise SegmentExists(
+                    f"segment {names.name!r} is alive: a process has it open; attach it, end that process, or create "
+                    f"with replace=True and part from it (object {object_path(names)})"
+                )
+            return False
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _unlink(fd: int, names: Names) -> bool:
+    """Take a name away from this object, and from no other that comes to stand there; say whether it had it."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _record_lock(fcntl.F_WRLCK))
+    try:
+        if not _is_at(os.fstat(fd), names):
+            return False
+        os.unlink(object_path(names))
+        return True
+    finally:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _record_lock(fcntl.F_UNLCK))
+
+
+def _link(fd: int, path: str) -> None:
+    """Give a nameless file its name. Raises: FileExistsError; NoSharedMemory."""
+    try:
+        # With src_dir_fd given, CPython calls linkat with AT_SYMLINK_FOLLOW, which names a nameless file.
+        os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise NoSharedMemory(f"the object {path} cannot be made: {error.strerror}; is /proc mounted?") from error
+
+
+def _record_lock(how: int) -> bytes:
+    return struct.pack("hhqqi", how, os.SEEK_SET, 0, 0, 0)  # struct flock of 64-bit Linux: the whole file
 
 
 @contextmanager
 def _opened(names: Names) -> Iterator[int | None]:
     """Open the object of a name, if it is a plain file of ours; None if there is nothing."""
     path = object_path(names)
+    what = f"the object {path} of segment {names.name!r}"
     try:
         fd = os.open(path, _OPEN)
     except FileNotFoundError:
         yield None
         return
     except OSError as error:
-        what = (
-            "a symlink, which somebody planted"
-            if error.errno == errno.ELOOP
-            else f"not to be opened ({error.strerror})"
-        )
-        raise AccessDenied(
-            f"the object {path} of segment {names.name!r} is {what}; remove it if it is not needed"
-        ) from error
+        raise refusal(what, path, error) from error
     try:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise AccessDenied(f"the object {path} of segment {names.name!r} is not a plain file; remove it")
-        if info.st_uid != os.geteuid():
-            raise AccessDenied(
-                f"the object {path} of segment {names.name!r} belongs to user {info.st_uid}, this process is user "
-                f"{os.geteuid()}; run as its owner or use another name"
-            )
+        check_plain(what, os.fstat(fd), alone=True)
         yield fd
     finally:
         os.close(fd)
@@ -227,8 +288,9 @@ def _has_control(fd: int, names: Names) -> bool:
             return False
 
 
-def _map(fd: int, info: os.stat_result, names: Names, writable: bool) -> Segment:
+def _map(fd: int, names: Names, writable: bool) -> Segment:
     """Map an object whose flock is held on this descriptor."""
+    info = os.fstat(fd)
     size = info.st_size
     shape = control.read_geometry(os.pread(fd, SLOTS_START, 0), size, names.name)
     memory = mmap.mmap(fd, size, access=mmap.ACCESS_READ)

@@ -1,7 +1,7 @@
 """The provider `shm`: segments in POSIX shared memory, with httpd's names, bytes and files.
 
 Create: the dead are replaced, the living refused (`slotmem.segment`); a persisted file is restored before the segment is
-published, and a bad one is set aside after. Close and restart: store first, then unlink, so that a crash between the two
+published, and a bad one is set aside after, when the name is ours. Close and restart: store first, then unlink, so that a crash between the two
 loses nothing.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import mmap
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from slotmem import control, files, mutex, segment
 from slotmem.foreign import ReadOnlySlots, UnsafeSlots
@@ -43,20 +43,18 @@ class ShmProvider(BaseProvider):
 
     def _create(self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool) -> SlotInstance:
         shape = control.shape_of(item_size, item_num, type)
+        contents = _Contents(found if type & Type.PERSIST else None, shape)
         if found is None:
-            made, restored = segment.anonymous(shape, partial(_fill, shape, b"")), NOT_PERSISTENT
+            made = segment.anonymous(shape, contents)
         else:
-            restoring = _Restoring(b"", NOT_PERSISTENT)
             if type & Type.PERSIST:
                 files.check_folder(found.persisted)
-                restoring = _read_back(found, shape)
-            made = segment.publish(found, shape, partial(_fill, shape, restoring.payload), replace=replace)
-            restored = _tell(found, restoring.restored)
+            made = segment.publish(found, shape, contents, replace=replace)
         return SlotInstance(
             found.name if found else "none",
             self._slots(SharedImage(made.memory, shape, self.timeout_s)),
-            restored=restored,
-            at_close=partial(self._at_close, found, partial(_destroy, made)),
+            restored=contents.restored,
+            at_close=self._at_close(found, partial(_destroy, made)),
             role="created here",
         )
 
@@ -84,43 +82,56 @@ def _destroy(made: Segment, instance: SlotInstance) -> None:
     made.unlink()
 
 
-class _Restoring(NamedTuple):
-    payload: bytes
-    restored: Restored
+class _Contents:
+    """What a segment is filled with: nothing, or what its persisted file holds."""
+
+    def __init__(self, found: Names | None, shape: Geometry) -> None:
+        self.found = found  # None if nothing is to be restored
+        self.shape = shape
+        self.restored = NOT_PERSISTENT
+        self.stamp: tuple[int, ...] | None = None
+
+    def fill(self, memory: mmap.mmap) -> None:
+        """Complete a segment whose header is written: payload, control header, mutexes."""
+        if self.found is not None:
+            self.stamp = files.stamp(self.found.persisted)
+            payload, self.restored = _read_back(self.found, self.shape)
+            if payload:
+                memory[PAYLOAD_START : self.shape.apr_length] = payload
+        control.write_control(memory, self.shape)
+        SharedImage(memory, self.shape).initialize()
+
+    def confirm(self) -> bool:
+        """Say whether the file is still the one that was read, and set a bad one aside; the name is ours now.
+
+        Between our look at it and the moment the name became ours, another owner may have stored and gone.
+        """
+        if self.found is None:
+            return True
+        if files.stamp(self.found.persisted) != self.stamp:
+            return False
+        if self.restored.outcome is Outcome.SET_ASIDE:
+            aside = files.set_aside(self.found.persisted)
+            self.restored = self.restored._replace(aside=aside)
+            log.warning(
+                "the persisted file %s of segment %r is bad: %s; it is kept as %s, and the segment starts fresh",
+                self.found.persisted,
+                self.found.name,
+                self.restored.reason,
+                aside,
+            )
+        return True
 
 
-def _fill(shape: Geometry, payload: bytes, memory: mmap.mmap) -> None:
-    """Complete a segment whose header is written: payload, control header, mutexes."""
-    if payload:
-        memory[PAYLOAD_START : shape.apr_length] = payload
-    control.write_control(memory, shape)
-    SharedImage(memory, shape).initialize()
-
-
-def _read_back(found: Names, shape: Geometry) -> _Restoring:
+def _read_back(found: Names, shape: Geometry) -> tuple[bytes, Restored]:
     """Read the persisted file, and judge it; nothing is changed yet."""
     data = files.load(found.persisted)
     if data is None:
-        return _Restoring(b"", Restored(Outcome.NO_FILE))
+        return b"", Restored(Outcome.NO_FILE)
     try:
-        return _Restoring(files.decode(shape, data), Restored(Outcome.RESTORED))
+        return files.decode(shape, data), Restored(Outcome.RESTORED)
     except Mismatch as error:
-        return _Restoring(b"", Restored(Outcome.SET_ASIDE, reason=str(error)))
-
-
-def _tell(found: Names, restored: Restored) -> Restored:
-    """Set a bad file aside, now that the segment is ours, and say so."""
-    if restored.outcome is not Outcome.SET_ASIDE:
-        return restored
-    aside = files.set_aside(found.persisted)
-    log.warning(
-        "the persisted file %s of segment %r is bad: %s; it is kept as %s, and the segment starts fresh",
-        found.persisted,
-        found.name,
-        restored.reason,
-        aside,
-    )
-    return Restored(Outcome.SET_ASIDE, restored.reason, aside)
+        return b"", Restored(Outcome.SET_ASIDE, reason=str(error))
 
 
 def _nothing(instance: SlotInstance) -> None:

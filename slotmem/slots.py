@@ -8,7 +8,7 @@
 - `num_free`   one integer, `num_free[0]`: how many slots are free
 - `redo`       bytes again, for the redo records; `words`, the same as 64-bit words; `redo_start`, where they begin
 - `mutexes`    handles; number 0 guards the table (`inuse`, `num_free`), the others slot bytes, each with a redo record
-- `trylock`, `lock`, `unlock`, `consistent`   as in `slotmem.mutex`
+- `trylock`, `lock`, `unlock`, `consistent`, `give_back`   as in `slotmem.mutex`; `nobody`, a mutex that nobody holds
 
 An image of a real segment is the mapped memory itself. A simulated one answers the same accesses one at a time, so that
 a model checker can explore every interleaving and every crash of this very code.
@@ -46,6 +46,7 @@ from slotmem.status import (
 )
 
 TABLE = 0
+SETTLE_TRIES = 5  # a signal storm may interrupt the settling of an interruption
 
 
 class Slots:
@@ -293,6 +294,7 @@ class Slots:
                 "let the handler note the signal and act on it later"
             )
         elif status == ENOTRECOVERABLE:
+            self.image.give_back(mutex)
             raise Unrecoverable(
                 f"mutex {self.mutexes.index(mutex)} was given up unrepaired by an owner of the lock; "
                 "stop every process that uses this segment and create it anew"
@@ -305,15 +307,25 @@ class Slots:
     def _settle(self, mutex: Any, status: int) -> Any:
         """See to the mutex of an operation that an exception ends; give the one that is to be unlocked.
 
-        A mutex that this thread held before is not ours to unlock. Otherwise the exception may have come between a
-        trylock that took over a dead owner's mutex and the repair: then unlocking it as it is would make it unusable
-        for ever. Asking again tells whether it is held here.
+        Not ours to unlock is a mutex that this thread held before, or one that nobody can have any more. Otherwise the
+        exception may have come between a trylock that took over a dead owner's mutex and the repair: then unlocking it
+        as it is would make it unusable for ever. Asking again tells whether it is held here. Further exceptions may
+        come meanwhile, so that this is tried several times, and the last of them raised when all is well. What cannot
+        be repaired (`Forged`) is unlocked as it is, which tells everybody so.
         """
-        if status == EDEADLK:
+        if status in (EDEADLK, ENOTRECOVERABLE):
             return self.image.nobody
-        if self.image.trylock(mutex) in (0, EDEADLK, EOWNERDEAD):
-            self.repair(self.mutexes.index(mutex))
-            self.image.consistent(mutex)
+        interruption: BaseException | None = None
+        for _ in range(SETTLE_TRIES):
+            try:
+                if self.image.trylock(mutex) in (0, EDEADLK, EOWNERDEAD):
+                    self.repair(self.mutexes.index(mutex))
+                    self.image.consistent(mutex)
+                break
+            except BaseException as error:
+                interruption = error
+        if interruption is not None:
+            raise interruption
         return mutex
 
     def repair(self, which: int) -> None:

@@ -98,9 +98,17 @@ class SegmentExists(SlotmemError, FileExistsError):
 
 
 class AccessDenied(SlotmemError, PermissionError):
-    """What stands at the name is not ours to use: another user's, a symlink, or not a plain file."""
+    """What stands at the name is not ours to use."""
 
     status = Status.APR_EACCES
+
+
+class Planted(AccessDenied):
+    """A symlink, a FIFO, a folder or a second name of another file stands where a plain file of ours belongs."""
+
+
+class OtherUser(AccessDenied):
+    """What stands at the name belongs to another user."""
 
 
 class ReadOnly(AccessDenied):

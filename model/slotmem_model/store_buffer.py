@@ -34,7 +34,7 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
         if place not in numbers:
             if len(numbers) >= MAX_LOCALS:
                 raise TooLarge(
-                    f"with its store buffer, process {automaton.process} has more than {MAX_LOCALS:,} states"
+                    f"with its store buffer, process {automaton.process + 1} has more than {MAX_LOCALS:,} states"
                 )
             numbers[place] = len(numbers)
             waiting.append(place)

@@ -170,8 +170,7 @@ class ServerMachine(RuleBasedStateMachine):
         """End a server as SIGKILL does: nothing is stored, nothing unlinked."""
         self.program.append(("kill", server))
         provider = self._provider(server)
-        provider._owner_pid = -1  # as in a forked child, which lets go of its parent's segments and does no more
-        provider.close()
+        provider.abandon()
         self.world, _ = server_spec.kill(self.world, server)
         del self.providers[server]
         self._all_closed(server)

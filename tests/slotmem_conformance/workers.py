@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -78,7 +79,8 @@ def run_processes(
         ends = time.monotonic() + seconds
         crew: list[tuple[Any, Connection]] = []
         try:
-            crew += [_start(context, make_provider, worker) for worker in range(processes)]
+            for worker in range(processes):  # one by one, so that an interrupt finds those that were started
+                crew += [_start(context, make_provider, worker)]
             _wait_ready(crew)
             for kill in range(kills):
                 time.sleep(max(0.0, ends - time.monotonic()) / (kills - kill + 1))
@@ -119,7 +121,12 @@ def run_threads(provider: Any, *, seconds: float, threads: int = 4) -> Report:
 def _start(context: Any, make_provider: Callable[[], Any], worker: int) -> tuple[Any, Connection]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_main, args=(theirs, make_provider, worker), daemon=True)
-    process.start()
+    # Ctrl-C is for the parent, who ends us: a worker inherits the blocked signal.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     theirs.close()
     return process, ours
 
@@ -139,8 +146,6 @@ def _main(pipe: Connection, make_provider: Callable[[], Any], worker: int) -> No
             work(instance, worker, pipe.poll, report)
     except slotmem.SlotmemError as error:
         report.findings.append(f"clause KILL-3: worker {worker} could not go on: {type(error).__name__}: {error}")
-    except KeyboardInterrupt:
-        return
     pipe.send(report)
 
 
