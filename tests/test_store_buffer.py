@@ -110,7 +110,7 @@ def test_a_store_of_a_value_that_the_model_does_not_have_is_a_fault_at_once():
 def test_too_many_states_are_an_error(monkeypatch):
     """The limit is reported with the process, not reached in silence."""
     monkeypatch.setattr(store_buffer, "MAX_LOCALS", 3)
-    with pytest.raises(TooLarge, match="with its store buffer, process 0 has more than 3 states"):
+    with pytest.raises(TooLarge, match="with its store buffer, process 1 has more than 3 states"):
         buffered("x = 1; y = 2")
 
 
