@@ -58,7 +58,7 @@ def walk(graph, *values):
     return kinds, at
 
 
-# -- what a graph is ----------------------------------------------------------------------------------------------------
+# -- what a graph is -------------------------------------------------------------------------------------------------
 
 
 def test_every_answer_is_followed():
@@ -117,7 +117,7 @@ def test_slices_are_one_step_a_byte_and_find_stops_at_the_first():
     assert walk(made, 1, 1) == (["load", "load"], Leaf(Result(SUCCESS, -1)))
 
 
-# -- locks --------------------------------------------------------------------------------------------------------------
+# -- locks -----------------------------------------------------------------------------------------------------------
 
 
 def test_trylock_answers_and_lock_waits():
@@ -171,7 +171,7 @@ def test_ones_own_mutex_is_refused_without_a_step():
     assert len(nodes(graph(twice))) == 1
 
 
-# -- ends and faults ----------------------------------------------------------------------------------------------------
+# -- ends and faults -------------------------------------------------------------------------------------------------
 
 
 def test_an_error_with_a_status_is_an_answer_and_any_other_a_fault():
@@ -228,7 +228,7 @@ def test_nothing_happens_after_the_stop():
     assert [node.access.kind for node in nodes(graph(stubborn, possible={"x": {0}}))] == ["store", "lock"]
 
 
-# -- what cannot be tabulated -------------------------------------------------------------------------------------------
+# -- what cannot be tabulated ----------------------------------------------------------------------------------------
 
 
 def test_an_operation_that_does_not_always_do_the_same_is_refused():
@@ -250,7 +250,7 @@ def test_too_many_steps_are_an_error(monkeypatch):
         graph(lambda image, x, y: x[0] * 10 + y[0])
 
 
-# -- loops --------------------------------------------------------------------------------------------------------------
+# -- loops -----------------------------------------------------------------------------------------------------------
 
 
 def spin(image, x, y):
