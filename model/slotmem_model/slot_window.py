@@ -112,6 +112,8 @@ def _suspect_slots(timeline: Timeline, item_num: int, number: int, states: list[
 def _collect(timeline: Timeline, number: int, relevant: Flags) -> _Part:
     """Give the last operations that matter, up to the return of this one."""
     end = int(timeline.returned[number])
+    relevant = relevant.copy()
+    relevant[number] = True
     candidates = np.flatnonzero(relevant & (timeline.invoked < end))
     newest = candidates[np.argsort(timeline.invoked[candidates])][-_SIZES[-1] :]
     start = int(timeline.invoked[newest[0]])
