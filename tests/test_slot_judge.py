@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 import histories
 from exhaustive import is_linearizable
 from slotmem_model import slot_closure, slot_configurations, slot_history, slot_judge, slot_timeline, spec
+from slotmem_model.budget import Budget
 from slotmem_model.events import Crash, Invoke, MalformedHistory, Return
 from slotmem_model.linearizability import check
-from slotmem_model.slot_judge import check_slots, judge
+from slotmem_model.slot_judge import SlotMonitor, check_slots, judge
 from slotmem_model.slot_witness import is_accepted
 
 OK = spec.Result(spec.SUCCESS)
@@ -57,16 +58,15 @@ def make_tiny(dice, operations=9):
     return events, initial
 
 
-def disagreements(seeds, operations=9):
+def disagreements(seeds, operations=8):
     """Give the seeds whose histories the judges and the exhaustive one judge differently, and how many are linearizable."""
     found, linearizable = [], 0
     for seed in seeds:
         events, initial = make_tiny(random.Random(seed), operations)
         expected = is_linearizable(events, initial, step)
         linearizable += expected
-        name = "LINEARIZABLE" if expected else "VIOLATION"
-        if check_slots(events, initial).name != name:
-            found.append(seed)
+        if (SlotMonitor(slot_history.from_events(events, initial), Budget()).run() is None) != expected:
+            found.append(seed)  # judged without the window, which takes longer
     return found, linearizable
 
 
@@ -94,13 +94,15 @@ def test_the_histories_compared_are_of_both_kinds():
     assert 250 <= linearizable <= 750
 
 
-@pytest.mark.parametrize("seed", range(0, 400, 100))
-def test_it_agrees_with_the_judge_of_any_specification(seed):
+def test_it_agrees_with_the_judge_of_any_specification():
     """On histories of up to 25 operations, too long for every order, both judges agree."""
-    for number in range(seed, seed + 100):
+    unknown = 0
+    for number in range(150):
         events, initial = make_tiny(random.Random(f"longer {number}"), 25)
-        by_any = check(events, initial, step, budget_s=2).name
+        by_any = check(events, initial, step, budget_s=1).name
+        unknown += by_any == "UNKNOWN"
         assert by_any in ("UNKNOWN", check_slots(events, initial).name), number
+    assert unknown < 30
 
 
 def test_a_grab_that_wraps_another_of_its_slot():
@@ -188,7 +190,6 @@ WRONG = {
 def test_a_wrong_reduction_is_caught(monkeypatch, name):
     """Each reduction done wrongly makes the judge disagree with the exhaustive checker."""
     monkeypatch.setattr(*WRONG[name])
-    monkeypatch.setattr(slot_judge, "_find_window", lambda *_: ([0], []))
     assert any(disagreements(range(start, start + 100), 8)[0] for start in range(0, 20_000, 100))
 
 
