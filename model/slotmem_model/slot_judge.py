@@ -20,6 +20,7 @@ from slotmem_model.events import Event
 from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION, Verdict, check
 from slotmem_model.slot_closure import close
 from slotmem_model.slot_configurations import Configuration, Pending, Tables
+from slotmem_model.slot_future import Future
 from slotmem_model.slot_history import SlotHistory, Unsuited, from_events
 from slotmem_model.slot_sentences import describe, to_events
 from slotmem_model.slot_timeline import GET, GRAB, NEVER, PUT, Timeline
@@ -36,6 +37,7 @@ class SlotMonitor:
         """Begin; before the events at the watched positions the states that are possible are noted in `seen`."""
         self.seen: dict[int, list[State]] = {position: [] for position in watched}
         self.timeline = Timeline.compile(history)
+        self._future = Future(self.timeline)
         self.tables = Tables(history.item_num)
         self.configurations = [Configuration(history.inuse, 0, history.first_values())]
         self.most = 1
@@ -155,6 +157,8 @@ class SlotMonitor:
             explained = list({at.key(): at for at in explained}.values())
             if tables.crashed_bits:
                 explained = _drop_dominated(explained, tables.crashed_bits)
+            if len(explained) > 1:
+                explained = self._future.drop_doomed(explained, tables)
             self.most = max(self.most, len(explained))
             budget.spend()
         self.configurations = explained
