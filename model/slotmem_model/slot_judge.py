@@ -52,8 +52,8 @@ class SlotMonitor:
         Raises: Exhausted when the budget is used up.
         """
         tables, pending, settled = self.tables, self._pending, self._settled
-        is_alone, seen = self.timeline.is_alone, self.seen
-        for position, event, action, slot, value in self._events():
+        seen = self.seen
+        for position, event, action, slot, value, is_alone in self._events():
             number = event >> 1
             if position in seen:
                 seen[position] = self.states()
@@ -69,14 +69,14 @@ class SlotMonitor:
                     if at.values[slot] != value or not at.mask >> slot & 1:
                         break
                 else:
-                    if not is_alone[number]:
+                    if not is_alone:
                         settled.add(number)
                     continue
-                if not is_alone[number]:
+                if not is_alone:
                     self._invoke(position, number, action, slot, value)
                 elif not self._read_alone(slot, value):
                     return position, number
-            elif action == PUT and is_alone[number]:
+            elif action == PUT and is_alone:
                 if not self._write_alone(slot, value):
                     return position, number
             elif action != NEVER:
@@ -87,8 +87,8 @@ class SlotMonitor:
         """Give the states that are possible now."""
         return list({(at.mask, tuple(at.values)) for at in self.configurations})
 
-    def _events(self) -> Iterator[tuple[int, int, int, int, int]]:
-        """Give position, event, action, slot and value, in the order of time; in chunks, since Python's numbers are large."""
+    def _events(self) -> Iterator[tuple[int, int, int, int, int, bool]]:
+        """Give position, event, action, slot, value and whether it is alone; in chunks, since Python's numbers are large."""
         line = self.timeline
         for start in range(0, len(line.events), _CHUNK):
             self._budget.look()
@@ -100,6 +100,7 @@ class SlotMonitor:
                 line.action[calls].tolist(),
                 line.slot[calls].tolist(),
                 line.value[calls].tolist(),
+                line.is_alone[calls].tolist(),
                 strict=True,
             )
 
@@ -204,7 +205,8 @@ def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: flo
         return Verdict(LINEARIZABLE, judged=len(history), configurations=monitor.most)
     window, states = _find_window(history, monitor.timeline, *failed, budget)
     reason = describe(history, window, failed[1])
-    return Verdict(VIOLATION, reason, to_events(history, window), tuple(states), len(history), monitor.most)
+    judged = int((monitor.timeline.invoked <= monitor.timeline.returned[failed[1]]).sum())
+    return Verdict(VIOLATION, reason, to_events(history, window), tuple(states), judged, monitor.most)
 
 
 def _find_window(
