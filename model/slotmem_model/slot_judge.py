@@ -125,11 +125,11 @@ class SlotMonitor:
             action,
             slot,
             value,
-            int(line.returned[number]),
+            line.returned.item(number),
             bit,
-            int(line.last_read[number]),
-            bool(line.is_only[number]),
-            bool(line.is_eager[number]),
+            line.last_read.item(number),
+            line.is_only.item(number),
+            line.is_eager.item(number),
         )
         self._pending[number] = added
         tables.add(added)
