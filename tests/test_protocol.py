@@ -137,7 +137,7 @@ def test_good_batch():
 def test_decode():
     """NaN, Infinity, bad UTF-8 and half a line are not JSON."""
     for line in (b'{"a":NaN}', b'{"a":Infinity}', b'{"a":"\xff"}', b'{"a":', b""):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"not JSON|utf-8|Expecting"):
             protocol.decode(line)
 
 
