@@ -66,10 +66,8 @@ def test_same_verdict_as_jsonschema(definition, data):
         else:
             message[name] = data.draw(VALUES)
     ours = compile_schema(DEFINITIONS[definition], DEFINITIONS)(message) is None
-    if "\n" in repr(message) or "\\n" in repr(message):
-        assert not ours
-    else:
-        assert ours == reference(definition).is_valid(message), message
+    theirs = reference(definition).is_valid(message)
+    assert ours == theirs or ("\\n" in repr(message) and not ours), message
 
 
 def test_unknown_keyword():
@@ -99,7 +97,7 @@ STAMPED = [OK | {"id": 0, "start": 1, "end": 2}, OK | {"data": "00", "start": 2,
 @pytest.mark.parametrize(
     ("request_", "response", "said"),
     [
-        ({"op": "grab", "segment": 0}, OK, 'response: \'id\' missing in {"status":"APR_SUCCESS"}'),
+        ({"op": "grab", "segment": 0}, OK, 'response to have \'id\', unlike {"status":"APR_SUCCESS"}'),
         ({"op": "grab", "segment": 0}, {"status": "EINVAL"}, "response.status to be APR's name of a status"),
         (
             {"op": "grab", "segment": 0},

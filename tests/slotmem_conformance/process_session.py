@@ -160,20 +160,22 @@ class ProcessSession:
         if self not in _living:
             return
         try:
-            with suppress(BrokenPipeError):
-                os.write(self._stdin, protocol.encode({"op": "quit"}))
-            self.end_input()
-            status = self.wait(self.timeout_s)
-            if status != 0:
-                got = f"no end in {self.timeout_s:g} s" if status is None else _ended(status)
-                raise self._failed('{"op":"quit"}', got, "an end with status 0")
+            status, said = self.finish(quit=True)
+            if status != 0 or said:
+                got = f"no end in {self.timeout_s:g} s" if status is None else ended(status)
+                raise self._failed(
+                    '{"op":"quit"}', shown(said) if said else got, "an end with status 0, and no response"
+                )
         finally:
             self.kill()
 
-    def quit(self) -> tuple[int | None, bytes]:
-        """Send quit; give the exit status, None if it did not end in time, and what it still said."""
-        with suppress(BrokenPipeError):
-            os.write(self._pipes()[0], protocol.encode({"op": "quit"}))
+    def finish(self, *, quit: bool) -> tuple[int | None, bytes]:
+        """Send quit, or else end the input; give the exit status, None if it does not end, and what it still said."""
+        if quit:
+            with suppress(BrokenPipeError):
+                os.write(self._pipes()[0], protocol.encode({"op": "quit"}))
+        else:
+            self.end_input()
         status = self.wait(self.timeout_s)
         return status, self.unread(0.0)
 
@@ -211,7 +213,7 @@ class ProcessSession:
     def _end(self) -> str:
         status = self.wait(1.0)
         said = f"{shown(self._buffer)} without a line end, and then " if self._buffer else ""
-        return said + ("the end of its output" if status is None else _ended(status))
+        return said + ("the end of its output" if status is None else ended(status))
 
     def _let_go(self) -> None:
         _living.discard(self)
@@ -246,7 +248,8 @@ def shown(line: bytes, limit: int = 200) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(line)} bytes)"
 
 
-def _ended(status: int) -> str:
+def ended(status: int) -> str:
+    """Tell an exit status."""
     if status >= 0:
         return f"its end with status {status}"
     try:

@@ -71,7 +71,7 @@ class InProcessSession:
         """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
         response = self._answerer.answer(request)
         if response is None:
-            raise ValueError("quit has no response; close the session")
+            raise ValueError("expected close() of the session, for quit has no response")
         if "error" in response:
             fault = protocol.request_fault(request)
             if fault is not None:
