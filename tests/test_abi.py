@@ -10,7 +10,7 @@ import pytest
 
 import slotmem
 from slotmem import Status, Type
-from slotmem_conformance import abi, compiling
+from slotmem_conformance import abi, abi_library, compiling
 from slotmem_conformance.driving import Difference, Pair
 from slotmem_model import spec
 
@@ -39,7 +39,7 @@ def build(tmp_path_factory):
 
 @pytest.fixture
 def opened(build, tmp_path):
-    with abi.AbiProvider(abi.Library(build()), runtime_dir=tmp_path) as provider:
+    with abi.AbiProvider(abi_library.Library(build()), runtime_dir=tmp_path) as provider:
         yield provider
 
 
@@ -82,7 +82,7 @@ PROGRAM = (
 
 def test_a_wrong_library_is_told(build, tmp_path):
     """A grab that does not mark the slot differs from the specification at the second grab."""
-    with abi.AbiProvider(abi.Library(build("-DWRONG_GRAB")), runtime_dir=tmp_path) as provider:
+    with abi.AbiProvider(abi_library.Library(build("-DWRONG_GRAB")), runtime_dir=tmp_path) as provider:
         pair = Pair(provider.create("w", 4, 3, Type.PREGRAB), spec.fresh(4, 3, pregrab=True))
         pair.do(("grab",))
         with pytest.raises(Difference, match="GRAB-2"):
@@ -166,9 +166,9 @@ def test_every_status_has_its_exception():
     """Each status of slotmem comes back as an exception that carries it; a status nobody knows keeps its number."""
     for status in Status:
         if status not in (Status.APR_SUCCESS, Status.APR_ENOTIMPL):
-            assert abi.refusal(status, "put", slotmem.InvalidArgument).status is status
-    unknown = abi.refusal(12, "create", slotmem.InvalidArgument)
-    assert isinstance(unknown, abi.UnknownStatus)
+            assert abi_library.refusal(status, "put", slotmem.InvalidArgument).status is status
+    unknown = abi_library.refusal(12, "create", slotmem.InvalidArgument)
+    assert isinstance(unknown, abi_library.UnknownStatus)
     assert unknown.code == 12
     assert os.strerror(12) in str(unknown)
 
@@ -186,7 +186,7 @@ def test_a_library_that_does_not_fit_is_named(build, tmp_path):
         (build("-DWRONG_HELLO"), "expected '1 NAME VERSION'"),
     ):
         with pytest.raises(slotmem.Unsupported, match=complaint) as refused:
-            abi.Library(path)
+            abi_library.Library(path)
         assert "\n" not in str(refused.value)
     with pytest.raises(slotmem.InvalidArgument, match="behind a colon"):
         abi.AbiProvider.from_spec("")

@@ -191,6 +191,21 @@ def test_a_killed_server_leaves_what_httpd_leaves(opening, tmp_path):
     assert apache.create("w", 4, 3, Type.PERSIST | Type.PREGRAB).num_free_slots() == 3
 
 
+def test_the_end_of_the_interpreter_is_a_clean_stop(opening, tmp_path):
+    """A process that ends without closing stores and destroys, as one of the reference does; its forked child does not."""
+    opening().close()
+    script = (
+        "import os, sys; from slotmem_conformance.httpd import HttpdProvider; from slotmem import Type\n"
+        "w = HttpdProvider.from_spec('', runtime_dir=sys.argv[1]).create('w', 4, 3, Type.PERSIST | Type.PREGRAB)\n"
+        "if os.fork() == 0: sys.exit()\n"
+        "os.wait(); assert os.listdir(sys.argv[1]) == []; w.grab()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=True)
+    assert not os.path.exists(object_path(resolve("w", str(tmp_path), 0)))
+    assert opening().create("w", 4, 3, Type.PERSIST | Type.PREGRAB).num_free_slots() == 2
+
+
 @pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc")
 def test_the_host_needs_nothing_but_libc():
     """The host compiles without any header of httpd or APR."""

@@ -21,7 +21,8 @@ from typing import Any, Self
 
 from slotmem.status import InvalidArgument, Unsupported
 from slotmem_conformance import compiling
-from slotmem_conformance.abi import AbiProvider, Library
+from slotmem_conformance.abi import AbiProvider
+from slotmem_conformance.abi_library import Library
 
 HOST = Path(__file__).with_name("httpd_host.c")
 FOLDERS = (
