@@ -13,6 +13,7 @@ from slotmem.names import resolve
 from slotmem.segment import object_path
 from slotmem_conformance import httpd
 from slotmem_conformance.driving import Pair
+from slotmem_conformance.session import open_session
 from slotmem_model import spec
 
 
@@ -63,11 +64,23 @@ PROGRAM = (
 def test_apaches_module_follows_the_specification(opening, argument):
     """Both of Apache's modules answer every operation within bounds as the specification does."""
     provider = opening(argument)
-    assert provider.implementation == provider.module.name.replace(".so", ".c")
-    assert provider.version.startswith("MMN 2012")
+    assert provider.identity.implementation == provider.module.stem
+    assert provider.identity.version.startswith("MMN-2012")
     pair = Pair(provider.create("w", 4, 3, Type.PREGRAB), spec.fresh(4, 3, True))
     for operation in PROGRAM:
         pair.do(operation)
+
+
+def test_a_session_says_what_it_is(opening, tmp_path):
+    """The bundled driver names Apache's module and what it can do, and answers for it."""
+    opening("plain").close()
+    for argument, more in (("", ["persist", "shared"]), (":plain", [])):
+        with open_session("httpd" + argument, runtime_dir=str(tmp_path)) as session:
+            assert session.hello["implementation"] == f"mod_slotmem_{argument[1:] or 'shm'}"
+            assert session.hello["capabilities"] == ["batch", "restart", "dptr", "doall", *more]
+            session.request({"op": "create", "name": "w", "item_size": 4, "item_num": 3, "type": ["PREGRAB"]})
+            assert session.request({"op": "grab", "segment": 0}) == {"status": "APR_SUCCESS", "id": 0}
+            assert session.request({"op": "restart"}) == {"status": "APR_SUCCESS", "generation": 1}
 
 
 def test_the_reference_uses_apaches_segment(opening, tmp_path):

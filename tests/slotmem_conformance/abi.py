@@ -5,7 +5,7 @@ Interface:
 - `AbiProvider` and `AbiInstance` are `slotmem.interface`'s provider and instance over it, as far as the protocol needs
   them: everything but `view`, `type`, `restored` and `slots`.
 - Arguments reach the library as they are, wrong ones too. Only what C cannot say is refused here: an id that no
-  unsigned int holds, a length or size that no size_t holds, a name with a NUL byte.
+  int and no unsigned int holds, a length or size that no size_t holds, a name with a NUL byte.
 - A status is raised as the exception that carries it; see `slotmem_conformance.abi_library`.
 
 The library shares our address space: if it crashes, so do we. Therefore the suite uses it in driver processes only.
@@ -26,11 +26,12 @@ from slotmem import status
 from slotmem.arguments import checked_generation, checked_runtime_dir
 from slotmem.interface import Type
 from slotmem.status import Closed, InvalidArgument, InvalidName
-from slotmem_conformance.abi_library import Library, UnknownStatus, callback_type, checked, refusal
+from slotmem_conformance.abi_library import Library, OtherStatus, callback_type, checked, refusal
 
-# A number shifted by its bits is 0 if the C type holds it, and anything else, -1 too, if not.
-_UNSIGNED_BITS = 8 * ctypes.sizeof(ctypes.c_uint)
-_SIZE_BITS = 8 * ctypes.sizeof(ctypes.c_size_t)
+# An id may be a negative int too: C converts it, and the library sees a very large one.
+_ID_MIN = -(2 ** (8 * ctypes.sizeof(ctypes.c_int) - 1))
+_UNSIGNED_MAX = 2 ** (8 * ctypes.sizeof(ctypes.c_uint)) - 1
+_SIZE_MAX = 2 ** (8 * ctypes.sizeof(ctypes.c_size_t)) - 1
 _WRITABLE = 0x200  # PyBUF_WRITE
 _memory_at = ctypes.pythonapi.PyMemoryView_FromMemory
 _memory_at.restype, _memory_at.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)
@@ -48,7 +49,7 @@ class AbiProvider:
         self.runtime_dir = checked_runtime_dir(runtime_dir)
         self._generation = checked_generation(generation)
         self._library = library
-        self.implementation, self.version = library.identify()
+        self.identity = library.identify()
         self._instances: dict[int, AbiInstance] = {}  # by handle
         self._closed = False
         checked(library.open(os.fsencode(self.runtime_dir), self._generation), "open")
@@ -64,6 +65,18 @@ class AbiProvider:
         return cls(Library(Path(argument).absolute()), **options)
 
     @property
+    def hello(self) -> dict[str, Any]:
+        """What a driver says of it; see PROTOCOL.md."""
+        name, version, capabilities = self.identity
+        always = ("batch", "restart", "dptr", "doall")
+        return {
+            "implementation": name,
+            "version": version,
+            "language": "C",
+            "capabilities": [*always, *sorted(capabilities)],
+        }
+
+    @property
     def generation(self) -> int:
         """How often this server was restarted, counted from the generation it was given."""
         return self._generation
@@ -71,7 +84,7 @@ class AbiProvider:
     def create(self, name: str | None, item_size: int, item_num: int, type: Type = Type(0)) -> AbiInstance:
         """Make a segment; see `slotmem.interface.Provider.create`."""
         self._check_open()
-        if item_size >> _SIZE_BITS or item_num >> _UNSIGNED_BITS:
+        if not (0 <= item_size <= _SIZE_MAX and 0 <= item_num <= _UNSIGNED_MAX):
             raise _unspeakable(f"{item_num} slots of {item_size} bytes")
         handle = ctypes.c_void_p()
         found = self._library.create(ctypes.byref(handle), _encoded(name), item_size, item_num, int(type))
@@ -111,7 +124,7 @@ class AbiProvider:
 
     def _instance(self, handle: ctypes.c_void_p, name: str | None) -> AbiInstance:
         if not handle.value:
-            raise UnknownStatus("the library reported success and gave no segment", 0)
+            raise OtherStatus("the library reported success and gave no segment", 0)
         instance = self._instances.get(handle.value)
         if instance is None or instance.closed:
             instance = self._instances[handle.value] = AbiInstance(self._library, handle.value, name or "none")
@@ -159,26 +172,26 @@ class AbiInstance:
 
     def fgrab(self, item_id: int) -> None:
         """Mark this very slot in use (FGRAB-1)."""
-        if item_id >> _UNSIGNED_BITS:
+        if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
         if code := self._library.fgrab(self._segment, item_id):
             raise refusal(code, "fgrab", status.SlotOutOfRange)
 
     def release(self, item_id: int) -> None:
         """Mark the slot free (RELEASE-1)."""
-        if item_id >> _UNSIGNED_BITS:
+        if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
         if code := self._library.release(self._segment, item_id):
             raise refusal(code, "release", status.SlotOutOfRange)
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
         """Copy nbytes (default: slot_size()) out of the slot (GET-1)."""
-        if item_id >> _UNSIGNED_BITS:
+        if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
         if nbytes is None:
             copy = self._slot_type()
         else:
-            if nbytes >> _SIZE_BITS:
+            if not 0 <= nbytes <= _SIZE_MAX:
                 raise _unspeakable(f"{nbytes} bytes")
             copy = (ctypes.c_char * nbytes)()
         if code := self._library.get(self._segment, item_id, copy, len(copy)):
@@ -188,7 +201,7 @@ class AbiInstance:
 
     def put(self, item_id: int, data: Any) -> None:
         """Copy bytes to the beginning of the slot (PUT-1)."""
-        if item_id >> _UNSIGNED_BITS:
+        if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
         source = bytes(data)
         if code := self._library.put(self._segment, item_id, source, len(source)):
@@ -196,7 +209,7 @@ class AbiInstance:
 
     def dptr(self, item_id: int) -> memoryview:
         """Give the slot's own memory (DPTR-1); touch it no more after restart or close."""
-        if item_id >> _UNSIGNED_BITS:
+        if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
         place = ctypes.c_void_p()
         if code := self._library.dptr(self._segment, item_id, ctypes.byref(place)):
@@ -248,7 +261,7 @@ class AbiInstance:
 
     def _view(self, place: int | None) -> memoryview:
         if not place:
-            raise UnknownStatus("the library reported success and gave no memory", 0)
+            raise OtherStatus("the library reported success and gave no memory", 0)
         view: memoryview = _memory_at(place, self._slot_bytes, _WRITABLE)
         return view
 

@@ -4,7 +4,7 @@ Interface:
 
 - `Library(path)` loads one; `library.grab` and so on are its functions under their names without the prefix.
 - `refusal(code, call, invalid)` gives the exception that carries a status; `checked(code, call)` raises it.
-- `UnknownStatus` carries a status that `slotmem.Status` does not name.
+- `OtherStatus` carries a status that `slotmem.Status` does not name.
 
 Nothing here calls a slot operation: that is `slotmem_conformance.abi`.
 """
@@ -12,13 +12,15 @@ Nothing here calls a slot operation: that is `slotmem_conformance.abi`.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from slotmem import status
 from slotmem.status import InvalidArgument, SlotmemError, Unsupported
 
 ABI_VERSION = "1"
+CAPABILITIES = frozenset(("shared", "persist"))
 _PREFIX = "slotmem_abi_"
 callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _segment, _id, _size = ctypes.c_void_p, ctypes.c_uint, ctypes.c_size_t
@@ -43,12 +45,32 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
-class UnknownStatus(SlotmemError):
-    """A status that `slotmem.Status` does not name; `code` has it."""
+# Of the system's errors, those that APR has a name for and slotmem none.
+_APR_ERRNO = ("ENOMEM", "ENAMETOOLONG", "ENOTDIR", "EMFILE", "ENFILE", "EBADF", "EAGAIN", "EINTR", "EPIPE", "ERANGE")
+_APR_NAMES = {getattr(errno, name): f"APR_{name}" for name in _APR_ERRNO} | {
+    20022: "APR_EINCOMPLETE",
+    20024: "APR_EBADPATH",
+    70008: "APR_INCOMPLETE",
+    70012: "APR_BADARG",
+    70014: "APR_EOF",
+}
+
+
+class OtherCode(int):
+    """A status code that `slotmem.Status` does not have."""
+
+    @property
+    def name(self) -> str:
+        """APR's name of the code, or ERRNO_ and the number, as in the driver protocol."""
+        return _APR_NAMES.get(self, f"ERRNO_{int(self)}")
+
+
+class OtherStatus(SlotmemError):
+    """A library answered with a status that slotmem itself never gives."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.code = code
+        self.status = OtherCode(code)  # type: ignore[misc, assignment]  # what is asked of it is its name
 
 
 # The general exception of each status; a call may name a more telling one for APR_EINVAL.
@@ -68,6 +90,14 @@ _EXCEPTIONS: dict[int, type[SlotmemError]] = {
         status.Reentered,
     )
 }
+
+
+class Identity(NamedTuple):
+    """What a library says of itself in slotmem_abi_hello."""
+
+    implementation: str
+    version: str
+    capabilities: frozenset[str]
 
 
 class Library:
@@ -111,15 +141,16 @@ class Library:
             raise Unsupported(f"the library {self.path} lacks {', '.join(missing)}; see slotmem_abi.h")
         self.identify()
 
-    def identify(self) -> tuple[str, str]:
-        """Give the implementation's name and version. Raises: Unsupported: if it speaks another version of the ABI."""
-        words = (self.hello() or b"").decode(errors="replace").split(" ", 2)
-        if len(words) != 3 or words[0] != ABI_VERSION:
+    def identify(self) -> Identity:
+        """Give what the library says it is. Raises: Unsupported: if it speaks another version of the ABI."""
+        answer = (self.hello() or b"").decode(errors="replace")
+        version, *words = answer.split(" ")
+        if len(words) < 2 or version != ABI_VERSION or not set(words[2:]) <= CAPABILITIES:
             raise Unsupported(
-                f"the library {self.path} answers slotmem_abi_hello with {' '.join(words)!r}; "
-                f"expected '{ABI_VERSION} NAME VERSION'"
+                f"the library {self.path} answers slotmem_abi_hello with {answer!r}; expected '{ABI_VERSION} NAME VERSION' "
+                f"and any of {', '.join(sorted(CAPABILITIES))}"
             )
-        return words[1], words[2]
+        return Identity(words[0], words[1], frozenset(words[2:]))
 
 
 def checked(code: int, call: str) -> None:
@@ -134,6 +165,5 @@ def refusal(code: int, call: str, invalid: type[SlotmemError]) -> SlotmemError:
         return invalid(f"{call} answered APR_EINVAL")
     kind = _EXCEPTIONS.get(code)
     if kind is None:
-        meaning = os.strerror(code) if 0 < code < 200 else "no status that slotmem knows"
-        return UnknownStatus(f"{call} answered {code} ({meaning})", code)
+        return OtherStatus(f"{call} answered {code} ({OtherCode(code).name})", code)
     return kind(f"{call} answered {kind.status.name}")

@@ -18,9 +18,13 @@ import slotmem
 from slotmem import Type
 from slotmem.shm import ShmProvider
 from slotmem_conformance import protocol
+from slotmem_conformance.abi import AbiProvider
+from slotmem_conformance.httpd import HttpdProvider
 from slotmem_conformance.protocol import SUCCESS, Message
 from slotmem_model.algorithms import catalogue
 
+# Ours are known without installed metadata: a driver also works when the packages are merely on the path.
+_OWN: dict[str, Any] = {"abi": AbiProvider.from_spec, "httpd": HttpdProvider.from_spec}
 CAPABILITIES = ("batch", "restart", "dptr", "doall")
 SHARED_CAPABILITIES = (*CAPABILITIES, "shared", "persist", "unsafe")
 _OTHER_STATUS = 1_000_000  # a walk's answers are numbers of ours: this one and those after it
@@ -32,6 +36,8 @@ def open_provider(spec: str, *, runtime_dir: str, generation: int) -> Any:
     Raises: slotmem.InvalidArgument: for a name that is not known.
     """
     name, _, argument = spec.partition(":")
+    if name in _OWN:
+        return _OWN[name](argument, runtime_dir=runtime_dir, generation=generation)
     if name != "algorithm":
         return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
     try:
@@ -105,7 +111,9 @@ class Answerer:
     def _attach(self, request: Message) -> Message:
         options = {"unsafe": True} if request.get("unsafe") else {}
         instance = self.provider.attach(request["name"], **options)
-        shape = {"item_size": instance.slot_size(), "item_num": instance.num_slots()}
+        # A library's attach reports the shape itself, and may report a wrong one.
+        item_size, item_num = getattr(instance, "attached", None) or (instance.slot_size(), instance.num_slots())
+        shape = {"item_size": item_size, "item_num": item_num}
         return {"status": SUCCESS, "segment": self._number(instance), **shape}
 
     def _batch(self, request: Message) -> Message:

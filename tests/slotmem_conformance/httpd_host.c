@@ -64,7 +64,7 @@ typedef struct {
 #define LOG_NOTICE 5
 typedef int config_hook(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, void *server);
 
-static char module_path[4096], runtime_dir[4096], hello[256] = "1 httpd -";
+static char module_path[4096], runtime_dir[4096], hello[256] = "1 httpd none";
 static unsigned int generation;
 static int is_open;
 static void *loaded;
@@ -142,6 +142,14 @@ static module *find_module(void)
     return found && found->magic == MODULE_MAGIC ? found : NULL;
 }
 
+/* The module's number (MMN) tells httpd's version; nothing else in the binary does. */
+static void describe(const module *found)
+{
+    int is_shm = dlsym(loaded, "slotmem_shm_module") != NULL;
+    snprintf(hello, sizeof hello, "1 mod_slotmem_%s MMN-%d.%d%s", is_shm ? "shm" : "plain", found->version,
+             found->minor_version, is_shm ? " shared persist" : "");
+}
+
 static int stop(void)
 {
     /* httpd runs this hook last, when its callers have made their segments, and pools run their cleanups backwards: the
@@ -184,7 +192,7 @@ const char *slotmem_httpd_module(const char *path)
     if (!(loaded = dlopen(path, RTLD_NOW)))
         return dlerror();
     if ((found = find_module())) {
-        snprintf(hello, sizeof hello, "1 %.100s MMN %d.%d", found->name, found->version, found->minor_version);
+        describe(found);
         strcpy(module_path, path);
     }
     dlclose(loaded);

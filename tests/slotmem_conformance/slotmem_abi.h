@@ -47,8 +47,9 @@ enum { SLOTMEM_PERSIST = 1, SLOTMEM_NOTMPSAFE = 2, SLOTMEM_PREGRAB = 4, SLOTMEM_
 
 typedef struct slotmem_abi_segment slotmem_abi_segment; /* yours to define */
 
-/* The ABI's version, the implementation's name and its version, with a blank between them: "1 myslots 0.3".
- * May be called before open. */
+/* Words with one blank between them, as in "1 myslots 0.3 shared": the ABI's version, the implementation's name, its
+ * version, and what it can do: `shared` (other processes with the same runtime_dir can attach to its segments), `persist`
+ * (PERSIST segments are stored in files and restored). May be called before open. */
 const char *slotmem_abi_hello(void);
 
 /* Begin a server. runtime_dir: the folder, with an absolute path, in which relative names live and are stored. */
