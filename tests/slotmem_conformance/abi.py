@@ -48,7 +48,7 @@ class AbiProvider:
     ) -> None:
         self.runtime_dir = checked_runtime_dir(runtime_dir)
         self._generation = checked_generation(generation)
-        self._library = library
+        self.library = library
         self.identity = library.identify()
         self._instances: dict[int, AbiInstance] = {}  # by handle
         self._closed = False
@@ -87,7 +87,7 @@ class AbiProvider:
         if not (0 <= item_size <= _SIZE_MAX and 0 <= item_num <= _UNSIGNED_MAX):
             raise _unspeakable(f"{item_num} slots of {item_size} bytes")
         handle = ctypes.c_void_p()
-        found = self._library.create(ctypes.byref(handle), _encoded(name), item_size, item_num, int(type))
+        found = self.library.create(ctypes.byref(handle), _encoded(name), item_size, item_num, int(type))
         checked(found, "create")
         return self._instance(handle, name)
 
@@ -95,7 +95,7 @@ class AbiProvider:
         """Attach to an existing segment; see `slotmem.interface.Provider.attach`."""
         self._check_open()
         handle, item_size, item_num = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_uint()
-        found = self._library.attach(
+        found = self.library.attach(
             ctypes.byref(handle), _encoded(name), ctypes.byref(item_size), ctypes.byref(item_num)
         )
         checked(found, "attach")
@@ -107,7 +107,7 @@ class AbiProvider:
         """Store what is persistent, destroy every segment created here, and begin the next generation."""
         self._check_open()
         self._let_go()
-        checked(self._library.restart(), "restart")
+        checked(self.library.restart(), "restart")
         self._generation += 1
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class AbiProvider:
             self._closed = True
             atexit.unregister(self._end_with_the_interpreter)
             self._let_go()
-            checked(self._library.close(), "close")
+            checked(self.library.close(), "close")
 
     def _end_with_the_interpreter(self) -> None:
         if os.getpid() == self._owner_pid:  # a forked child has no server of its own to stop
@@ -127,7 +127,7 @@ class AbiProvider:
             raise OtherStatus("the library reported success and gave no segment", 0)
         instance = self._instances.get(handle.value)
         if instance is None or instance.closed:
-            instance = self._instances[handle.value] = AbiInstance(self._library, handle.value, name or "none")
+            instance = self._instances[handle.value] = AbiInstance(self.library, handle.value, name or "none")
         return instance
 
     def _let_go(self) -> None:
@@ -137,7 +137,7 @@ class AbiProvider:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise Closed(f"the provider of {self._library.path} is closed; make a new one")
+            raise Closed(f"the provider of {self.library.path} is closed; make a new one")
 
     def __enter__(self) -> Self:
         self._check_open()
@@ -154,19 +154,19 @@ class AbiInstance:
     """The item_size and item_num that attach reported, which a wrong library may contradict later."""
 
     def __init__(self, library: Library, segment: int, name: str) -> None:
-        self._library = library
-        self._segment = segment  # deleted by close: then __getattr__ answers, and an open segment costs no check
+        self.library = library
+        self.segment = segment  # deleted by close: then __getattr__ answers, and an open segment costs no check
         self.name = name
 
     @property
     def closed(self) -> bool:
         """Whether the instance, or its provider's generation, has ended."""
-        return "_segment" not in self.__dict__
+        return "segment" not in self.__dict__
 
     def grab(self) -> int:
         """Take the lowest free slot (GRAB-1)."""
         item_id = ctypes.c_uint()
-        if code := self._library.grab(self._segment, ctypes.byref(item_id)):
+        if code := self.library.grab(self.segment, ctypes.byref(item_id)):
             raise refusal(code, "grab", status.NoFreeSlot)
         return item_id.value
 
@@ -174,14 +174,14 @@ class AbiInstance:
         """Mark this very slot in use (FGRAB-1)."""
         if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
-        if code := self._library.fgrab(self._segment, item_id):
+        if code := self.library.fgrab(self.segment, item_id):
             raise refusal(code, "fgrab", status.SlotOutOfRange)
 
     def release(self, item_id: int) -> None:
         """Mark the slot free (RELEASE-1)."""
         if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
-        if code := self._library.release(self._segment, item_id):
+        if code := self.library.release(self.segment, item_id):
             raise refusal(code, "release", status.SlotOutOfRange)
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
@@ -194,7 +194,7 @@ class AbiInstance:
             if not 0 <= nbytes <= _SIZE_MAX:
                 raise _unspeakable(f"{nbytes} bytes")
             copy = (ctypes.c_char * nbytes)()
-        if code := self._library.get(self._segment, item_id, copy, len(copy)):
+        if code := self.library.get(self.segment, item_id, copy, len(copy)):
             raise refusal(code, "get", status.InvalidArgument)
         answer: bytes = copy.raw
         return answer
@@ -204,7 +204,7 @@ class AbiInstance:
         if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
         source = bytes(data)
-        if code := self._library.put(self._segment, item_id, source, len(source)):
+        if code := self.library.put(self.segment, item_id, source, len(source)):
             raise refusal(code, "put", status.InvalidArgument)
 
     def dptr(self, item_id: int) -> memoryview:
@@ -212,7 +212,7 @@ class AbiInstance:
         if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
         place = ctypes.c_void_p()
-        if code := self._library.dptr(self._segment, item_id, ctypes.byref(place)):
+        if code := self.library.dptr(self.segment, item_id, ctypes.byref(place)):
             raise refusal(code, "dptr", status.SlotOutOfRange)
         return self._view(place.value)
 
@@ -227,29 +227,29 @@ class AbiInstance:
                 raised.append(error)
                 return int(status.Status.APR_EGENERAL)
 
-        answer: int = self._library.doall(self._segment, callback_type(call), None)
+        answer: int = self.library.doall(self.segment, callback_type(call), None)
         if raised:
             raise raised[0]
         return answer
 
     def num_slots(self) -> int:
         """Give item_num (COUNT-1)."""
-        answer: int = self._library.num_slots(self._segment)
+        answer: int = self.library.num_slots(self.segment)
         return answer
 
     def num_free_slots(self) -> int:
         """Give the number of slots not in use (COUNT-2)."""
-        answer: int = self._library.num_free_slots(self._segment)
+        answer: int = self.library.num_free_slots(self.segment)
         return answer
 
     def slot_size(self) -> int:
         """Give item_size (COUNT-1)."""
-        answer: int = self._library.slot_size(self._segment)
+        answer: int = self.library.slot_size(self.segment)
         return answer
 
     def close(self) -> None:
         """Let go of the segment, which lives to the end of the generation. Idempotent."""
-        self.__dict__.pop("_segment", None)
+        self.__dict__.pop("segment", None)
 
     @cached_property
     def _slot_bytes(self) -> int:
@@ -266,7 +266,7 @@ class AbiInstance:
         return view
 
     def __getattr__(self, name: str) -> NoReturn:
-        if name == "_segment":
+        if name == "segment":
             raise Closed(f"segment {self.name!r} was closed here, or its provider was closed or restarted")
         raise AttributeError(name)
 
