@@ -89,7 +89,7 @@ def _others(place: Path, rig: Rig) -> None:
 
 PROGRAMS = (
     _refused_size("product-overflows", 2**40, 2**31, "APR_EINVAL"),
-    _refused_size("product-wraps-to-zero", 2**63, 2, "APR_EINVAL"),
+    _refused_size("product-wraps-to-zero", 2**62, 4, "APR_EINVAL"),
     _refused_size("sum-overflows", 2**63 - 8, 1, "APR_EINVAL"),
     _refused_size("more-than-the-machine-has", 2**42, 16, "APR_ENOSPC"),
     _refused_name("climbs", "../w"),

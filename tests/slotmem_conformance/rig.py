@@ -16,10 +16,13 @@ At the end the sessions are closed and their shared objects and files removed, w
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +34,8 @@ from slotmem_conformance.oracle import Oracle, Response
 from slotmem_conformance.session import AdapterError, Session
 
 _SHOWN = 40  # the last requests of a long program; what went before is counted
+_OPTIONAL = ("restart", "dptr", "doall", "batch")
+_SENDING_S = 0.02  # until requests of some ten kilobytes are in the pipes of drivers that are stopped
 _GENERATIONS = 4  # how many restarts' objects are looked for at the end, beyond the generation begun with
 
 
@@ -75,16 +80,16 @@ class Rig:
     def session(self, server: int = 0) -> Session:
         """Give the session of a server."""
         if server not in self._sessions:
-            self._sessions[server] = self._opener(
-                runtime_dir=self.folders.get(server, self.folder),
-                generation=self.generations.get(server, 0),
-                process=server in self.processes,
-            )
+            folder, generation = self.folders.get(server, self.folder), self.generations.get(server, 0)
+            process = server in self.processes
+            self._sessions[server] = self._opener(runtime_dir=folder, generation=generation, process=process)
             self._handles[server] = []
         return self._sessions[server]
 
     def process(self, *servers: int) -> None:
-        """Let servers have processes of their own, so that they can be killed and work at the same time."""
+        """Let servers have processes of their own from now on, so that they can be killed and work at the same time."""
+        for server in set(servers) - self.processes:
+            self.leave(server)  # one that was opened to ask for its capabilities
         self.processes |= set(servers)
         for server in servers:
             if not self.session(server).killable:
@@ -152,6 +157,8 @@ class Rig:
     def send(self, server: int, request: Request) -> Response:
         """Send one request; its segment is counted as its server opened them."""
         session = self.session(server)
+        if request["op"] in _OPTIONAL and request["op"] not in session.hello["capabilities"]:
+            self.skip(f"the implementation does not have the capability {request['op']!r}")
         self._name(server, request)
         self.record.append((server, request, None))
         number = len(self.record) - 1
@@ -160,7 +167,7 @@ class Rig:
         if request["op"] in ("create", "attach") and got["status"] == "APR_SUCCESS":
             self._handles[server].append(got["segment"])
         if request["op"] == "close":
-            self.leave(server)
+            self._sessions.pop(server).close()
         return got
 
     def translated(self, server: int, request: Request) -> Request:
@@ -172,8 +179,11 @@ class Rig:
             self.fail(f"the segment that {_shown(request)} is meant for could not be opened")
         return {**request, "segment": handles[request["segment"]]}
 
-    def together(self, requests: Iterable[tuple[int, Request]]) -> list[Response | None]:
-        """Send one request to each of several servers at the same time; None for a session that ended meanwhile."""
+    def together(self, requests: Iterable[tuple[int, Request]]) -> list[Response]:
+        """Send one request to each of several servers at the same time, and give the answers in order.
+
+        Drivers are stopped until all have something to read: otherwise the first is often done before the last is asked.
+        """
         wanted = list(requests)
         got: list[Response | None] = [None] * len(wanted)
         broken: list[AdapterError] = []
@@ -188,13 +198,19 @@ class Rig:
         for server, request in wanted:
             self.session(server)
             self._name(server, request)
-        for thread in crew:
-            thread.start()
+        groups = [pid for server, _ in wanted if (pid := getattr(self._sessions[server], "pid", None))]
+        _signal(groups, signal.SIGSTOP)
+        try:
+            for thread in crew:
+                thread.start()
+            self.pause(_SENDING_S if groups else 0.0)
+        finally:
+            _signal(groups, signal.SIGCONT)
         for thread in crew:
             thread.join()
         if broken:
             raise broken[0]
-        return got
+        return [answer or {} for answer in got]
 
     def begin(self, server: int, request: Request) -> Callable[[], None]:
         """Send a request and do not wait; gives what waits for its end. The session may be killed meanwhile."""
@@ -207,6 +223,15 @@ class Rig:
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         return thread.join
+
+    def forget_segments(self) -> None:
+        """Count the segments of every server from 0 again."""
+        for handles in self._handles.values():
+            handles.clear()
+
+    def pause(self, seconds: float) -> None:
+        """Let others work for a while."""
+        time.sleep(seconds)
 
     # -- verdicts ----------------------------------------------------------------------------------------------------
 
@@ -260,6 +285,12 @@ class Rig:
         if request["op"] == "create" and request["name"]:
             folder = self.folders.get(server, self.folder)
             self._names.add((request["name"], folder, self.generations.get(server, 0)))
+
+
+def _signal(groups: list[int], number: int) -> None:
+    for group in groups:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
 
 
 def agree(got: Response, expected: Response) -> bool:
