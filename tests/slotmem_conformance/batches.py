@@ -9,6 +9,7 @@ accused because of a coarse clock.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -58,13 +59,13 @@ def events(done: Iterable[Done]) -> list[Event]:
 
 def evidence(verdict: Verdict) -> str:
     """Show the shortest window of a violation."""
-    lines = [verdict.reason]
+    lines = [shortened(verdict.reason)]
     for event in verdict.window:
         what = event.operation if isinstance(event, Invoke) else event.result if isinstance(event, Return) else "dies"
-        lines.append(f"  server {event.process} {'asks' if isinstance(event, Invoke) else 'gets'} {_short(what)}")
+        lines.append(f"  server {event.process} {'asks' if isinstance(event, Invoke) else 'gets'} {shortened(repr(what))}")
     return "\n".join(lines)
 
 
-def _short(what: Any) -> str:
-    text = repr(what)
-    return text if len(text) <= 120 else f"{text[:100]}..."
+def shortened(text: str) -> str:
+    """Cut the long values in a text."""
+    return re.sub(r"(b'[^']{60})[^']+'", r"\1...'", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 
 from slotmem_conformance import batches
 from slotmem_conformance.cases import case
@@ -38,13 +39,12 @@ def slot_bytes(rig: Rig) -> None:
 @case("ATOMIC-2/all-different")
 def all_different(rig: Rig) -> None:
     """What four processes grab at once, with nobody releasing, are all different slots, and all of them."""
-    tried = False
-    for _ in range(2 if rig.quick else 6):
-        number = 2000
+
+    def once(length: int) -> list[batches.Done]:
+        number = _SERVERS * length
         _open(rig, 4, number)
-        grabs: list[Request] = [{"op": "grab"}] * (number // _SERVERS)
+        grabs: list[Request] = [{"op": "grab"}] * length
         done = batches.together(rig, [(server, grabs) for server in range(_SERVERS)])
-        tried |= batches.overlap(done)
         owners: dict[int, list[int]] = {}
         for server, _, answer in done:
             if answer["status"] != "APR_SUCCESS":
@@ -60,53 +60,55 @@ def all_different(rig: Rig) -> None:
             )
         if (free := rig.ask("num_free_slots")["value"]) != 0:
             rig.fail(f"all {number} slots are grabbed, and num_free_slots is {free}")
-        _close(rig)
-    _need_overlap(rig, tried)
+        return done
+
+    _rounds(rig, once, 2 if rig.quick else 5, length=1000, most=8000)
 
 
 @case("ATOMIC-2/held-while-used")
 def held_while_used(rig: Rig) -> None:
     """In a mixture of grabs and releases each slot is given, released, given, in turn; never given twice."""
-    tried = False
-    for _ in range(1 if rig.quick else 3):
+
+    def once(length: int) -> list[batches.Done]:
         _open(rig, 4, 64)
         plans: list[tuple[int, list[Request]]] = []
         for server in range(_SERVERS):
-            # Each releases only slots that it has itself: fgrab of its own sixteen is nobody else's business.
-            own = range(server * 16, server * 16 + 16)
-            plan: list[Request] = [{"op": op, "id": item_id} for item_id in own for op in ("fgrab", "release") * 3]
-            plans.append((server, [request for pair in plan for request in (pair, {"op": "num_free_slots"})]))
+            # Its sixteen slots are nobody else's business, but for the table that all lie in.
+            own = (range(server * 16, server * 16 + 16)[number % 16] for number in range(length // 3))
+            plans.append((server, [request for item_id in own for request in _use(item_id)]))
         done = batches.together(rig, plans)
-        tried |= batches.overlap(done)
         for server, request, answer in done:
             if answer["status"] != "APR_SUCCESS":
-                rig.fail(f"server {server} alone uses slot {request['id']}, and its {request['op']} was answered {answer['status']}")
+                what = f"{request['op']} was answered {answer['status']}"
+                rig.fail(f"server {server} alone uses slot {request['id']}, and its {what}")
         if (free := rig.ask("num_free_slots")["value"]) != 64:
             rig.fail(f"every slot is released, and num_free_slots is {free} of 64")
-        _close(rig)
-    _need_overlap(rig, tried)
+        return done
+
+    _rounds(rig, once, 2 if rig.quick else 4, length=1500, most=12000)
 
 
 @case("ATOMIC-3/whole-or-not")
 def whole_or_not(rig: Rig) -> None:
     """Two processes put patterns into a slot of 16 KiB; what two others get is one of the patterns, whole."""
-    tried, size = False, 16384
-    for _ in range(1 if rig.quick else 3):
+    size = 16384
+
+    def once(length: int) -> list[batches.Done]:
         _open(rig, size, 1, grabbed=True)
         writers: list[list[Request]] = [
-            [{"op": "put", "id": 0, "data": f"{16 * server + number % 15 + 1:02x}" * size} for number in range(120)]
+            [{"op": "put", "id": 0, "data": f"{16 * server + number % 15 + 1:02x}" * size} for number in range(length)]
             for server in (1, 2)
         ]
-        readers: list[Request] = [{"op": "get", "id": 0}] * 120
+        readers: list[Request] = [{"op": "get", "id": 0}] * length
         done = batches.together(rig, list(enumerate([*writers, readers, readers])))
-        tried |= batches.overlap(done)
         for _, request, answer in done:
             if request["op"] == "get" and len(parts := Counter(bytes.fromhex(answer["data"]))) > 1:
                 seen = ", ".join(f"{count} bytes of {value:02x}" for value, count in parts.most_common(4))
                 rig.evidence = f"a get gave parts of several puts: {seen}"
                 rig.fail(f"a get saw parts of several puts: {seen}")
-        _close(rig)
-    _need_overlap(rig, tried)
+        return done
+
+    _rounds(rig, once, 1 if rig.quick else 3, length=150, most=600)
 
 
 @case("ATOMIC-4/walk-is-not-one-instant")
@@ -212,29 +214,52 @@ def _close(rig: Rig) -> None:
 
 
 def _judge(rig: Rig, item_num: int, item_size: int, weights: dict[str, int], *, grabbed: bool = False) -> None:
-    tried = False
-    for _ in range(2 if rig.quick else 8):
+    """Let the servers do random operations, and judge the history."""
+
+    def once(length: int) -> list[batches.Done]:
         _open(rig, item_size, item_num, grabbed=grabbed)
-        plans = [(server, _plan(rig, server, item_num, item_size, weights)) for server in range(_SERVERS)]
+        plans = [(server, _plan(rig, server, length, item_num, item_size, weights)) for server in range(_SERVERS)]
         done = batches.together(rig, plans)
-        tried |= batches.overlap(done)
         initial = spec.fresh(item_size, item_num, True)
         if grabbed:
             initial = initial._replace(inuse=(True,) * item_num)
         verdict = check_slots(batches.events(done), initial, budget_s=_JUDGE_S)
         if verdict.name == VIOLATION:
             rig.evidence = batches.evidence(verdict)
-            rig.fail(f"the history is not linearizable: {verdict.reason}")
+            rig.fail(f"the history is not linearizable: {batches.shortened(verdict.reason)}")
         if verdict.name == UNKNOWN:
             rig.skip(f"the judge could not decide: {verdict.reason}")
+        return done
+
+    length = 300 if item_size > 1000 else 1000
+    _rounds(rig, once, 2 if rig.quick else 5, length=length, most=8 * length)
+
+
+def _rounds(rig: Rig, once: Callable[[int], list[batches.Done]], rounds: int, *, length: int, most: int) -> None:
+    """Do rounds until so many had operations of several servers under way at once; batches grow until that is so."""
+    met = 0
+    for _ in range(rounds + 4):
+        if batches.overlap(once(length)):
+            met += 1
+        else:
+            length = min(2 * length, most)
         _close(rig)
-    _need_overlap(rig, tried)
+        if met == rounds:
+            return
+    if not met:
+        rig.skip("no two operations were under way at the same time, so that nothing was tried")
 
 
-def _plan(rig: Rig, server: int, item_num: int, item_size: int, weights: dict[str, int]) -> list[Request]:
+def _use(item_id: int) -> list[Request]:
+    return [{"op": "fgrab", "id": item_id}, {"op": "num_free_slots"}, {"op": "release", "id": item_id}]
+
+
+def _plan(
+    rig: Rig, server: int, length: int, item_num: int, item_size: int, weights: dict[str, int]
+) -> list[Request]:
     """Choose operations; each put has a value of its own."""
     plan: list[Request] = []
-    for number, op in enumerate(rig.choose.choices(list(weights), list(weights.values()), k=150 if item_size > 1000 else 300)):
+    for number, op in enumerate(rig.choose.choices(list(weights), list(weights.values()), k=length)):
         request: Request = {"op": op}
         if op not in ("grab", "num_free_slots"):
             request["id"] = rig.choose.randrange(item_num)
@@ -251,8 +276,3 @@ def _grabs_of(done: list[batches.Done], item_id: int) -> str:
     return "\n".join(
         f"server {server}: grab gave slot {item_id}, from {start - first} to {end - first} ns" for start, end, server in grabs
     )
-
-
-def _need_overlap(rig: Rig, tried: bool) -> None:
-    if not tried:
-        rig.skip("no two operations were under way at the same time, so that nothing was tried")

@@ -44,7 +44,7 @@ def _judged(case: Case, rig: Rig) -> tuple[Verdict, str]:
     except Informed as informed:
         return Verdict.INFO, str(informed)
     except AdapterError as error:
-        return (Verdict.FAIL if error.kind in ("died", "hang") else Verdict.ADAPTER_ERROR), str(error)
+        return (Verdict.FAIL if error.silent or error.ended else Verdict.ADAPTER_ERROR), str(error)
     return Verdict.PASS, ""
 
 
