@@ -19,26 +19,21 @@ from slotmem import Type
 from slotmem.shm import ShmProvider
 from slotmem_conformance import protocol
 from slotmem_conformance.protocol import SUCCESS, Message
-from slotmem_model.algorithms import catalogue
+from slotmem_conformance.real_algorithm import open_algorithm
 
+# Ours are known without installed metadata: a driver also works when the packages are merely on the path.
+_OWN: dict[str, Any] = {"algorithm": open_algorithm}
 CAPABILITIES = ("batch", "restart", "dptr", "doall")
 SHARED_CAPABILITIES = (*CAPABILITIES, "shared", "persist", "unsafe")
 _OTHER_STATUS = 1_000_000  # a walk's answers are numbers of ours: this one and those after it
 
 
 def open_provider(spec: str, *, runtime_dir: str, generation: int) -> Any:
-    """Make the provider that a string names; `algorithm:NAME` is one of the catalogue on real shared memory.
-
-    Raises: slotmem.InvalidArgument: for a name that is not known.
-    """
+    """Make the provider that a string names. Raises: slotmem.SlotmemError: it is not known, or cannot work here."""
     name, _, argument = spec.partition(":")
-    if name != "algorithm":
-        return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
-    try:
-        algorithm: Any = catalogue.find(argument)
-    except ValueError as error:
-        raise slotmem.InvalidArgument(str(error)) from None
-    return slotmem.provider("shm", runtime_dir=runtime_dir, generation=generation, algorithm=algorithm)
+    if name in _OWN:
+        return _OWN[name](argument, runtime_dir=runtime_dir, generation=generation)
+    return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
 
 
 class Answerer:

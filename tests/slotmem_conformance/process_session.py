@@ -28,6 +28,7 @@ from typing import Any, Self
 
 from slotmem_conformance import protocol
 from slotmem_conformance.protocol import Message
+from slotmem_conformance.schema import short
 
 _PIECE = 1 << 20
 _STDERR_SHOWN = 2000
@@ -102,7 +103,7 @@ class ProcessSession:
             fault = "quit has no response; close the session"
         if fault is not None:
             raise ValueError(fault)
-        sent = protocol.short(request)
+        sent = short(request)
         line = self.exchange(protocol.encode(request), sent)
         try:
             response: Message = protocol.decode(line)
@@ -110,7 +111,7 @@ class ProcessSession:
             raise self._failed(sent, shown(line), f"one line of JSON ({error})") from None
         fault = protocol.response_fault(request, response)
         if fault is not None:
-            raise self._failed(sent, protocol.short(response), fault)
+            raise self._failed(sent, short(response), fault)
         return response
 
     def exchange(self, line: bytes, sent: str | None = None) -> bytes:

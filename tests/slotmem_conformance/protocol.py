@@ -6,19 +6,18 @@ Interface:
 - `encode(message)`, `decode(line)` turn a message to one line of JSON and back.
 - `SLOT_OPERATIONS` are the operations on a segment; PROTOCOL.md explains them all.
 
-The schema describes a message by itself. What it cannot say is checked here: a batch has one response for each request,
-and its time stamps never go back.
+The schema describes a message by itself. What it cannot say is checked here: what stands in a batch is the same as outside but
+for the segment and the time stamps, there is one response for each request, and its time stamps never go back.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Any
 
-import fastjsonschema
+from slotmem_conformance.schema import Check, Schema, compile_schema, short
 
 VERSION = 1
 SUCCESS = "APR_SUCCESS"
@@ -27,19 +26,18 @@ Message = dict[str, Any]
 
 
 @cache
-def schema() -> dict[str, Any]:
+def schema() -> Schema:
     """Give the JSON Schema of the protocol."""
-    text = resources.files(__package__).joinpath("protocol.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
+    text = resources.files("slotmem_conformance").joinpath("protocol.schema.json").read_text(encoding="utf-8")
+    loaded: Schema = json.loads(text)
     return loaded
 
 
+_DEFINITIONS: dict[str, Schema] = schema()["definitions"]
+_REQUEST, _RESPONSE = "_request", "_response"
+OPERATIONS: tuple[str, ...] = tuple(name.removesuffix(_REQUEST) for name in _DEFINITIONS if name.endswith(_REQUEST))
 SLOT_OPERATIONS: tuple[str, ...] = tuple(
-    schema()["definitions"]["batch_request"]["properties"]["requests"]["items"]["properties"]["op"]["enum"]
-)
-_SUFFIX = "_request"
-OPERATIONS: tuple[str, ...] = tuple(
-    name.removesuffix(_SUFFIX) for name in schema()["definitions"] if name.endswith(_SUFFIX)
+    _DEFINITIONS["batch_request"]["properties"]["requests"]["items"]["properties"]["op"]["enum"]
 )
 
 
@@ -55,78 +53,76 @@ def decode(line: bytes) -> Any:
 
 def request_fault(request: Any) -> str | None:
     """Say in a line what is wrong with a request, or nothing."""
-    if not isinstance(request, dict) or not isinstance(request.get("op"), str):
+    op = request.get("op") if isinstance(request, dict) else None
+    if not isinstance(op, str):
         return f"expected an object with a string 'op', got {short(request)}"
-    op = request["op"]
     if op not in OPERATIONS:
         return f"there is no operation {op!r}; known are {', '.join(OPERATIONS)}"
-    fault = _fault(f"{op}_request", request)
+    fault = _check(op + _REQUEST)(request)
     if fault is None and op == "batch":
         for index, each in enumerate(request["requests"]):
-            inner = request_fault({**each, "segment": request["segment"]})
-            if inner is not None:
-                return f"requests[{index}]: {inner}"
-    return fault
+            fault = _batched(each["op"])(each)
+            if fault is not None:
+                return f"request.requests[{index}]{fault}"
+    return None if fault is None else f"request{fault}"
 
 
 def response_fault(request: Message, response: Any) -> str | None:
     """Say in a line what is wrong with the response to a well-formed request, or nothing. An error is a fault too."""
     if isinstance(response, dict) and "error" in response:
         return f"expected an answer, got the error {short(response['error'])}"
-    fault = _fault(f"{request['op']}_response", response)
+    fault = _check(request["op"] + _RESPONSE)(response)
     if fault is None and request["op"] == "batch":
-        return _batch_fault(request["requests"], response["responses"])
-    return fault
+        fault = _batch_fault(request["requests"], response["responses"])
+    return None if fault is None else f"response{fault}"
 
 
-def is_error(response: Any) -> bool:
-    """Tell whether a response is a well-formed error."""
-    return _fault("error_response", response) is None
-
-
-def short(value: Any, limit: int = 200) -> str:
-    """Give a value as JSON, cut where it is long."""
-    text = json.dumps(value, separators=(",", ":"))
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+def error_fault(response: Any) -> str | None:
+    """Say in a line why a response is not a well-formed error, or nothing."""
+    fault = _check("error_response")(response)
+    return None if fault is None else f"response{fault}"
 
 
 def _batch_fault(requests: list[Message], responses: list[Message]) -> str | None:
     if len(requests) != len(responses):
-        return f"responses: expected one for each of the {len(requests)} requests, got {len(responses)}"
+        return f".responses: expected one for each of the {len(requests)} requests, got {len(responses)}"
     before = 0
-    for index, (request, stamped) in enumerate(zip(requests, responses, strict=True)):
-        start, end = stamped["start"], stamped["end"]
+    for index, (request, response) in enumerate(zip(requests, responses, strict=True)):
+        fault = _stamped(request["op"])(response)
+        if fault is not None:
+            return f".responses[{index}]{fault}"
+        start, end = response["start"], response["end"]
         if not before <= start <= end:
             return (
-                f"responses[{index}]: time stamps go back: the one before ended at {before}, "
-                f"this one has start {start} and end {end}"
+                f".responses[{index}]: expected time stamps that never go back, got start {start} and end {end} "
+                f"after an end at {before}"
             )
         before = end
-        response = stamped.copy()
-        del response["start"], response["end"]
-        fault = response_fault(request, response)
-        if fault is not None:
-            return f"responses[{index}]: {fault}"
     return None
 
 
 @cache
-def _validator(definition: str) -> Callable[[Any], Any]:
-    whole = schema()
-    part = {"$schema": whole["$schema"], "$ref": f"#/definitions/{definition}", "definitions": whole["definitions"]}
-    compiled: Callable[[Any], Any] = fastjsonschema.compile(part, use_default=False)
-    return compiled
+def _check(definition: str) -> Check:
+    return compile_schema(_DEFINITIONS[definition], _DEFINITIONS)
 
 
-def _fault(definition: str, message: Any) -> str | None:
-    try:
-        _validator(definition)(message)
-    except fastjsonschema.JsonSchemaValueException as error:
-        where = str(error.name).removeprefix("data").removeprefix(".") or "the object"
-        told = error.definition.get("description") if isinstance(error.definition, dict) else None
-        asked = f"expected {told}" if told else str(error.message).removeprefix(f"{error.name} ")
-        return f"{where}: {asked}, got {short(error.value)}"
-    return None
+@cache
+def _batched(op: str) -> Check:
+    """Give the check of a request within a batch: it has no segment."""
+    alone = _DEFINITIONS[op + _REQUEST]
+    properties = {name: each for name, each in alone["properties"].items() if name != "segment"}
+    required = [name for name in alone["required"] if name != "segment"]
+    return compile_schema({**alone, "properties": properties, "required": required}, _DEFINITIONS)
+
+
+@cache
+def _stamped(op: str) -> Check:
+    """Give the check of a response within a batch: it has a start and an end."""
+    alone = _DEFINITIONS[op + _RESPONSE]
+    stamps = _DEFINITIONS["batch_response"]["properties"]["responses"]["items"]
+    properties = {**alone["properties"], **stamps["properties"]}
+    required = [*alone["required"], *stamps["required"]]
+    return compile_schema({**alone, "properties": properties, "required": required}, _DEFINITIONS)
 
 
 def _refuse_constant(name: str) -> Any:

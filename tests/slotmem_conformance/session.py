@@ -22,6 +22,7 @@ from slotmem_conformance import protocol
 from slotmem_conformance.answering import Answerer
 from slotmem_conformance.process_session import AdapterError, ProcessSession
 from slotmem_conformance.protocol import Message
+from slotmem_conformance.schema import short
 
 __all__ = ["AdapterError", "InProcessSession", "ProcessSession", "Session", "command_of", "open_session"]
 
@@ -75,7 +76,7 @@ class InProcessSession:
             fault = protocol.request_fault(request)
             if fault is not None:
                 raise ValueError(fault)
-            raise AdapterError(sent=protocol.short(request), got=protocol.short(response), expected="an answer")
+            raise AdapterError(sent=short(request), got=short(response), expected="an answer")
         return response
 
     def kill(self) -> None:
