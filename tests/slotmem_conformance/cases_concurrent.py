@@ -58,7 +58,7 @@ def all_different(rig: Rig) -> None:
                 f"{len(twice)} of {number} slots were given more than once though nobody released any; "
                 f"slot {item_id} to servers {twice[item_id]}"
             )
-        if (free := rig.ask("num_free_slots")["value"]) != 0:
+        if (free := rig.value("num_free_slots", "value")) != 0:
             rig.fail(f"all {number} slots are grabbed, and num_free_slots is {free}")
         return done
 
@@ -81,7 +81,7 @@ def held_while_used(rig: Rig) -> None:
             if answer["status"] != "APR_SUCCESS":
                 what = f"{request['op']} was answered {answer['status']}"
                 rig.fail(f"server {server} alone uses slot {request['id']}, and its {what}")
-        if (free := rig.ask("num_free_slots")["value"]) != 64:
+        if (free := rig.value("num_free_slots", "value")) != 64:
             rig.fail(f"every slot is released, and num_free_slots is {free} of 64")
         return done
 

@@ -77,7 +77,7 @@ def _usable(rig: Rig) -> None:
 
 def _counted(rig: Rig) -> None:
     """See that num_free_slots is the number of free slots (KILL-4)."""
-    free, used = rig.ask("num_free_slots").get("value"), len(rig.ask("doall")["slots"])
+    free, used = rig.ask("num_free_slots").get("value"), len(rig.value("doall", "slots"))
     if free != _SLOTS - used:
         rig.fail(f"num_free_slots is {free}, but {used} of {_SLOTS} slots are in use")
 

@@ -215,7 +215,7 @@ def _stored(rig: Rig, name: str = "w") -> Path:
 
 
 def _contents(rig: Rig, server: int, item_num: int) -> list[str]:
-    return [rig.ask(f"{server}: dptr {item_id}")["data"] for item_id in range(item_num)]
+    return [rig.value(f"{server}: dptr {item_id}", "data") for item_id in range(item_num)]
 
 
 def _is_fresh(rig: Rig, after: str) -> None:

@@ -153,7 +153,7 @@ def tail(rig: Rig) -> None:
 def drift(rig: Rig) -> None:
     """What the stored counter and num_free_slots say without PREGRAB."""
     rig.must("create w 4 3; put 0 A; get 1; fgrab 2; release 2")
-    said = rig.ask("num_free_slots")["value"]
+    said = rig.value("num_free_slots", "value")
     place = rig.object("w")
     if not place.exists():
         rig.inform(f"num_free_slots gives {said} of 3 where 1 is free; the stored counter cannot be seen")

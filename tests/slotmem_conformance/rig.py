@@ -141,6 +141,13 @@ class Rig:
             got = self.send(server, request)
         return got
 
+    def value(self, text: str, field: str) -> Any:
+        """Send a program and give a field of the last answer. Raises: Failed: if it was refused."""
+        got = self.ask(text)
+        if field not in got:
+            self.fail(f"{text} answered {_shown(got)}, must succeed")
+        return got[field]
+
     def ask_request(self, request: Request) -> Response:
         """Send one request of the first server that the notation cannot say."""
         return self.send(0, request)
