@@ -50,7 +50,7 @@ class Answerer:
         if fault is None:
             fault = self._untimely(request)
         if fault is not None:
-            return {"error": fault}
+            return {"error": f"expected {fault}"}
         op = request["op"]
         try:
             if op in protocol.SLOT_OPERATIONS:
@@ -68,9 +68,9 @@ class Answerer:
     def _untimely(self, request: Message) -> str | None:
         op = request["op"]
         if (op == "hello") != (self.provider is None) and op != "quit":
-            return "hello comes first" if op != "hello" else "hello comes once"
+            return "hello first" if op != "hello" else "hello once"
         if "segment" in request and request["segment"] >= len(self.instances):
-            return f"there is no segment {request['segment']}; {len(self.instances)} were opened"
+            return f"a segment of those {len(self.instances)} that were opened, not {request['segment']}"
         return None
 
     def _hello(self, request: Message) -> Message:
