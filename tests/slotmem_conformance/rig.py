@@ -219,17 +219,26 @@ class Rig:
             raise broken[0]
         return [answer or {} for answer in got]
 
-    def begin(self, server: int, request: Request) -> Callable[[], None]:
-        """Send a request and do not wait; gives what waits for its end. The session may be killed meanwhile."""
+    def begin(self, server: int, request: Request) -> Callable[[], bool]:
+        """Send a request and do not wait; gives what waits for its end, and says whether it was answered.
+
+        The session may be killed meanwhile.
+        """
         session, wanted = self.session(server), self.translated(server, request)
+        self.record.append((server, request, None))
+        answers: list[Response] = []
 
         def work() -> None:
             with suppress(AdapterError, OSError, ValueError):
-                session.request(wanted)
+                answers.append(session.request(wanted))
+
+        def wait() -> bool:
+            thread.join()
+            return bool(answers)
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        return thread.join
+        return wait
 
     def forget_segments(self) -> None:
         """Count the segments of every server from 0 again."""
