@@ -14,7 +14,7 @@ from slotmem_conformance.notation import Request
 from slotmem_conformance.rig import Rig
 
 _SLOTS = 6
-_LENGTH = 1200  # operations of a batch
+_LENGTH, _LONGEST = 1200, 20000  # operations of a batch; one that is done too soon is made longer
 _BYTES = 1024
 _SIGN: Request = {"op": "fgrab", "id": 5}  # the first operation of a batch, which tells the survivor that it has begun
 _SIGN_S = 5.0
@@ -45,16 +45,19 @@ def _kills(clause: str, during: str) -> Case:
         rig.must(f"create w {_BYTES} {_SLOTS} PREGRAB; fgrab 0; fgrab 1")
         for item_id in (0, 1):
             rig.send(0, {"op": "put", "segment": 0, "id": item_id, "data": "11" * _BYTES})
-        tried = False
+        tried, length = False, _LENGTH
         for victim in range(1, 4 if rig.quick else 11):
             rig.process(victim)
             rig.must(f"{victim}: attach w")
-            requests = [_SIGN, *_OPERATIONS[during] * (_LENGTH // len(_OPERATIONS[during]))]
+            requests = [_SIGN, *_OPERATIONS[during] * (length // len(_OPERATIONS[during]))]
             answered = rig.begin(victim, {"op": "batch", "segment": 0, "requests": requests})
             _await_sign(rig)
             rig.pause(rig.choose.random() * 0.002)
             rig.kill(victim)
-            tried |= not answered()
+            if answered():
+                length = min(4 * length, _LONGEST)
+            else:
+                tried = True
             _LOOKS[clause](rig)
             rig.ask("fgrab 5; release 5")
         if not tried:
