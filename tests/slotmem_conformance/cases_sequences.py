@@ -19,6 +19,7 @@ PROGRAMS = (
     program("NAME-1/empty-is-anonymous", "create '' 4 2; put 0 ABCD; get 0"),
     program("NAME-1/none-is-anonymous", "create none 4 2; put 0 ABCD; get 0"),
     program("NAME-1/none-in-any-case", "create NoNe 4 2; create NONE 4 2; @0 put 0 ABCD; @1 dptr 0"),
+    program("NAME-1/twice-is-two", "create none 4 2; create none 4 2; create '' 4 2; create '' 4 2; @0 put 0 ABCD; @1 dptr 0; @2 put 0 EFGH; @3 dptr 0"),
     program("NAME-1/each-is-its-own", "create - 4 2; create - 2 3; @0 fgrab 1; @1 num_free_slots; @1 slot_size"),
     program("NAME-2/two-names-two-segments", "create a 4 2; create b 4 2; @0 put 0 AAAA; @1 dptr 0"),
     # Create
