@@ -42,7 +42,7 @@ MUSEUM_PIECES = {
 RACES = {
     "grab-race": "ATOMIC-2",
     "counter-race": "ATOMIC-2",
-    "stuck-for-ever": "KILL-3",
+    "not-consistent": "KILL-3",
 }
 
 
@@ -68,7 +68,7 @@ class Mutant(NamedTuple):
 def _museum(name, clause):
     spec = f"algorithm:museum:{name}"
     what = " ".join((MUSEUM[name].algorithm.__doc__ or name).split(".")[0].split())
-    return Mutant(name, "museum", clause, what, partial(open_session, spec, timeout_s=3.0))
+    return Mutant(f"museum:{name}", "museum", clause, what, partial(open_session, spec, timeout_s=3.0))
 
 
 MUTANTS = [
