@@ -1,0 +1,153 @@
+"""What may have happened by the time an action returns: the closure of one configuration.
+
+Interface: `close(tables, at, pending, budget)` gives the configurations in which the returning action has taken effect.
+
+Pending actions take effect just in time, so only what the return depends on matters; whatever commutes with all that follows can as
+well happen after the return. Most returns depend on nothing else (`_close_at_once`: each line there says why). For the others
+`_search` tries every order of the actions that matter, and keeps a result only if it is not what another result leads to.
+
+A set of actions that is too small here makes false alarms, often in long histories only. The tests hold this to an exhaustive judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slotmem_model.budget import Budget
+from slotmem_model.slot_configurations import Configuration, Pending, Tables
+from slotmem_model.slot_timeline import (
+    COUNT,
+    FGRAB,
+    GET,
+    GRAB,
+    PUT,
+    RELEASE,
+    SEES_FREE,
+)
+
+_CHANGING = (GRAB, RELEASE, FGRAB, PUT)
+
+
+def close(tables: Tables, at: Configuration, pending: Pending, budget: Budget) -> list[Configuration]:
+    """Let what matters happen until this action has; it has not yet in `at`, which may be changed."""
+    at_once = _close_at_once(tables, at, pending)
+    return _search(tables, at, pending, budget) if at_once is None else at_once
+
+
+def _close_at_once(tables: Tables, at: Configuration, pending: Pending) -> list[Configuration] | None:
+    """Give the closure where nothing but puts to its slot matters, None where more may."""
+    action, slot = pending.action, pending.slot
+    if action in (PUT, GET):
+        if not at.mask >> slot & 1:
+            return None  # somebody has to mark the slot first
+        # In a slot in use nothing but puts matters: that it is released and grabbed again can come later.
+        if action == PUT:
+            return tables.happen(at, pending)
+        for put in tables.puts.get(slot, ()):
+            if put.value == pending.value and not at.done & put.bit:
+                return tables.happen(at, put)
+        return []
+    if action == GRAB and tables.lowest_free(at.mask) == 1 << slot:
+        # Once this slot is taken the rest can go on as it would have, but for who counts.
+        return None if _is_undone(tables, COUNT, at.done) else tables.happen(at, pending)
+    if action == RELEASE and at.mask >> slot & 1 and _is_release_free(tables, at, slot):
+        return tables.happen(at, pending)
+    return None
+
+
+def _is_release_free(tables: Tables, at: Configuration, slot: int) -> bool:
+    """Say whether nobody needs the slot in use for what he does."""
+    done = at.done
+    if any(not done & other.bit for kind in (PUT, GET, FGRAB) for other in tables.by_slot[kind].get(slot, ())) or any(
+        not done & look.bit and look.action != SEES_FREE for look in tables.looks
+    ):
+        return False
+    grabs = list(tables.undone(GRAB, done)) if tables.grabs else []
+    if any(grab.slot > slot for grab in grabs):
+        return False  # this slot in use may have been what let a higher one be the lowest free
+    lost = sum(1 for grab in tables.lost_grabs if not done & grab.bit)
+    if lost:  # crashed grabs must all find a lower slot whatever happens
+        takers = sum(len(listed) for listed in tables.grabs.values()) + sum(map(len, tables.fgrabs.values()))
+        return (~at.mask & ((1 << slot) - 1)).bit_count() >= lost + takers
+    return True
+
+
+def _is_undone(tables: Tables, action: int, done: int) -> bool:
+    return any(look.action == action and not done & look.bit for look in tables.looks)
+
+
+def _search(tables: Tables, start: Configuration, pending: Pending, budget: Budget) -> list[Configuration]:
+    """Try the actions that matter in every order."""
+    results: list[Configuration] = []
+    redundant: set[tuple[int, int, tuple[int, ...]]] = set()  # results that another one leads to
+    seen = {start.key()}
+    stack = [start]
+    while stack:
+        budget.spend()
+        at = stack.pop()
+        if at.done & pending.bit:
+            results.append(at)  # more can happen after the return
+            continue
+        here: list[Configuration] = []
+        if pending.action in _CHANGING:
+            here = tables.happen(at.copy(), pending)
+            results += here
+            if here and (pending.action == PUT or (pending.action == GRAB and not _is_undone(tables, COUNT, at.done))):
+                continue  # as in _close_at_once: nothing need happen before
+        elif pending.action == GET and at.mask >> pending.slot & 1:
+            results += _close_at_once(tables, at.copy(), pending) or ()
+            continue
+        for other in _matter(tables, at, pending):
+            for after in tables.happen(at.copy(), other):
+                if here and not after.done & pending.bit:
+                    redundant.update(_compute_redundant(tables, here, after, other, pending))
+                key = after.key()
+                if key not in seen:
+                    seen.add(key)
+                    stack.append(after)
+    return [result for result in results if result.key() not in redundant]
+
+
+def _compute_redundant(
+    tables: Tables, here: list[Configuration], after: Configuration, other: Pending, pending: Pending
+) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    """Give what `pending` after `other` leads to, as far as `other` after `pending` leads there too."""
+    swapped = [way for result in here if not result.done & other.bit for way in tables.happen(result.copy(), other)]
+    if swapped:
+        for result in tables.happen(after.copy(), pending):
+            for way in swapped:
+                if way.mask == result.mask and way.values == result.values and way.done & result.done == result.done:
+                    yield result.key()
+                    break
+
+
+def _matter(tables: Tables, at: Configuration, pending: Pending) -> Iterator[Pending]:
+    """Give the actions that may have to happen before this one returns."""
+    done, slot = at.done, pending.slot
+    lowest = tables.lowest_free(at.mask)
+    wanted_free: set[int] | None = set()
+    yield from tables.undone(GRAB, done)
+    yield from tables.undone(FGRAB, done)
+    lost = tables.first_undone(tables.lost_grabs, done)
+    if lost is not None:
+        same = tables.grabs.get(lowest.bit_length() - 1)
+        if tables.first_undone(same, done) is None:  # else that grab, which returns, goes first
+            yield lost
+        wanted_free = None
+    elif pending.action == COUNT or _is_undone(tables, COUNT, done):
+        wanted_free = None
+    else:
+        wanted_free = {slot} if pending.action in (RELEASE, PUT, GET, SEES_FREE, FGRAB, GRAB) else set()
+        wanted_free |= {look.slot for look in tables.looks if look.action == SEES_FREE and not done & look.bit}
+        wanted_free |= {other.slot for kind in (GRAB, FGRAB) for other in tables.undone(kind, done)}
+    cleared = {slot}
+    for release in tables.undone(RELEASE, done):
+        if wanted_free is None or release.slot in wanted_free:
+            cleared.add(release.slot)
+            yield release
+    for cleared_slot in cleared:
+        yielded = set()
+        for put in tables.puts.get(cleared_slot, ()):
+            if not done & put.bit and put.value not in yielded:
+                yielded.add(put.value)
+                yield put

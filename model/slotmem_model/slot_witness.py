@@ -1,0 +1,120 @@
+"""The fast way to accept a history of slots: in the order in which the operations say that they happened.
+
+Interface: `is_accepted(history)`. True is a proof that the history is linearizable: the witness's order respects real time, and the
+specification, run in this order, gives every result. False proves nothing, since a witness may be wrong where the history is right.
+
+Operations without a witness did not happen, if they are pending; if they returned, there is no acceptance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slotmem_model.slot_history import PENDING, Column, SlotHistory
+from slotmem_model.slot_timeline import (
+    COUNT,
+    FGRAB,
+    GET,
+    GRAB,
+    LOST_FGRAB,
+    LOST_GRAB,
+    LOST_PUT,
+    LOST_RELEASE,
+    NOTHING,
+    PUT,
+    RELEASE,
+    SEES_FREE,
+    SEES_FULL,
+    Flags,
+    compute_actions,
+)
+
+
+def is_accepted(history: SlotHistory) -> bool:
+    """Say whether the witness explains the history."""
+    if history.witness is None:
+        return False
+    action = compute_actions(history)
+    seen = history.witness >= 0
+    if (~seen & (history.outcome != PENDING) & (action != NOTHING)).any():
+        return False
+    took_part = np.flatnonzero(seen & (action != NOTHING))
+    order = took_part[np.argsort(history.witness[took_part], kind="stable")]
+    stamps = history.witness[order]
+    if (stamps[1:] == stamps[:-1]).any() or not _is_in_real_time(history, order):
+        return False
+    return _replay(history, action, order)
+
+
+def _is_in_real_time(history: SlotHistory, order: Column) -> bool:
+    """Say whether no operation comes behind one that began when it was already over."""
+    returned = np.where(history.outcome == PENDING, np.iinfo(np.int64).max, history.returned)[order]
+    latest = np.maximum.accumulate(history.invoked[order])
+    return bool((returned[1:] >= latest[:-1]).all())
+
+
+def _replay(history: SlotHistory, action: Column, order: Column) -> bool:
+    """Run the specification in this order: first the marks one after the other, then the contents all at once."""
+    action, slot, value = action[order], history.slot[order].copy(), history.value[order]
+    is_mark = ~np.isin(action, (PUT, GET, LOST_PUT, SEES_FREE))
+    marks = np.flatnonzero(is_mark)
+    taken = _replay_marks(history, action[marks].tolist(), slot[marks].tolist(), value[marks].tolist())
+    if taken is None:
+        return False
+    slot[marks] = taken
+    is_set, is_clear = np.isin(action, (GRAB, LOST_GRAB, FGRAB, LOST_FGRAB)), np.isin(action, (RELEASE, LOST_RELEASE))
+    by_slot = np.flatnonzero((~is_mark | is_set | is_clear) & (slot >= 0))
+    by_slot = by_slot[np.argsort(slot[by_slot], kind="stable")]
+    action, slot, value = action[by_slot], slot[by_slot], value[by_slot]
+    is_set, is_clear = is_set[by_slot], is_clear[by_slot]
+    first_used = np.array([history.inuse >> number & 1 for number in range(history.item_num)], dtype=np.int64)
+    used = _last(is_set | is_clear, is_set.astype(np.int64), slot, first_used) == 1
+    if (used & (action == SEES_FREE)).any() or (~used & ((action == PUT) | (action == GET))).any():
+        return False
+    writes = (action == PUT) | ((action == LOST_PUT) & used)
+    contents = _last(writes, value, slot, np.array(history.first_values(), dtype=np.int64))
+    return bool((contents == value)[action == GET].all())
+
+
+def _replay_marks(history: SlotHistory, actions: list[int], slots: list[int], values: list[int]) -> list[int] | None:
+    """Give the slot that each operation marks, -1 for none; None if a result is not what the specification gives."""
+    item_num, mask = history.item_num, history.inuse
+    full = (1 << item_num) - 1
+    taken = slots
+    for index, action in enumerate(actions):
+        slot = slots[index]
+        if action == GRAB:
+            bit = 1 << slot
+            if ~mask & (mask + 1) != bit:
+                return None
+            mask |= bit
+        elif action == RELEASE:
+            if not mask >> slot & 1:
+                return None
+            mask ^= 1 << slot
+        elif action == COUNT:
+            if item_num - mask.bit_count() != values[index]:
+                return None
+        elif action == SEES_FULL:
+            if mask != full:
+                return None
+        elif action == LOST_GRAB:
+            bit = ~mask & (mask + 1) & full
+            mask |= bit
+            taken[index] = bit.bit_length() - 1
+        elif action in (FGRAB, LOST_FGRAB):
+            mask |= 1 << slot
+        elif action == LOST_RELEASE:
+            mask &= ~(1 << slot)
+        else:
+            return None
+    return taken
+
+
+def _last(changes: Flags, to: Column, slot: Column, at_first: Column) -> Column:
+    """Give for each entry, sorted by slot, what the last change before it in its slot changed to; at first what `at_first` says."""
+    index = np.arange(len(slot))
+    behind = np.maximum.accumulate(np.where(changes, index, -1))
+    before = np.concatenate(([-1], behind[:-1])) if len(slot) else behind
+    found = before >= np.searchsorted(slot, slot)
+    return np.where(found, to[before], at_first[slot])
