@@ -173,8 +173,9 @@ def _automata(
     """Build the automata for the values that words can have, until no step stores one that was not thought of."""
     possible = [{word.values.index(word.initial)} for word in map_.words]
     possible[map_.num_free] = set(range(configuration.slots + 1))
+    robust = getattr(algorithm, "robust", True)
     while True:
-        place = Place(shape, map_, tuple(map(frozenset, possible)), configuration.timeouts)
+        place = Place(shape, map_, tuple(map(frozenset, possible)), configuration.timeouts, robust)
         graph_of = cache(partial(tabulate, algorithm, place))
         events = Events()
         automata = [

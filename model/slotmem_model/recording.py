@@ -14,7 +14,8 @@ state is kept: an operation is what it does for each sequence of answers.
 Nodes with the same future (the same access, the same locks held, equal successors) become one at once, which is Moore's
 partition refinement on a graph without cycles. An algorithm that repeats itself says so with `image.retry()`: what it read
 before is forgotten. The second repetition is tabulated like the first, and must not depend on what came before; the third
-is an edge back to it.
+is an edge back to it. A few more are played with the answers of the second, to see that they are the same: an operation that
+counts its repetitions is refused.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from slotmem_model.simulated_image import Access, Place, SimulatedImage, Stop, T
 from slotmem_model.spec import SUCCESS, Operation, Result
 
 MAX_NODES = 200_000
+REPETITIONS = 8
+"""How many times a loop is played before it is believed to go on for ever."""
 
 
 class TooLarge(ValueError):
@@ -96,6 +99,7 @@ class _Recorder:
         self.depth = 0
         self.retries = 0
         self.loop_head_next = False
+        self.loop_start = self.playing = 0
         self.heads: set[int] = set()
         self.nodes: list[Node | Leaf] = []
         self.numbers: dict[Node | Leaf, int] = {}
@@ -106,19 +110,20 @@ class _Recorder:
         self.stopped_by: Leaf | None = None
         image = SimulatedImage(self.place, self.answer)
         try:
-            return run_operation(algorithm(image), self.operation)
+            leaf = run_operation(algorithm(image), self.operation)
         except Stop:
             assert self.stopped_by is not None
             return self.stopped_by
+        if self.retries > 1:
+            raise self.counts()
+        return leaf
 
     def answer(self, access: Access, held: tuple[int, ...]) -> Any:
         """Answer an access from the path, or lengthen the path by it."""
         if access.kind == "retry":
-            self.retries += 1
-            self.loop_head_next = self.retries == 2
-            if self.retries == 3:
-                self.stop(_AGAIN)
-            return None
+            return self.retry()
+        if self.retries > 1:
+            return self.played(access, held)
         if self.depth == len(self.path):
             self.path.append(self.frame(access, held))
         frame = self.path[self.depth]
@@ -132,6 +137,28 @@ class _Recorder:
         if given == _OUTSIDE:
             self.stop(Leaf(None, f"{access.kind} to {self.name(access)} of a value that the model does not have"))
         return given
+
+    def retry(self) -> None:
+        """Begin the next repetition; the second is tabulated, the later ones are only compared with it."""
+        self.retries += 1
+        if self.retries == 1:
+            self.loop_head_next, self.loop_start = True, self.depth
+        elif self.retries > 2 and self.playing != self.depth:
+            raise self.counts()
+        self.playing = self.loop_start
+        if self.retries == REPETITIONS:
+            self.stop(_AGAIN)
+
+    def played(self, access: Access, held: tuple[int, ...]) -> Any:
+        """Answer an access of a later repetition as in the second."""
+        frame = self.path[self.playing] if self.playing < self.depth else None
+        if frame is None or (frame.access, frame.held) != (access, held):
+            raise self.counts()
+        self.playing += 1
+        return frame.answers[len(frame.tried)]
+
+    def counts(self) -> NotAFunction:
+        return NotAFunction(f"{self.operation} calls retry() but does not do the same in each repetition")
 
     def stop(self, leaf: Leaf) -> None:
         self.stopped_by = leaf

@@ -41,6 +41,8 @@ class Place(NamedTuple):
     """For each word, the indexes of the values that it can ever have."""
     timeouts: bool = False
     """Whether waiting for a lock may end unsuccessfully."""
+    robust: bool = True
+    """Whether a mutex tells of its owner's death; else it stays locked for ever."""
 
 
 class Access(NamedTuple):
@@ -89,6 +91,7 @@ class SimulatedImage:
         self._map = place.map
         self._answer = answer
         self._stopped = False
+        self._robust = place.robust
         self._held: dict[int, bool] = {}
         """Mutexes held, and whether what they guard is consistent."""
         self._held_words: tuple[int, ...] = ()
@@ -109,7 +112,8 @@ class SimulatedImage:
         if self._stopped:
             return 0
         try:
-            return self._answer(Access(kind, word, argument), self._held_words)
+            # Those that a death changes: a plain mutex stays as it is.
+            return self._answer(Access(kind, word, argument), self._held_words if self._robust else ())
         except Stop:
             self._stopped = True
             raise

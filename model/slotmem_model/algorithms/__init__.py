@@ -11,5 +11,7 @@ An image is what an algorithm sees of shared memory, simulated or real:
 - `retry()`                   says that the operation begins anew and has forgotten what it read
 - `extra[name][0]`            further words that the class declares: `extra_words = (("sequence", 4),)`: name, number of values
 
+A class that says `robust = False` gets plain mutexes: one whose owner died stays locked and tells nobody.
+
 An operation's errors are exceptions with `.status.name`, APR's name of the status.
 """

@@ -1,0 +1,49 @@
+"""httpd's algorithm under its caller's mutex, as mod_proxy_balancer uses it: one lock around every call.
+
+The caller's mutex is APR's. When its owner dies, APR gives it to the next in line and says nothing, so nobody repairs.
+Right as long as nobody dies.
+"""
+
+from __future__ import annotations
+
+from slotmem_model.algorithms.base import TABLE, Locking
+from slotmem_model.algorithms.httpd import Httpd
+
+
+class HttpdLocked(Locking, Httpd):
+    """httpd's operations, each under the one mutex."""
+
+    def grab(self) -> int:
+        """Take the lowest free slot."""
+        with self.locked(TABLE):
+            return super().grab()
+
+    def fgrab(self, item_id: int) -> None:
+        """Take this very slot."""
+        with self.locked(TABLE):
+            super().fgrab(item_id)
+
+    def release(self, item_id: int) -> None:
+        """Give a slot back."""
+        with self.locked(TABLE):
+            super().release(item_id)
+
+    def get(self, item_id: int, nbytes: int | None = None) -> bytes:
+        """Read the beginning of a slot."""
+        with self.locked(TABLE):
+            return super().get(item_id, nbytes)
+
+    def put(self, item_id: int, data: bytes) -> None:
+        """Write the beginning of a slot."""
+        with self.locked(TABLE):
+            super().put(item_id, data)
+
+    def num_free_slots(self) -> int:
+        """Give the counter."""
+        with self.locked(TABLE):
+            return super().num_free_slots()
+
+    def slots(self) -> tuple[int, ...]:
+        """List the slots in use."""
+        with self.locked(TABLE):
+            return super().slots()
