@@ -200,7 +200,8 @@ def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: flo
         return Verdict(LINEARIZABLE, judged=len(history), configurations=monitor.most)
     window, states = _find_window(history, monitor.timeline, *failed, budget)
     reason = describe(history, window, failed[1])
-    return Verdict(VIOLATION, reason, to_events(history, window), tuple(states), len(history), monitor.most)
+    events = to_events(history, window)
+    return Verdict(VIOLATION, reason, events, tuple(states), len(history), monitor.most, tuple(window))
 
 
 def _find_window(
