@@ -109,7 +109,9 @@ def _why_grab(history: SlotHistory, window: list[int], number: int) -> str:
     for other in reversed(others):
         is_over = history.returned[other] < history.invoked[number]
         if history.kind[other] == RELEASE and is_over and (is_full or history.slot[other] < slot):
-            return f", although the release of slot {history.slot[other]} by process {_who(history, other)} had returned"
+            return (
+                f", although the release of slot {history.slot[other]} by process {_who(history, other)} had returned"
+            )
     for other in reversed(others):
         if not is_full and history.kind[other] in (GRAB, FGRAB) and history.slot[other] == slot:
             return f", which process {_who(history, other)} had grabbed, with no release between"

@@ -2,7 +2,7 @@
 
 Interface, the same for `ProcessCrew` and `ThreadCrew`:
 
-- `begin(round)` lets everybody work; `listen(timeout_s)` hears what they say meanwhile; `finish(timeout_s)` waits until the round,
+- `begin(round)` lets everybody work, `gather` waits until they do; `listen(timeout_s)` hears what they say meanwhile; `finish(timeout_s)` waits until the round,
   whose end the board must tell already, is over for all.
 - `findings` are sentences about workers that could not go on; each is a violation.
 - `stop()` ends all of them, whatever they are doing. Idempotent.
@@ -92,6 +92,12 @@ class ProcessCrew:
         """Give the workers that have begun with the round."""
         number = self._round.number if self._round else 0
         return [worker for worker in self.workers if worker.ready_in == number > worker.done_with]
+
+    def gather(self, timeout_s: float) -> None:
+        """Wait until everybody has begun with the round, or somebody could not."""
+        ends = time.monotonic() + timeout_s
+        while len(self.ready()) < len(self.workers) and not self.findings and time.monotonic() < ends:
+            self.listen(0.1)
 
     def replace(self, worker: Worker) -> None:
         """Kill a worker, and start another one, with other clients, in its place."""
@@ -199,6 +205,9 @@ class ThreadCrew:
     def ready(self) -> list[Worker]:
         """Give nobody: threads cannot be killed."""
         return []
+
+    def gather(self, timeout_s: float) -> None:
+        """Threads begin at once."""
 
     def listen(self, timeout_s: float) -> None:
         """Let time pass."""

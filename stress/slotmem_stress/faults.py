@@ -24,7 +24,7 @@ from slotmem_stress.worker import ATTACHES, GENERATION, NAME, die_with_parent, m
 STORMERS = 2
 LONGEST_PAUSE_S = 0.05
 _MEGABYTE = 2**20
-_MOMENT_S = 0.02
+_MOMENT_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,6 @@ class Faults:
     def restart_is_due(self) -> bool:
         """Say whether the owner is to restart now."""
         return self._is_due("restart")
-
-    def postpone_restart(self) -> None:
-        """Ask again in a moment."""
-        self._due["restart"] = time.monotonic() + _MOMENT_S
 
     def calm(self) -> None:
         """Let everybody run."""
@@ -160,6 +156,7 @@ def _storm(pipe: Any, board_path: str, provider: str, runtime_dir: str) -> None:
                 instance.num_free_slots()
                 instance.close()
             board[ATTACHES] += 1
+            time.sleep(_MOMENT_S)
         except NoSegment:
             continue  # between two generations
         except SlotmemError as error:

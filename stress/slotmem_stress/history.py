@@ -169,6 +169,4 @@ def pattern(value: int, slot_bytes: int) -> bytes:
 
 def values_of(data: bytes) -> Sequence[int]:
     """Give the values in what was got, each once, in order: one, or more if it is torn."""
-    return tuple(
-        dict.fromkeys(int.from_bytes(data[start : start + 8], "little") for start in range(0, len(data), 8))
-    )
+    return tuple(dict.fromkeys(int.from_bytes(data[start : start + 8], "little") for start in range(0, len(data), 8)))

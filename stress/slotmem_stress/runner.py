@@ -31,7 +31,18 @@ from slotmem_stress.history import Description, Recorder
 from slotmem_stress.judging import UNKNOWN, VIOLATION, Judged, JudgeProcess
 from slotmem_stress.observing import Seen, observe, record_seen
 from slotmem_stress.stress_report import Report, Settings
-from slotmem_stress.worker import ATTACHES, FIRST_SEAT, GENERATION, NAME, ROUND, Job, Round, make_board, map_board, open_provider
+from slotmem_stress.worker import (
+    ATTACHES,
+    FIRST_SEAT,
+    GENERATION,
+    NAME,
+    ROUND,
+    Job,
+    Round,
+    make_board,
+    map_board,
+    open_provider,
+)
 
 FIRST_ROUND_S = 0.4
 ROUND_S = 2.0
@@ -158,7 +169,9 @@ class _Run:
             try:
                 self._provider.close()
             except SlotmemError as error:
-                self.report.findings.append(f"clause KILL-3: the owner could not close: {type(error).__name__}: {error}")
+                self.report.findings.append(
+                    f"clause KILL-3: the owner could not close: {type(error).__name__}: {error}"
+                )
             self.report.attaches = int(self._board[ATTACHES])
             self._board.release()
         self.report.seconds = round(self._worked_s, 3)
@@ -183,22 +196,23 @@ class _Run:
         board[GENERATION] = self.generation
         board[ROUND] = self._rounds
         crew.begin(Round(self._rounds, folder, self.generation))
+        crew.gather(_PATIENCE_S)
         began_s, began = time.monotonic(), self._count()
         self._faults.resume()
         restored = False
-        while not crew.findings and not restored:
+        while not (crew.findings or self.report.findings or restored or self._is_enough(began)):
             passed_s = time.monotonic() - began_s
-            if passed_s >= min(seconds, self.settings.seconds - self._worked_s) or self._is_enough(began):
+            if passed_s >= min(seconds, self.settings.seconds - self._worked_s):
                 break
             crew.listen(self._faults.patience_s(_TICK_S))
             self._faults.inflict(crew)
             restored = self._faults.restart_is_due() and self._restart(folder)
             self._complain()
-            self._report_progress(passed_s)
+            self._hear_judge(None, passed_s)
         self._faults.calm()
         board[ROUND] = 0
-        crew.finish(self.settings.timeout_s + _PATIENCE_S)
         self._worked_s += time.monotonic() - began_s
+        crew.finish(self.settings.timeout_s + _PATIENCE_S)
         self._complain()
         if not restored:
             self._look(folder)
@@ -206,12 +220,10 @@ class _Run:
         self._judge.submit(folder)
 
     def _restart(self, folder: str) -> bool:
-        """Let the owner restart while everybody works. Gives False if somebody is still on the way: try again later."""
+        """Let the owner restart while everybody works. Gives whether the generation is another one now."""
         assert self._crew is not None
-        if len(self._crew.ready()) < len(self._crew.workers):
-            self._faults.postpone_restart()
-            return False
         self._faults.calm()  # a paused client may hold a lock that storing needs
+        self._crew.gather(_PATIENCE_S)  # who is still on the way would not find the old generation
         begun_ns = time.monotonic_ns()
         try:
             self._provider.restart()
@@ -223,7 +235,8 @@ class _Run:
             self._seen = observe(self._instance, self.settings.slots, None)
         except SlotmemError as error:
             self.report.findings.append(f"clause KILL-3: the owner could not restart: {type(error).__name__}: {error}")
-            return True
+            return False
+        self.report.held_by_the_dead = []  # as of an instant at which nobody stood still
         record_seen(folder, self._seen, self._numbers.take(self.settings.slots), begun_ns, done_ns)
         self._faults.restarts += 1
         return True
@@ -267,17 +280,18 @@ class _Run:
         if self._company is not None:
             self.report.findings += self._company.findings()
 
-    def _hear_judge(self, most_waiting: int) -> None:
-        """Note what was judged, and wait until no more than so many rounds are left."""
+    def _hear_judge(self, most_waiting: int | None, passed_s: float = 0.0) -> None:
+        """Note what was judged, and wait until no more than so many rounds are left; None: do not wait."""
         judge = self._judge
         assert judge is not None
         while True:
-            judged = judge.poll(_TICK_S if len(judge.waiting) > most_waiting else 0.0)
+            is_waiting = most_waiting is not None and len(judge.waiting) > most_waiting
+            judged = judge.poll(_TICK_S if is_waiting else 0.0)
             if judged is not None:
                 self._note(judged)
-            elif len(judge.waiting) <= most_waiting:
+            self._report_progress(passed_s)
+            if judged is None and not is_waiting:
                 return
-            self._report_progress(0.0)
 
     def _note(self, judged: Judged) -> None:
         report = self.report

@@ -9,7 +9,7 @@ operating system lets the processes take turns.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from slotmem_model import clauses
@@ -88,8 +88,19 @@ class Report:
     history: str = ""
     """Where the history of the violation is kept, if it is."""
 
+    def __add__(self, more: Report) -> Report:
+        """Give the report of two runs, one after the other, as one: what is counted is added, the rest is the second's."""
+        counted = ("seconds", "operations", "pending", "clients", "segments", "kills", "pauses", "restarts", "attaches")
+        sums = {name: getattr(self, name) + getattr(more, name) for name in (*counted, "judge_s")}
+        listed = {name: getattr(self, name) + getattr(more, name) for name in ("findings", "undecided", "leaks")}
+        total = replace(more, settings=self.settings, **sums, **listed)
+        total.conclude()
+        return total
+
     def conclude(self) -> None:
         """Set the verdict to what the findings say."""
+        if self.operations == 0 and not self.interrupted:
+            self.undecided.append("no operation was recorded and judged, so that nothing was tried")
         self.verdict = VIOLATED if self.findings or self.leaks else UNDECIDED if self.undecided else HELD
 
     def to_json(self) -> dict[str, Any]:
@@ -126,7 +137,7 @@ def _lines(report: Report) -> Iterator[str]:
         )
     if report.window:
         yield f"\n  the {len(report.window)} operations that contradict one another (us since the first):"
-        yield from _window(report.window)
+        yield from window_lines(report.window)
     if report.before and len(report.before) == 1:
         yield f"  beginning with slots {report.before[0]['inuse']} in use"
     if report.history:
@@ -154,7 +165,8 @@ def _slots(slots: list[int]) -> str:
     return f"slot{'s' if len(slots) > 1 else ''} {', '.join(map(str, slots))}"
 
 
-def _window(window: list[dict[str, Any]]) -> Iterator[str]:
+def window_lines(window: list[dict[str, Any]]) -> Iterator[str]:
+    """Give a line for each operation of a window."""
     first = window[0]["invoke_ns"]
     for done in window:
         begin = (done["invoke_ns"] - first) / 1000
