@@ -47,7 +47,7 @@ def on_real_memory(algorithm: Any) -> Any:
     if not isinstance(algorithm, type):
         raise InvalidArgument(f"an algorithm is a class, got {algorithm!r}")
 
-    class OnRealMemory(algorithm):  # type: ignore[misc, valid-type]
+    class OnRealMemory(algorithm):  # type: ignore[misc]
         def __init__(self, image: Any) -> None:
             super().__init__(RealImage(image, algorithm))
 

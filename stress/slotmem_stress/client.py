@@ -26,7 +26,6 @@ from slotmem_stress.history import (
     EINVAL,
     GET,
     GRAB,
-    HEAD,
     INVOKED,
     KINDS,
     NOTFOUND,

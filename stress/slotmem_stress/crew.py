@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from slotmem_stress.client import Client, Rules
-from slotmem_stress.worker import Broken, Done, Job, Ready, Round, held_by, main, work_round
+from slotmem_stress.worker import Broken, Done, Job, Ready, Round, held_by, main, without_interrupts, work_round
 
 
 class Worker:
@@ -150,6 +149,8 @@ class ProcessCrew:
             worker.done_with = said.number
             self.held.update(said.held)
         elif isinstance(said, Broken):
+            if said.is_environment:
+                raise OSError(said.reason)
             self.findings.append(f"clause KILL-3: {said.reason}")
             self._give_up(worker)
 
@@ -165,7 +166,7 @@ class ProcessCrew:
         ours, theirs = self._context.Pipe()
         job = self._make_job(clients=clients, seats=seats)
         process = self._context.Process(target=main, args=(theirs, self._board_path, job), daemon=True)
-        with _without_interrupts():
+        with without_interrupts():
             process.start()
         theirs.close()
         return Worker(process, ours, seat, clients)
@@ -196,6 +197,7 @@ class ThreadCrew:
         self._board = board
         self._instance = instance
         self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
 
     def begin(self, order: Round) -> None:
         """Let everybody work on a round."""
@@ -217,6 +219,8 @@ class ThreadCrew:
         """Wait until the round is over for everybody."""
         assert self._thread is not None
         self._thread.join(timeout_s)
+        if self._error is not None:
+            raise self._error
         if self._thread.is_alive():
             self.findings.append(f"clause WAIT-1: the threads did not end their operations in {timeout_s:.0f} s")
         self.held = set(held_by(self._clients))
@@ -228,15 +232,7 @@ class ThreadCrew:
 
     def _work(self, order: Round) -> None:
         broken = work_round(self._instance, self._clients, tuple(range(len(self._clients))), self._board, order)
-        if broken:
-            self.findings.append(f"clause ATOMIC-1: {broken}")
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Block Ctrl-C, so that a child inherits that and leaves it to its parent."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if broken is not None and broken.is_environment:
+            self._error = OSError(broken.reason)
+        elif broken is not None:
+            self.findings.append(f"clause ATOMIC-1: {broken.reason}")

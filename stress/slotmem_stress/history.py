@@ -108,6 +108,8 @@ class Recorder:
         self._fd = os.open(os.path.join(folder, f"{client}{SUFFIX}"), flags, 0o600)
         self._chunk_records = chunk_records
         self._chunks = 0
+        self._memory: mmap.mmap | None = None
+        self.words = memoryview(b"")
         self._grow()
         self.words[SECOND] = os.getpid()
         self.words[VALUE] = client
@@ -136,10 +138,14 @@ class Recorder:
     def close(self) -> None:
         """Let go of the file. Idempotent."""
         if self._fd >= 0:
-            self.words.release()
-            self._memory.close()
+            self._unmap()
             os.close(self._fd)
             self._fd = -1
+
+    def _unmap(self) -> None:
+        self.words.release()
+        if self._memory is not None:
+            self._memory.close()
 
     def _grow(self) -> None:
         """Map the next chunk. What was mapped before stays in the file."""
@@ -149,9 +155,7 @@ class Recorder:
         else:
             os.ftruncate(self._fd, start + size)
         memory = mmap.mmap(self._fd, size, offset=start)
-        if self._chunks:
-            self.words.release()
-            self._memory.close()
+        self._unmap()
         self._memory = memory
         self.words = memoryview(memory).cast("Q")
         self._chunks += 1

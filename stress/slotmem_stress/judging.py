@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -20,7 +21,7 @@ from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_model.slot_judge import judge
 from slotmem_stress.history import INVOKED, RETURNED
 from slotmem_stress.history_files import Recorded, read, to_columns, to_object
-from slotmem_stress.worker import die_with_parent
+from slotmem_stress.worker import die_with_parent, without_interrupts
 
 __all__ = ["LINEARIZABLE", "UNKNOWN", "VIOLATION", "JudgeProcess", "Judged", "judge_path"]
 
@@ -98,18 +99,16 @@ class JudgeProcess:
     """A process that judges one history after the other."""
 
     def __init__(self, budget_s: float | None, memory_mb: float | None) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, budget_s, memory_mb), daemon=True)
-        self._process.start()
-        theirs.close()
+        self._budget = (budget_s, memory_mb)
         self.waiting: list[str] = []
         """The histories that are not judged yet, oldest first."""
+        self._start()
 
     def submit(self, path: str) -> None:
         """Ask for a history to be judged."""
         self.waiting.append(path)
-        self._pipe.send(path)
+        with suppress(BrokenPipeError):  # that it died is found out by poll, which starts another one
+            self._pipe.send(path)
 
     def poll(self, timeout_s: float = 0.0) -> Judged | None:
         """Give what was judged since, one at a time; None if there is nothing. A judge that died knows nothing: UNKNOWN."""
@@ -118,9 +117,13 @@ class JudgeProcess:
         try:
             answer = self._pipe.recv()
         except (EOFError, ConnectionResetError):
-            self._process.join()
-            reason = f"the judge's process ended with status {self._process.exitcode}"
-            return Judged(self.waiting.pop(0), UNKNOWN, reason, 0, 0, 0.0, 0)
+            dead = self._process
+            dead.join()
+            reason = f"the judge's process ended with status {dead.exitcode}"
+            unjudged = Judged(self.waiting.pop(0), UNKNOWN, reason, 0, 0, 0.0, 0)
+            self.close()
+            self._start()
+            return unjudged
         if isinstance(answer, Exception):
             raise answer
         assert isinstance(answer, Judged)
@@ -133,6 +136,17 @@ class JudgeProcess:
         self._process.join()
         self._process.close()
         self._pipe.close()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        process: Any = context.Process(target=_serve, args=(theirs, *self._budget), daemon=True)
+        with without_interrupts():
+            process.start()
+        self._process = process
+        theirs.close()
+        for path in self.waiting:
+            self._pipe.send(path)
 
 
 def _serve(pipe: Connection, budget_s: float | None, memory_mb: float | None) -> None:

@@ -42,6 +42,7 @@ from slotmem_stress.worker import (
     make_board,
     map_board,
     open_provider,
+    without_interrupts,
 )
 
 FIRST_ROUND_S = 0.4
@@ -67,13 +68,17 @@ Tell = Callable[[Progress], None]
 Save = Callable[[Report], None]
 
 
+def _nothing(_: object) -> None:
+    pass
+
+
 def run(
     settings: Settings,
     folder: str,
     runtime_dir: str,
     *,
-    tell: Tell = lambda progress: None,
-    save: Save = lambda report: None,
+    tell: Tell = _nothing,
+    save: Save = _nothing,
     first_client: int = 1,
     keep: bool = False,
 ) -> Report:
@@ -92,7 +97,8 @@ def run(
     except KeyboardInterrupt:
         report.interrupted = True
     finally:
-        running.stop()
+        with without_interrupts():
+            running.stop()
     report.leaks = leaks.find(before, runtime_dir, range(running.generation + 1), running.expected_files())
     report.conclude()
     return report
@@ -260,10 +266,10 @@ class _Run:
 
     def _is_over(self) -> bool:
         report, settings = self.report, self.settings
-        if report.findings or report.undecided:
-            return True
-        return self._worked_s >= settings.seconds or (
-            settings.operations is not None and self._count() >= settings.operations
+        return (
+            bool(report.findings)
+            or self._worked_s >= settings.seconds
+            or (settings.operations is not None and self._count() >= settings.operations)
         )
 
     def _is_enough(self, began: int) -> bool:
@@ -303,12 +309,19 @@ class _Run:
             report.findings.append(f"{judged.reason}")
             report.window, report.before, report.excerpt = judged.window, judged.before, judged.excerpt
             report.history = judged.path
-        elif judged.verdict == UNKNOWN:
+        elif judged.verdict == UNKNOWN and judged.reason not in report.undecided:
             report.undecided.append(judged.reason)
         if not self._keep and judged.path != report.history:
             with suppress(OSError):
                 shutil.rmtree(judged.path)
-        self._save(replace(report, seconds=self._worked_s, kills=self._faults.kills))
+        self._save(
+            replace(
+                report,
+                seconds=self._worked_s,
+                kills=self._faults.kills,
+                clients=self._numbers.next - self._first_client,
+            )
+        )
 
     def _report_progress(self, passed_s: float) -> None:
         report = self.report

@@ -35,7 +35,8 @@ from slotmem.arguments import checked_runtime_dir
 from slotmem_stress import remembered
 from slotmem_stress.client import MIXABLE
 from slotmem_stress.faults import Plan
-from slotmem_stress.runner import Progress, run as run_stress
+from slotmem_stress.runner import Progress
+from slotmem_stress.runner import run as run_stress
 from slotmem_stress.stress_report import EXIT_CODES, VIOLATED, Report, Settings, to_text
 from slotmem_stress.window_trace import to_trace
 from slotmem_stress.worker import MAX_SEATS
@@ -67,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
     parser.add_argument("--last", action="store_true", help="first do again what failed last time")
     parser.add_argument(
-        "--start", choices=["spawn", "fork", "forkserver"], default=given.start, help="how processes start"
+        "--start", choices=["spawn", "fork"], default=given.start, help="how processes start"
     )
     faults = parser.add_argument_group("faults", "so many a second, on average")
     faults.add_argument(
@@ -148,6 +149,11 @@ def _soak(arguments: argparse.Namespace, settings: Settings) -> int:
 def _do(arguments: argparse.Namespace, settings: Settings, so_far: Report | None = None) -> Report:
     """Do a run in folders of its own; add what was done before."""
     show = _Show()
+
+    def save(done: Report) -> None:
+        if so_far is not None:
+            remembered.keep_soak(so_far + done)
+
     with tempfile.TemporaryDirectory(prefix="slotmem-stress-", dir=arguments.runtime_dir) as work:
         runtime_dir = os.path.join(work, "run")
         os.mkdir(runtime_dir, 0o700)
@@ -158,7 +164,7 @@ def _do(arguments: argparse.Namespace, settings: Settings, so_far: Report | None
             folder,
             runtime_dir,
             tell=show,
-            save=(lambda done: remembered.keep_soak(so_far + done)) if so_far is not None else (lambda done: None),
+            save=save,
             first_client=so_far.clients + 1 if so_far is not None else 1,
             keep=arguments.keep is not None,
         )
@@ -271,7 +277,7 @@ def _is_more_asked(arguments: argparse.Namespace) -> bool:
 def _ending_cleanly() -> Iterator[None]:
     """Let SIGTERM end a run as Ctrl-C does, so that nothing is left."""
 
-    def interrupt(number: int, frame: Any) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -16,8 +16,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -65,6 +65,8 @@ class Broken(NamedTuple):
     """A client could not go on."""
 
     reason: str
+    is_environment: bool = False
+    """Whether that says nothing about the provider: a full disk, say."""
 
 
 class Ready(NamedTuple):
@@ -106,6 +108,16 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Block Ctrl-C, so that a child that is started inherits that and leaves it to its parent."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def main(pipe: Connection, board_path: str, job: Job) -> None:
     """Work until told to end."""
     die_with_parent()
@@ -124,8 +136,8 @@ def main(pipe: Connection, board_path: str, job: Job) -> None:
                 pipe.send(Ready(order.number))
                 broken = work_round(instance, clients, job.seats, board, order)
             except SlotmemError as error:
-                broken = f"attach: {type(error).__name__}: {error}"
-            pipe.send(Broken(broken) if broken else Done(order.number, held_by(clients)))
+                broken = Broken(f"client {clients[0].number} could not attach: {type(error).__name__}: {error}")
+            pipe.send(broken or Done(order.number, held_by(clients)))
         if provider is not None:
             provider.close()
 
@@ -137,18 +149,18 @@ def held_by(clients: list[Client]) -> tuple[int, ...]:
 
 def work_round(
     instance: Any, clients: list[Client], seats: tuple[int, ...], board: memoryview, order: Round
-) -> str | None:
+) -> Broken | None:
     """Let every client work until the round is over, each in a thread of its own if there are several. Gives what broke."""
-    broken: list[str] = []
+    broken: list[Broken] = []
 
     def work(client: Client, seat: int) -> None:
         try:
             recorder = Recorder(order.folder, client.number)
             client.work(instance, recorder, _looking(board, FIRST_SEAT + seat, order.number))
         except Stuck as stuck:
-            broken.append(f"client {client.number} could not go on: {stuck}")
+            broken.append(Broken(f"client {client.number} could not go on: {stuck}"))
         except OSError as error:
-            broken.append(f"client {client.number} could not record: {error}")
+            broken.append(Broken(f"client {client.number} could not record: {error}", is_environment=True))
 
     pairs = list(zip(clients, seats, strict=True))
     threads = [threading.Thread(target=work, args=pair, daemon=True) for pair in pairs[1:]]
