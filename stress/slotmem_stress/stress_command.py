@@ -67,9 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
     parser.add_argument("--last", action="store_true", help="first do again what failed last time")
-    parser.add_argument(
-        "--start", choices=["spawn", "fork"], default=given.start, help="how processes start"
-    )
+    parser.add_argument("--start", choices=["spawn", "fork"], default=given.start, help="how processes start")
     faults = parser.add_argument_group("faults", "so many a second, on average")
     faults.add_argument(
         "--kills", type=_amount, default=0.0, metavar="R", help="SIGKILL a worker; a new one takes its place"
