@@ -1,6 +1,7 @@
 """Algorithms that a stress run must accuse: each is the reference with one thing wrong. `algorithm:stress_accused:NAME`."""
 
 import os
+import time
 
 from slotmem.layout import SLOTS_START
 from slotmem.slots import Slots
@@ -84,12 +85,23 @@ class Fails(Counting):
 
 
 class KeepsTheLock(Counting):
-    """Now and then a grab keeps the table's lock, and everybody waits."""
+    """Now and then a grab keeps the table's lock."""
 
     def grab(self):
         item_id = super().grab()
         if self.is_turn():
             self.trylock(self.table_mutex)
+        return item_id
+
+
+class Hangs(Counting):
+    """A grab stops for ever with the lock held, and everybody waits."""
+
+    def grab(self):
+        item_id = super().grab()
+        if self.is_turn():
+            self.trylock(self.table_mutex)
+            time.sleep(1000)
         return item_id
 
 

@@ -146,7 +146,13 @@ def test_an_algorithm_that_errs_once_in_a_while_is_accused(stress, name):
 @linux
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("Dies", "died with status 3"), ("Fails", "RuntimeError: I have had enough"), ("KeepsTheLock", "LockTimeout")],
+    [
+        ("Dies", "died with status 3"),
+        ("Fails", "RuntimeError: I have had enough"),
+        ("KeepsTheLock", "Reentered"),
+        ("Hangs", "LockTimeout"),
+        ("Hangs", "did not end its operation"),
+    ],
 )
 def test_a_client_that_cannot_go_on_is_a_finding(stress, name, says):
     """An unknown error, a process that ends by itself, and a lock that is not to be had are violations."""
@@ -239,14 +245,13 @@ def test_a_leak_makes_a_run_fail(stress, monkeypatch):
 
     forgotten = []
     unlink = Segment.unlink
-    monkeypatch.setattr(Segment, "unlink", forgotten.append)
+    monkeypatch.setattr(Segment, "unlink", lambda segment: forgotten.append(segment))
     report = stress(processes=1, operations=2000)
     for segment in forgotten:
         unlink(segment)
     assert report.verdict == "violated"
     assert report.findings == []
-    assert len(report.leaks) == 1
-    assert "the shared object" in report.leaks[0]
+    assert any(leak.startswith("the shared object") for leak in report.leaks)
 
 
 # -- clients and judges -------------------------------------------------------------------------------------------------

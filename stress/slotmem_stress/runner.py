@@ -25,7 +25,7 @@ from typing import Any
 from slotmem import SlotmemError, Type
 from slotmem_stress import leaks
 from slotmem_stress.client import Rules
-from slotmem_stress.crew import Numbers, ProcessCrew, ThreadCrew
+from slotmem_stress.crew import PATIENCE_S, Numbers, ProcessCrew, ThreadCrew
 from slotmem_stress.faults import Company, Faults
 from slotmem_stress.history import Description, Recorder
 from slotmem_stress.judging import UNKNOWN, VIOLATION, Judged, JudgeProcess
@@ -48,9 +48,9 @@ from slotmem_stress.worker import (
 FIRST_ROUND_S = 0.4
 ROUND_S = 2.0
 ROUND_OPERATIONS = 400_000
+FIRST_ROUND_OPERATIONS = 50_000
 MOST_WAITING = 3
 _TICK_S = 0.05
-_PATIENCE_S = 30.0
 
 
 @dataclass
@@ -202,7 +202,7 @@ class _Run:
         board[GENERATION] = self.generation
         board[ROUND] = self._rounds
         crew.begin(Round(self._rounds, folder, self.generation))
-        crew.gather(_PATIENCE_S)
+        crew.gather(PATIENCE_S)
         began_s, began = time.monotonic(), self._count()
         self._faults.resume()
         restored = False
@@ -218,7 +218,7 @@ class _Run:
         self._faults.calm()
         board[ROUND] = 0
         self._worked_s += time.monotonic() - began_s
-        crew.finish(self.settings.timeout_s + _PATIENCE_S)
+        crew.finish(self.settings.timeout_s)
         self._complain()
         if not restored:
             self._look(folder)
@@ -229,7 +229,7 @@ class _Run:
         """Let the owner restart while everybody works. Gives whether the generation is another one now."""
         assert self._crew is not None
         self._faults.calm()  # a paused client may hold a lock that storing needs
-        self._crew.gather(_PATIENCE_S)  # who is still on the way would not find the old generation
+        self._crew.gather(PATIENCE_S)  # who is still on the way would not find the old generation
         begun_ns = time.monotonic_ns()
         try:
             self._provider.restart()
@@ -274,7 +274,8 @@ class _Run:
 
     def _is_enough(self, began: int) -> bool:
         count, most = self._count(), self.settings.operations
-        return count - began >= ROUND_OPERATIONS or (most is not None and count >= most)
+        enough = FIRST_ROUND_OPERATIONS if self._rounds == 1 else ROUND_OPERATIONS
+        return count - began >= enough or (most is not None and count >= most)
 
     def _count(self) -> int:
         return sum(self._board[FIRST_SEAT:])
