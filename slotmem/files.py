@@ -13,7 +13,6 @@ Clauses BYTES-2, STORE-3 to STORE-5, RESTORE-2 to RESTORE-4. httpd accepts a fil
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 import sys
@@ -194,6 +193,8 @@ def _sync_folder(path: str) -> None:
 
 
 def _digest(payload: bytes) -> bytes:
+    import hashlib  # it takes 3 ms to import, and not everybody stores
+
     return hashlib.md5(payload, usedforsecurity=False).digest()
 
 

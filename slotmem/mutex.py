@@ -19,9 +19,11 @@ Rules that its users keep (each was learned by measuring a failure):
 4. Inside a critical section only subscript stores, no calls, from the first store to the last: signal exceptions are
    raised between calls, not between stores.
 
-Two things are known and left: a signal handler that itself uses the segment, interrupted in turn by a second handler
-that raises within the same few nanoseconds, can release the lock of the operation below it. And a mutex names its owner
-by thread id, so that it means nothing in another pid namespace or after a reboot (`slotmem.segment` refuses both).
+Three things are known and left. A signal handler that itself uses the segment, interrupted in turn by a second handler that
+raises within the same few nanoseconds, can release the lock of the operation below it. An exception just after a mutex was
+taken over from the dead, and a second one as its settling begins, can make the mutex unusable; that is then said
+(`Unrecoverable`). And a mutex names its owner by thread id, so that it means nothing in another pid namespace or after a
+reboot (`slotmem.segment` refuses both).
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ loses nothing.
 
 from __future__ import annotations
 
-import logging
 import mmap
 from functools import partial
 from typing import Any
@@ -22,8 +21,6 @@ from slotmem.lifetime import BaseProvider
 from slotmem.names import Names
 from slotmem.segment import Segment
 from slotmem.status import Mismatch
-
-log = logging.getLogger("slotmem")
 
 
 class ShmProvider(BaseProvider):
@@ -113,7 +110,9 @@ class _Contents:
         if self.restored.outcome is Outcome.SET_ASIDE:
             aside = files.set_aside(self.found.persisted)
             self.restored = self.restored._replace(aside=aside)
-            log.warning(
+            import logging  # it takes 4 ms to import, and a bad file is rare
+
+            logging.getLogger("slotmem").warning(
                 "the persisted file %s of segment %r is bad: %s; it is kept as %s, and the segment starts fresh",
                 self.found.persisted,
                 self.found.name,

@@ -8,7 +8,7 @@
 - `num_free`   one integer, `num_free[0]`: how many slots are free
 - `redo`       bytes again, for the redo records; `words`, the same as 64-bit words; `redo_start`, where they begin
 - `mutexes`    handles; number 0 guards the table (`inuse`, `num_free`), the others slot bytes, each with a redo record
-- `trylock`, `lock`, `unlock`, `consistent`   as in `slotmem.mutex`
+- `trylock`, `lock`, `unlock`, `consistent`, `give_back`   as in `slotmem.mutex`; `nobody`, a mutex that nobody holds
 
 An image of a real segment is the mapped memory itself. A simulated one answers the same accesses one at a time, so that
 a model checker can explore every interleaving and every crash of this very code.
@@ -32,31 +32,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+from slotmem.bounds import Bounded
 from slotmem.layout import PAYLOAD_START, REDO_HEADER_BYTES, SLOTS_START
 from slotmem.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD
 from slotmem.status import (
     Forged,
-    LengthOutOfRange,
     NoFreeSlot,
     NotInUse,
     Reentered,
-    SlotOutOfRange,
     Unrecoverable,
-    WrongType,
 )
 
 TABLE = 0
 SETTLE_TRIES = 5  # a signal storm may interrupt the settling of an interruption
 
 
-class Slots:
+class Slots(Bounded):
     """The slot operations, safe under concurrency and SIGKILL. See `slotmem.interface.Instance` for their meaning."""
 
     def __init__(self, image: Any) -> None:
         shape = image.geometry
         self.image = image
-        self.item_size: int = shape.item_size
-        self.item_num: int = shape.item_num
+        super().__init__(shape.item_size, shape.item_num)
         self.pregrab: bool = shape.pregrab
         self.stripes: int = shape.stripes
         self.first_stripe: int = shape.first_stripe
@@ -84,9 +81,10 @@ class Slots:
     def grab(self) -> int:
         """Take the lowest free slot (GRAB-1 to GRAB-4)."""
         mutex = self.table_mutex
+        trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
-            status = self.trylock(mutex)
+            status = trylock(mutex)
             if status:
                 self._enter(mutex, status)
             item_id: int = self.memory.find(b"\0", self.inuse_start, self.payload_end) - self.inuse_start
@@ -97,7 +95,7 @@ class Slots:
             mutex = self._settle(mutex, status)
             raise
         finally:
-            self.unlock(mutex)
+            unlock(mutex)
         if item_id < 0:
             raise NoFreeSlot(f"all {self.item_num} slots are in use; release one first")
         return item_id
@@ -107,9 +105,10 @@ class Slots:
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         mutex = self.table_mutex
+        trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
-            status = self.trylock(mutex)
+            status = trylock(mutex)
             if status:
                 self._enter(mutex, status)
             if not self.inuse[item_id]:
@@ -119,16 +118,17 @@ class Slots:
             mutex = self._settle(mutex, status)
             raise
         finally:
-            self.unlock(mutex)
+            unlock(mutex)
 
     def release(self, item_id: int) -> None:
         """Give a slot back (RELEASE-1 to RELEASE-3)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         mutex = self.table_mutex
+        trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
-            status = self.trylock(mutex)
+            status = trylock(mutex)
             if status:
                 self._enter(mutex, status)
             used = self.inuse[item_id]
@@ -139,7 +139,7 @@ class Slots:
             mutex = self._settle(mutex, status)
             raise
         finally:
-            self.unlock(mutex)
+            unlock(mutex)
         if not used:
             raise NotInUse(f"slot {item_id} is not in use, so it cannot be released; grab it first")
 
@@ -149,9 +149,10 @@ class Slots:
         It takes the lock: a bare load can miss a grab whose slot a get has already shown.
         """
         mutex = self.table_mutex
+        trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
-            status = self.trylock(mutex)
+            status = trylock(mutex)
             if status:
                 self._enter(mutex, status)
             free: int = self.num_free[0]
@@ -159,7 +160,7 @@ class Slots:
             mutex = self._settle(mutex, status)
             raise
         finally:
-            self.unlock(mutex)
+            unlock(mutex)
         return free
 
     # -- slot bytes ---------------------------------------------------------------------------------------------
@@ -175,9 +176,10 @@ class Slots:
         start = SLOTS_START + item_id * self.item_size
         mutex = self.stripe_mutexes[item_id % self.stripes]
         data: bytes | None = None
+        trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
-            status = self.trylock(mutex)
+            status = trylock(mutex)
             if status:
                 self._enter(mutex, status)
             if self.inuse[item_id]:
@@ -190,7 +192,7 @@ class Slots:
             mutex = self._settle(mutex, status)
             raise
         finally:
-            self.unlock(mutex)
+            unlock(mutex)
         if data is None:
             self._refuse(item_id)
         return data
@@ -206,9 +208,10 @@ class Slots:
             self.checked_length(nbytes)
         start = SLOTS_START + item_id * self.item_size
         mutex, word, copy = self.stripe_redo[item_id % self.stripes]
+        trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
-            status = self.trylock(mutex)
+            status = trylock(mutex)
             if status:
                 self._enter(mutex, status)
             used = self.inuse[item_id]
@@ -225,7 +228,7 @@ class Slots:
             mutex = self._settle(mutex, status)
             raise
         finally:
-            self.unlock(mutex)
+            unlock(mutex)
         if not used and self.pregrab:
             self._refuse(item_id)
 
@@ -248,9 +251,10 @@ class Slots:
     def slots(self) -> Iterator[int]:
         """Iterate over the ids in use at this moment."""
         mutex = self.table_mutex
+        trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
-            status = self.trylock(mutex)
+            status = trylock(mutex)
             if status:
                 self._enter(mutex, status)
             inuse = self.memory[self.inuse_start : self.payload_end]
@@ -258,15 +262,16 @@ class Slots:
             mutex = self._settle(mutex, status)
             raise
         finally:
-            self.unlock(mutex)
+            unlock(mutex)
         return (item_id for item_id, used in enumerate(inuse) if used)
 
     def snapshot(self, which: int = TABLE) -> bytes:
         """Copy the payload (num_free, slots, in-use bytes) as it is at one instant, all mutexes held (STORE-6)."""
         mutex = self.mutexes[which]
+        trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
-            status = self.trylock(mutex)
+            status = trylock(mutex)
             if status:
                 self._enter(mutex, status)
             if which + 1 < len(self.mutexes):
@@ -277,7 +282,7 @@ class Slots:
             mutex = self._settle(mutex, status)
             raise
         finally:
-            self.unlock(mutex)
+            unlock(mutex)
 
     # -- what a lock that is not simply free asks for ------------------------------------------------------------------
 
@@ -310,7 +315,8 @@ class Slots:
         Not ours to unlock is a mutex that this thread held before, or one that nobody can have any more. Otherwise the
         exception may have come between a trylock that took over a dead owner's mutex and the repair: then unlocking it
         as it is would make it unusable for ever. Asking again tells whether it is held here. Further exceptions may
-        come meanwhile, so that this is tried several times, and the last of them raised when all is well.
+        come meanwhile, so that this is tried several times, and the last of them raised when all is well. What cannot
+        be repaired (`Forged`) is unlocked as it is, which tells everybody so.
         """
         if status in (EDEADLK, ENOTRECOVERABLE):
             return self.image.nobody
@@ -321,8 +327,6 @@ class Slots:
                     self.repair(self.mutexes.index(mutex))
                     self.image.consistent(mutex)
                 break
-            except Forged:
-                break  # it cannot be repaired: unlocked as it is, it tells everybody so
             except BaseException as error:
                 interruption = error
         if interruption is not None:
@@ -350,37 +354,5 @@ class Slots:
             free = self.memory[self.inuse_start : self.payload_end].count(0)
             self.num_free[0] = free
 
-    # -- what a careless argument asks for ------------------------------------------------------------------------
-
-    def checked_id(self, item_id: Any) -> int:
-        """Give the slot id as an int. Raises: WrongType, SlotOutOfRange."""
-        number = checked_integer(item_id, "a slot id")
-        if not 0 <= number < self.item_num:
-            has = f"0..{self.item_num - 1}" if self.item_num else "none"
-            raise SlotOutOfRange(f"slot {number} is out of range: the segment has {self.item_num} slots ({has})")
-        return number
-
-    def checked_length(self, nbytes: Any) -> int:
-        """Give the length as an int. Raises: WrongType, LengthOutOfRange."""
-        number = checked_integer(nbytes, "a length")
-        if not 0 <= number <= self.item_size:
-            raise LengthOutOfRange(f"{number} bytes do not fit: a slot holds 0..{self.item_size} bytes")
-        return number
-
-    def checked_bytes(self, data: Any) -> bytes:
-        """Give a bytes-like object's bytes, copied. Raises: WrongType."""
-        try:
-            return memoryview(data).tobytes()
-        except TypeError:
-            raise WrongType(f"put takes bytes or a bytes-like object, got {type(data).__name__}") from None
-
     def _refuse(self, item_id: int) -> NoReturn:
         raise NotInUse(f"slot {item_id} is not in use; with PREGRAB grab it before get and put")
-
-
-def checked_integer(value: Any, what: str) -> int:
-    """Give an int, or what an integer-like object (numpy's) stands for. Raises: WrongType: also for bool."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise WrongType(f"{what} is an int, got {value!r}")
-    number: int = value.__index__()
-    return number

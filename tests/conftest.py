@@ -1,6 +1,11 @@
-"""What the tests counted (crash points and the like) is printed at the end, so that nobody need believe it."""
+"""What the tests counted (crash points and the like) is printed at the end; forks are allowed."""
 
 from collections import Counter
+
+
+def pytest_configure(config):
+    """Children of these tests are forked from workers that have threads, and do nothing that could wait for one."""
+    config.addinivalue_line("filterwarnings", "ignore:.*use of fork\\(\\) may lead to deadlocks:DeprecationWarning")
 
 
 def pytest_terminal_summary(terminalreporter):

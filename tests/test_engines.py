@@ -40,14 +40,14 @@ class Leaking(Slots):
 
 
 class Spinning:
-    """Take a lock by trying again and again: an algorithm with a loop."""
+    """Take a lock by looking and trying again and again: an algorithm with a loop of two steps."""
 
     def __init__(self, image):
         self.image = image
         self.mutex = image.mutexes[0]
 
     def num_free_slots(self):
-        while self.image.trylock(self.mutex):
+        while self.image.inuse[0] or self.image.trylock(self.mutex):
             self.image.retry()
         free = self.image.num_free[0]
         self.image.unlock(self.mutex)

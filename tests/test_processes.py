@@ -3,6 +3,7 @@
 import fcntl
 import multiprocessing
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,14 +15,15 @@ import pytest
 import slotmem
 from crashing import exercise
 from crashing_calls import object_of
-from slotmem import NoFreeSlot, Type, segment
+from slotmem import NoFreeSlot, Type, segment, shm
 from slotmem.segment import SHM_FOLDER
 from wrong_algorithms import Unlocked
 
 NUMBER = 8
 ROUNDS = 400
 EXACT = ([0] * 4, 4 * ROUNDS, 2)
-RACES = 25
+RACES = 20
+DEADLOCK_S = 30  # nothing here takes so long
 
 
 def open_provider(folder, **options):
@@ -122,18 +124,36 @@ class Racer:
         os.close(answer)
 
     def answer(self):
+        if not select.select([self.answers], [], [], DEADLOCK_S)[0]:
+            return b"!no answer"
         return os.read(self.answers, 1000)
 
+    def check_running(self):
+        assert not select.select([self.answers], [], [], 0)[0], self.answer()
+
     def kill(self):
+        running.remove(self)
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         os.close(self.answers)
+
+
+running = []
+
+
+@pytest.fixture(autouse=True)
+def no_racer_is_left():
+    """A test that fails leaves nobody behind."""
+    yield
+    for racer in running:
+        racer.kill()
 
 
 def start_racers(acts):
     """Let several race, all at once."""
     go, word = os.pipe()
     racers = [Racer(go, act) for act in acts]
+    running.extend(racers)
     os.write(word, b"." * len(racers))
     os.close(go)
     os.close(word)
@@ -237,6 +257,44 @@ def test_whoever_unlinks_has_the_right_to(tmp_path, monkeypatch):
     assert unlinked == [object_of(tmp_path)] * 3
 
 
+def test_another_creator_while_the_flock_is_turned_from_exclusive_to_shared(tmp_path, monkeypatch):
+    """CREATE-7: the kernel lets others in between; who is replaced at that moment does not believe to have the name."""
+    flock = fcntl.flock
+
+    def turn(descriptor, how):
+        if how != fcntl.LOCK_SH:
+            return flock(descriptor, how)
+        monkeypatch.setattr(fcntl, "flock", flock)
+        flock(descriptor, fcntl.LOCK_UN)
+        quicker.create("table", 8, 1).fgrab(0)
+        return flock(descriptor, fcntl.LOCK_SH)
+
+    with open_provider(tmp_path) as quicker, open_provider(tmp_path) as slower:
+        monkeypatch.setattr(fcntl, "flock", turn)
+        with pytest.raises(slotmem.SegmentExists, match="is alive"):
+            slower.create("table", 8, 1)
+        assert list(slower.attach("table").slots()) == [0]
+
+
+def test_nobody_attaches_before_the_creator_is_sure(tmp_path, monkeypatch):
+    """CREATE-8: until the creator knows that what it restored is right nobody can attach, and afterwards everybody can."""
+    confirm = shm._Contents.confirm
+    refused = []
+
+    def confirm_late(contents):
+        with pytest.raises(slotmem.SegmentExists, match="being replaced"):
+            other.attach("table")
+        refused.append(contents)
+        return confirm(contents)
+
+    monkeypatch.setattr(segment, "_TRIES", 3)
+    monkeypatch.setattr(shm._Contents, "confirm", confirm_late)
+    with open_provider(tmp_path) as provider, open_provider(tmp_path) as other:
+        provider.create("table", 8, 1)
+        assert len(refused) == 1
+        assert other.attach("table").num_slots() == 1
+
+
 def test_absent_or_complete_at_every_instant(tmp_path, record_property):
     """CREATE-8: while a server creates and restarts again and again, an attacher finds nothing, or all of it."""
     name = str(tmp_path / "table")  # absolute: the same in every generation
@@ -252,6 +310,7 @@ def test_absent_or_complete_at_every_instant(tmp_path, record_property):
     try:
         with open_provider(tmp_path, timeout_s=5.0) as provider:
             while attached < 200 or absent < 20:
+                server.check_running()
                 try:
                     instance = provider.attach(name)
                 except slotmem.NoSegment:
@@ -385,10 +444,11 @@ def test_fork_while_another_thread_creates(tmp_path):
         thread.start()
         held.wait()
         racer = start_racers([lambda: provider.create("table", 8, 1).name.encode()])[0]
-        assert racer.answer() == b"table"
+        answer = racer.answer()
         racer.kill()
         done.set()
         thread.join()
+        assert answer == b"table"
         assert provider.create("table", 8, 1).num_slots() == 1
 
 

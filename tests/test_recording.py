@@ -58,7 +58,7 @@ def walk(graph, *values):
     return kinds, at
 
 
-# -- what a graph is ----------------------------------------------------------------------------------------------------
+# -- what a graph is -------------------------------------------------------------------------------------------------
 
 
 def test_every_answer_is_followed():
@@ -117,7 +117,7 @@ def test_slices_are_one_step_a_byte_and_find_stops_at_the_first():
     assert walk(made, 1, 1) == (["load", "load"], Leaf(Result(SUCCESS, -1)))
 
 
-# -- locks --------------------------------------------------------------------------------------------------------------
+# -- locks -----------------------------------------------------------------------------------------------------------
 
 
 def test_trylock_answers_and_lock_waits():
@@ -171,7 +171,7 @@ def test_ones_own_mutex_is_refused_without_a_step():
     assert len(nodes(graph(twice))) == 1
 
 
-# -- ends and faults ----------------------------------------------------------------------------------------------------
+# -- ends and faults -------------------------------------------------------------------------------------------------
 
 
 def test_an_error_with_a_status_is_an_answer_and_any_other_a_fault():
@@ -228,7 +228,7 @@ def test_nothing_happens_after_the_stop():
     assert [node.access.kind for node in nodes(graph(stubborn, possible={"x": {0}}))] == ["store", "lock"]
 
 
-# -- what cannot be tabulated -------------------------------------------------------------------------------------------
+# -- what cannot be tabulated ----------------------------------------------------------------------------------------
 
 
 def test_an_operation_that_does_not_always_do_the_same_is_refused():
@@ -250,7 +250,7 @@ def test_too_many_steps_are_an_error(monkeypatch):
         graph(lambda image, x, y: x[0] * 10 + y[0])
 
 
-# -- loops --------------------------------------------------------------------------------------------------------------
+# -- loops -----------------------------------------------------------------------------------------------------------
 
 
 def spin(image, x, y):
@@ -259,14 +259,27 @@ def spin(image, x, y):
     y[0] = 1
 
 
+def spin_on_both(image, x, y):
+    while (x[0], y[0]) != (1, 1):
+        image.retry()
+    y[0] = 2
+
+
 def test_a_loop_that_forgets_is_an_edge_back():
-    """The second repetition leads back to itself for the values that repeat, and on for the others."""
+    """The second repetition leads back to its beginning for the values that repeat, and on for the others."""
+    made = graph(spin_on_both)
+    assert walk(made, 0, 0, 2, 1, 1, 0, 1, 1, 0) == (["load"] * 8 + ["store"], Leaf(Result(SUCCESS)))
+    assert len(nodes(made)) == 7  # four loads of the first repetition's two words, two of the second's, and the store
+
+
+def test_to_try_again_until_a_word_changes_is_to_wait():
+    """A repetition of a single step that changes nothing has no move: if nobody else can go on, that is a deadlock."""
     made = graph(spin)
-    loads = [node for node in nodes(made) if node.access.kind == "load"]
-    head = next(node for node in loads if made.nodes[node.moves[0][1]] == node)
-    assert made.nodes[head.moves[2][1]] == head
+    first = made.nodes[made.root]
+    head = made.nodes[first.moves[0][1]]
+    assert head == made.nodes[first.moves[2][1]]
+    assert (head.access, head.moves[0], head.moves[2]) == (first.access, None, None)
     assert made.nodes[head.moves[1][1]].access == Access("store", head.access.word + 1, 1)
-    assert walk(made, 0, 2, 0, 0, 1, 0) == (["load"] * 5 + ["store"], Leaf(Result(SUCCESS)))
 
 
 def test_a_loop_is_entered_from_any_beginning():
@@ -276,7 +289,7 @@ def test_a_loop_is_entered_from_any_beginning():
         y[0] = 1
         spin(image, x, y)
 
-    assert walk(graph(begins), 0, 0, 0, 1, 0)[0] == ["store", "load", "load", "load", "store"]
+    assert walk(graph(begins), 0, 0, 1, 0)[0] == ["store", "load", "load", "store"]
 
 
 def test_a_loop_that_remembers_is_refused():

@@ -1,9 +1,11 @@
 """Exceptions from signal handlers (SIGNAL-1): at random moments for real, and at every single access by construction."""
 
+import gc
 import os
 import random
 import signal
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
 
@@ -24,22 +26,20 @@ class Interruption(BaseException):
 
 
 class Alarm:
-    """A timer whose handler raises, at most once for each time it is set."""
+    """A timer whose handler raises, once for each time it is set."""
 
     def __init__(self, seed):
         self.random = random.Random(seed)
-        self.raised = 0
-        self.due = 0
+        self.due = False
 
     def __call__(self, signum, frame):
         if self.due:
-            self.due -= 1
-            self.raised += 1
+            self.due = False
             raise Interruption
 
-    def set(self, *, times=1):
-        self.due = times
-        signal.setitimer(signal.ITIMER_REAL, self.random.uniform(1e-6, 120e-6), 10e-6 if times > 1 else 0)
+    def set(self):
+        self.due = True
+        signal.setitimer(signal.ITIMER_REAL, self.random.uniform(1e-6, 120e-6))
 
 
 @contextmanager
@@ -47,34 +47,42 @@ def alarm(seed):
     """Let SIGALRM raise, and put everything back."""
     ring = Alarm(seed)
     before = signal.signal(signal.SIGALRM, ring)
+    gc.disable()  # Python swallows what is raised in a callback of the collector
     try:
         yield ring
     finally:
-        ring.due = 0
+        ring.due = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        gc.enable()
 
 
-def hammer(instance, choose):
-    """Do operations at random until an exception ends it; each put fills a slot with one letter."""
-    while True:
+def interrupted(ring, instance):
+    """Do operations at random until an exception ends them. Give whether one did."""
+    try:
+        ring.set()
+        hammer(instance, ring.random, rounds=5000)
+    except Interruption:
+        return True
+    return False
+
+
+def hammer(instance, choose, rounds):
+    """Do operations at random; each put fills a slot with one letter."""
+    for _ in range(rounds):
         item_id = choose.randrange(NUMBER)
-        try:
-            for operation in choose.sample(
-                [
-                    instance.grab,
-                    lambda item_id=item_id: instance.fgrab(item_id),
-                    lambda item_id=item_id: instance.release(item_id),
-                    lambda item_id=item_id: instance.get(item_id),
-                    lambda item_id=item_id: instance.put(item_id, bytes([choose.randrange(256)]) * SIZE),
-                    instance.num_free_slots,
-                    lambda: list(instance.slots()),
-                ],
-                3,
-            ):
+        operations = [
+            instance.grab,
+            partial(instance.fgrab, item_id),
+            partial(instance.release, item_id),
+            partial(instance.get, item_id),
+            partial(instance.put, item_id, bytes([choose.randrange(256)]) * SIZE),
+            instance.num_free_slots,
+            instance.slots,
+        ]
+        with suppress(NoFreeSlot, NotInUse):
+            for operation in choose.sample(operations, 3):
                 operation()
-        except (NoFreeSlot, NotInUse):
-            pass
 
 
 def check_whole(instance):
@@ -104,14 +112,12 @@ def test_twenty_thousand_exceptions(flags, tmp_path, record_property):
     """SIGNAL-1: after each of 20,000 exceptions at random moments no lock is held and the data is whole."""
     with slotmem.provider("shm", runtime_dir=tmp_path, timeout_s=5.0) as provider, alarm(seed=1) as ring:
         instance = provider.create(None, SIZE, NUMBER, flags)
-        while ring.raised < EXCEPTIONS:
-            try:
-                ring.set()
-                hammer(instance, ring.random)
-            except Interruption:
-                check_whole(instance)
+        raised = 0
+        while raised < EXCEPTIONS:
+            raised += interrupted(ring, instance)
+            check_whole(instance)
         assert in_another_process(lambda: exercise(instance.algorithm()))
-    record_property("exceptions from signal handlers", ring.raised)
+    record_property("exceptions from signal handlers", raised)
 
 
 def test_exceptions_while_waiting(tmp_path):
@@ -121,17 +127,16 @@ def test_exceptions_while_waiting(tmp_path):
         rival = os.fork()
         if rival == 0:
             try:
-                hammer(instance, random.Random(2))
+                while True:
+                    hammer(instance, random.Random(2), rounds=1000)
             finally:
                 os._exit(1)
         try:
             with alarm(seed=3) as ring:
-                while ring.raised < 1000:
-                    try:
-                        ring.set()
-                        hammer(instance, ring.random)
-                    except Interruption:
-                        check_whole(instance)
+                raised = 0
+                while raised < 1000:
+                    raised += interrupted(ring, instance)
+                    check_whole(instance)
         finally:
             os.kill(rival, signal.SIGKILL)
             assert os.waitpid(rival, 0)[1] == signal.SIGKILL

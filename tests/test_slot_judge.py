@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import histories
 from exhaustive import is_linearizable
-from slotmem_model import slot_closure, slot_configurations, slot_history, slot_judge, slot_timeline, spec
+from slotmem_model import slot_closure, slot_configurations, slot_future, slot_history, slot_judge, slot_timeline, spec
 from slotmem_model.budget import Budget
 from slotmem_model.events import Crash, Invoke, MalformedHistory, Return
 from slotmem_model.linearizability import check
@@ -178,6 +178,12 @@ WRONG = {
             }.values()
         ),
     ),
+    "who will be released is doomed too": (
+        slot_future.Future,
+        "_is_doomed",
+        lambda future, at, slot, tables: bool((future._grabs >= slot * future._span + tables.now).any()),
+    ),
+    "a crashed grab reaches nothing": (slot_closure, "_compute_reach", lambda *_: 0),
     "every put is alone": (
         slot_timeline,
         "_compute_alone",

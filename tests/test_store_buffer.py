@@ -2,7 +2,7 @@
 
 import pytest
 
-from slotmem_model import store_buffer
+from slotmem_model import naive, store_buffer
 from slotmem_model.algorithms.striped import Striped
 from slotmem_model.litmus import Litmus, compile_litmus
 from slotmem_model.model import Configuration, compile_model
@@ -110,5 +110,33 @@ def test_a_store_of_a_value_that_the_model_does_not_have_is_a_fault_at_once():
 def test_too_many_states_are_an_error(monkeypatch):
     """The limit is reported with the process, not reached in silence."""
     monkeypatch.setattr(store_buffer, "MAX_LOCALS", 3)
-    with pytest.raises(TooLarge, match="with its store buffer, process 0 has more than 3 states"):
+    with pytest.raises(TooLarge, match="with its store buffer, process 1 has more than 3 states"):
         buffered("x = 1; y = 2")
+
+
+def test_a_spinning_process_waits_for_its_own_store_to_drain():
+    """It reads its own store again and again, which changes nothing; only the drain lets it see another's."""
+
+    class Spins:
+        extra_words = (("x", 2),)
+
+        def __init__(self, image):
+            self.image = image
+            self.x = image.extra["x"]
+
+        def num_free_slots(self):
+            self.x[0] = 0
+            while not self.x[0]:
+                self.image.retry()
+            return 1
+
+        def slots(self):
+            self.x[0] = 1
+            return ()
+
+    clients = ("num_free_slots", "slots")
+    model = compile_model(Configuration(slots=1, clients=clients, memory="tso", linearizable=False), Spins)
+    assert kinds(follow(model, "buffer", "reread")[1]) == ["drain"]
+    assert kinds(follow(model, "buffer", "drain", "load")[1]) == ["load"]
+    outcome = naive.explore(model)
+    assert outcome.violations.keys() == {"no-deadlock"}  # the first store may drain last

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import slotmem
 from slotmem.slots import Slots
 from slotmem_conformance import verify_command, workers
+from slotmem_model.standard import STANDARD, Standard
 from wrong_algorithms import Unlocked
 
 
@@ -25,11 +27,8 @@ def test_verify_holds(provider, tmp_path, capsys):
     assert verify(provider, "--quick", "--json", "--seed", "5", "--runtime-dir", str(tmp_path)) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["provider"], report["seed"], report["held"]) == (provider, 5, True)
-    assert [row["part"] for row in report["rows"]] == [
-        "slots",
-        "servers",
-        "processes" if provider == "shm" else "threads",
-    ]
+    parts = {"shm": ["slots", "servers", "interleavings", "processes"], "plain": ["slots", "servers", "threads"]}
+    assert [row["part"] for row in report["rows"]] == parts[provider]
     assert all(row["held"] and row["seconds"] > 0 for row in report["rows"])
     assert os.listdir(tmp_path) == []
 
@@ -49,11 +48,22 @@ def test_verify_fails(tmp_path, capsys, monkeypatch):
         return make(spec, algorithm=GrabForgetsTheCounter, **options)
 
     monkeypatch.setattr(slotmem, "provider", make_wrong)
-    assert verify("plain", "--quick", "--runtime-dir", str(tmp_path)) == 1
+    assert verify("plain", "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
     said = capsys.readouterr().out
     assert said.count("VIOLATED") == 3
     assert "COUNT-2 says: num_free_slots gives the number of slots that are not in use." in said
     assert "verdict: violated" in said
+
+
+def test_an_algorithm_with_a_wrong_interleaving_is_violated(tmp_path, capsys, monkeypatch):
+    """If the reference fails where it must hold, verify shows the shortest counterexample, lane by lane."""
+    wrong = [Standard(replace(each.configuration, algorithm="httpd")) for each in STANDARD]
+    monkeypatch.setattr(verify_command, "STANDARD", wrong)
+    assert verify("shm", "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
+    said = capsys.readouterr().out
+    assert said.count("VIOLATED") == 1
+    assert "is violated, must be held" in said
+    assert "reads inuse[0]: 0" in said
 
 
 def test_workers_find_a_missing_lock(tmp_path):

@@ -125,7 +125,7 @@ class _Builder:
         if key not in self.numbers:
             if len(self.numbers) >= MAX_LOCALS:
                 raise TooLarge(
-                    f"process {self.process} has more than {MAX_LOCALS:,} local states; take a shorter client"
+                    f"process {self.process + 1} has more than {MAX_LOCALS:,} local states; take a shorter client"
                 )
             self.numbers[key] = len(self.numbers)
             self.waiting.append(key)

@@ -4,7 +4,7 @@
 
 Operations are those of `slotmem_model.spec`. A register is set by `-> name` and used by its name; an operation whose
 register was not set (the grab found nothing) is left out. The second argument of put is one small number that fills the
-slot; `me` is the process's own: 1 for process 0. Registers are forgotten at the end of a round.
+slot; `me` is the process's own number, counted from 1. Registers are forgotten at the end of a round.
 """
 
 from __future__ import annotations

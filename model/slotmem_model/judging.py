@@ -48,11 +48,6 @@ class ArrayJudge:
                     found = fault_property(self.model.processes[process].locals[local[at]].fault)
                     _count(outcome, found, 1)
                 broken |= fault
-        if self.model.monitor:
-            field = self.packing.monitor
-            empty = (rows[field.column] >> np.uint64(field.shift) & np.uint64(field.mask)) == 0
-            _count(outcome, "linearizable", int((empty & ~broken).sum()))
-            broken |= empty
         if self.judge.held_once:
             held = np.zeros(len(rows[0]), np.int64)
             twice = np.zeros(len(rows[0]), np.bool_)
@@ -62,6 +57,11 @@ class ArrayJudge:
                 held |= mine
             _count(outcome, "held-once", int((twice & ~broken).sum()))
             broken |= twice
+        if self.model.monitor:
+            field = self.packing.monitor
+            empty = (rows[field.column] >> np.uint64(field.shift) & np.uint64(field.mask)) == 0
+            _count(outcome, "linearizable", int((empty & ~broken).sum()))
+            broken |= empty
         inside = sum(self.inside[process][local] for process, local in enumerate(locals_))
         where = np.flatnonzero((inside == 0) & ~broken)
         if len(where):

@@ -54,8 +54,13 @@ class Verdict:
     """What the judge found.
 
     `reason` is a sentence, empty for LINEARIZABLE. `window` has the events of the calls that contradict one another; they are a
+<<<<<<< HEAD
     violation by themselves, beginning in any of the states in `before` (none given: in any state). `judged` counts the events that were looked at, `configurations` the most that were held at once.
     `numbers` are the rows of the window's operations, if the history was given in columns.
+=======
+    violation by themselves, beginning in any of the states in `before` (none given: in any state). `judged` counts the operations that
+    were looked at, `configurations` the most that were held at once.
+>>>>>>> main
     """
 
     name: str
@@ -215,7 +220,7 @@ def check(
 
     Raises: MalformedHistory, a ValueError, if the events are not those of processes that do one operation after the other.
     """
-    from slotmem_model.judge_window import minimise_history
+    from slotmem_model.judge_window import minimise_history  # here, since it is built on this module
 
     history = History.from_events(events)
     budget = Budget(budget_s, memory_mb)
@@ -224,6 +229,7 @@ def check(
     except Exhausted as exhausted:
         return Verdict(UNKNOWN, str(exhausted))
     if failed is None:
-        return Verdict(LINEARIZABLE, judged=len(history.moments), configurations=most)
+        return Verdict(LINEARIZABLE, judged=len(history.calls), configurations=most)
     window, reason, before = minimise_history(history, failed, initial, step, budget)
-    return Verdict(VIOLATION, reason, window, before, failed + 1, most)
+    judged = sum(1 for moment in history.moments[: failed + 1] if not moment & 1)
+    return Verdict(VIOLATION, reason, window, before, judged, most)

@@ -52,15 +52,22 @@ class Configuration:
     """Whether the monitor runs along."""
 
     def __str__(self) -> str:
-        parts = [self.algorithm, f"{self.processes} processes, {self.slots} slots, {self.rounds} rounds"]
+        counted = ((self.processes, "process", "es"), (self.slots, "slot", "s"), (self.rounds, "round", "s"))
+        parts = [self.algorithm, *(f"{number} {noun}{plural * (number != 1)}" for number, noun, plural in counted)]
         if self.crashes:
             parts.append(f"{self.crashes} crash" + "es" * (self.crashes > 1))
         if self.memory != "sc":
             parts.append(self.memory)
         if not self.pregrab:
             parts.append("no PREGRAB")
+        if self.stripes is not None:
+            parts.append(f"{self.stripes} stripe" + "s" * (self.stripes != 1))
+        if self.slot_bytes != Configuration.slot_bytes:
+            parts.append(f"slots of {self.slot_bytes} byte" + "s" * (self.slot_bytes != 1))
         if self.timeouts:
             parts.append("timeouts")
+        if not self.linearizable:
+            parts.append("no monitor")
         if self.clients != (client.DEFAULT,):
             parts.append(" | ".join(self.clients))
         return ", ".join(parts)

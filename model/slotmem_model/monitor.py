@@ -66,6 +66,14 @@ class Monitor:
                 after = frozenset(self._invoked(one, process, what) for one in after)
         return self._number(after)
 
+    def allowed(self, number: int, event: int) -> frozenset[Result]:
+        """Give what the operation that returns in a step's events could have answered (if it did not time out)."""
+        *invoked, (_, process, _) = self._events[event]
+        before = self._sets[number]
+        for _, other, operation in invoked:
+            before = frozenset(self._invoked(one, other, operation) for one in before)
+        return frozenset().union(*(self._returned(one, process) for one in before)) - {TIMED_OUT}
+
     def states(self, number: int) -> frozenset[Slots]:
         """Give every abstract state that may be memory's now, whatever pending operations have done so far."""
         return frozenset(

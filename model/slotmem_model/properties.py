@@ -9,8 +9,10 @@ Interface:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from slotmem_model.client import Statement
 from slotmem_model.model import Model, State
 from slotmem_model.shared_words import DEAD, LOST
 from slotmem_model.spec import EINVAL, Slots
@@ -49,11 +51,7 @@ class Judge:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.held_once = all(
-            statement.name != "fgrab" and not (statement.name == "release" and isinstance(statement.arguments[0], int))
-            for statements in model.clients
-            for statement in statements
-        )
+        self.held_once = is_owned(model.clients)
         """Whether clients release only what they were given; else what they hold says nothing."""
         self._allowed: dict[int, frozenset[tuple[tuple[bool, ...], tuple[bytes, ...]]]] = {}
 
@@ -65,14 +63,14 @@ class Judge:
         for local in locals_:
             if local.fault:
                 return fault_property(local.fault)
-        if state.monitor == 0:
-            return "linearizable"
         if self.held_once:
             held = 0
             for local in locals_:
                 if held & local.holds:
                     return "held-once"
                 held |= local.holds
+        if state.monitor == 0:
+            return "linearizable"
         if not any(local.inside for local in locals_):
             broken = self.quiet(state.words, state.monitor)
             if broken:
@@ -89,12 +87,14 @@ class Judge:
         inuse = tuple(words[word] == 1 for word in map_.inuse)
         if map_.words[map_.num_free].values[words[map_.num_free]] != inuse.count(False):
             return "counter"
-        if self.model.monitor and (inuse, self._bytes(words)) not in self._states(monitor):
+        if self.model.monitor and (inuse, self.bytes_of(self.model, words)) not in self._states(monitor):
             return "memory"
         return ""
 
-    def _bytes(self, words: tuple[int, ...]) -> tuple[bytes, ...]:
-        return tuple(bytes(words[word] for word in slot) for slot in self.model.map.slot_bytes)
+    @staticmethod
+    def bytes_of(model: Model, words: tuple[int, ...]) -> tuple[bytes, ...]:
+        """Give the contents of each slot."""
+        return tuple(bytes(words[word] for word in slot) for slot in model.map.slot_bytes)
 
     def _states(self, monitor: int) -> frozenset[tuple[tuple[bool, ...], tuple[bytes, ...]]]:
         if monitor not in self._allowed:
@@ -102,6 +102,15 @@ class Judge:
             states: frozenset[Slots] = self.model.monitor.states(monitor)
             self._allowed[monitor] = frozenset((state.inuse, state.data) for state in states)
         return self._allowed[monitor]
+
+
+def is_owned(clients: Iterable[tuple[Statement, ...]]) -> bool:
+    """Say whether clients take slots by grab alone, and release only those."""
+    return all(
+        statement.name != "fgrab" and not (statement.name == "release" and isinstance(statement.arguments[0], int))
+        for statements in clients
+        for statement in statements
+    )
 
 
 def fault_property(fault: str) -> str:

@@ -2,20 +2,22 @@
 
 Interface:
 
-- `tabulate(algorithm, place, operation)` gives a `Graph`: which access comes first; for each value that the word may have
-  at that moment, what it becomes and which access comes next; at the ends, what the operation answered.
+- `tabulate(algorithm, place, operation)` gives a `Graph`: which access comes first; for each value that the word may
+  have at that moment, what it becomes and which access comes next; at the ends, what the operation answered.
 - `run_operation(instance, operation)` does one operation and gives how it ended.
 
-How it works. The image does not know the other processes, so a word may hold any value of its domain when it is read. The
-operation is run; whenever it reads, the first answer not yet tried is given. When it has ended, the last answer that has an
-alternative is changed and the operation is run again: one run for each path. No syntax is looked at and no interpreter
-state is kept: an operation is what it does for each sequence of answers.
+How it works. The image does not know the other processes, so a word may hold any value of its domain when it is read.
+The operation is run; whenever it reads, the first answer not yet tried is given. When it has ended, the last answer
+that has an alternative is changed and the operation is run again: one run for each path. No syntax is looked at and
+no interpreter state is kept: an operation is what it does for each sequence of answers.
 
-Nodes with the same future (the same access, the same locks held, equal successors) become one at once, which is Moore's
-partition refinement on a graph without cycles. An algorithm that repeats itself says so with `image.retry()`: what it read
-before is forgotten. The second repetition is tabulated like the first, and must not depend on what came before; the third
-is an edge back to it. A few more are played with the answers of the second, to see that they are the same: an operation that
-counts its repetitions is refused.
+Nodes with the same future (the same access, the same locks held, equal successors) become one at once, which is
+Moore's partition refinement on a graph without cycles. An algorithm that repeats itself says so with `image.retry()`:
+what it read before is forgotten. The second repetition is tabulated like the first, and must not depend on what came
+before; the third is an edge back to it. A few more are played with the answers of the second, to see that they are
+the same: an operation that counts its repetitions is refused. A repetition of one step that changes nothing is no
+step at all: to try again until the word has changed is to wait, and who waits for ever is found as a deadlock.
+(Longer repetitions go round and round unnoticed.)
 """
 
 from __future__ import annotations
@@ -234,17 +236,20 @@ def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
         raise NotAFunction(f"{recorder.operation} calls retry() but remembers what it read before")
     (head,) = recorder.heads
 
-    def turned(to: int) -> int:
-        return head if to == again else to
+    def turned(at: int, value: int, move: tuple[int, int] | None) -> tuple[int, int] | None:
+        if move is None or move[1] != again:
+            return move
+        # Back where it began, and nothing has changed: it waits.
+        return None if (at, value) == (head, move[0]) else (move[0], head)
 
     return tuple(
         node
         if isinstance(node, Leaf)
         else node._replace(
-            moves=tuple(move and (move[0], turned(move[1])) for move in node.moves),
-            timeout=None if node.timeout is None else turned(node.timeout),
+            moves=tuple(turned(at, value, move) for value, move in enumerate(node.moves)),
+            timeout=head if node.timeout == again else node.timeout,
         )
-        for node in recorder.nodes
+        for at, node in enumerate(recorder.nodes)
     )
 
 

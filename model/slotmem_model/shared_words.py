@@ -74,8 +74,11 @@ class Word(NamedTuple):
     """memory, or mutex."""
 
     def shown(self, index: int) -> str:
+        """Say a value as a person would, given its index."""
+        return self.said(self.values[index])
+
+    def said(self, value: int) -> str:
         """Say a value as a person would."""
-        value = self.values[index]
         if self.kind == "mutex":
             return MUTEX_STATES[value]
         return str(value - _UINT32) if value > _UINT32 // 2 else str(value)

@@ -65,11 +65,15 @@ def _is_release_free(tables: Tables, at: Configuration, slot: int) -> bool:
     grabs = list(tables.undone(GRAB, done)) if tables.grabs else []
     if any(grab.slot > slot for grab in grabs):
         return False  # this slot in use may have been what let a higher one be the lowest free
-    lost = sum(1 for grab in tables.lost_grabs if not done & grab.bit)
-    if lost:  # crashed grabs must all find a lower slot whatever happens
-        takers = sum(len(listed) for listed in tables.grabs.values()) + sum(map(len, tables.fgrabs.values()))
-        return (~at.mask & ((1 << slot) - 1)).bit_count() >= lost + takers
+    if any(not done & grab.bit for grab in tables.lost_grabs):  # these must all find a lower slot whatever happens
+        return (~at.mask & ((1 << slot) - 1)).bit_count() >= _count_takers(tables, done)
     return True
+
+
+def _count_takers(tables: Tables, done: int) -> int:
+    """Give how many free slots may be taken before anything else returns."""
+    lost = sum(1 for grab in tables.lost_grabs if not done & grab.bit)
+    return lost + sum(len(listed) for kind in (GRAB, FGRAB) for listed in tables.by_slot[kind].values())
 
 
 def _is_undone(tables: Tables, action: int, done: int) -> bool:
@@ -123,31 +127,37 @@ def _compute_redundant(
 
 def _matter(tables: Tables, at: Configuration, pending: Pending) -> Iterator[Pending]:
     """Give the actions that may have to happen before this one returns."""
-    done, slot = at.done, pending.slot
-    lowest = tables.lowest_free(at.mask)
-    wanted_free: set[int] | None = set()
-    yield from tables.undone(GRAB, done)
-    yield from tables.undone(FGRAB, done)
+    done = at.done
+    grabs = [*tables.undone(GRAB, done), *tables.undone(FGRAB, done)]
+    yield from grabs
     lost = tables.first_undone(tables.lost_grabs, done)
+    below = 0  # releases of lower slots matter, since a crashed grab may take them at once
     if lost is not None:
-        same = tables.grabs.get(lowest.bit_length() - 1)
+        same = tables.grabs.get(tables.lowest_free(at.mask).bit_length() - 1)
         if tables.first_undone(same, done) is None:  # else that grab, which returns, goes first
             yield lost
-        wanted_free = None
-    elif pending.action == COUNT or _is_undone(tables, COUNT, done):
-        wanted_free = None
-    else:
-        wanted_free = {slot} if pending.action in (RELEASE, PUT, GET, SEES_FREE, FGRAB, GRAB) else set()
-        wanted_free |= {look.slot for look in tables.looks if look.action == SEES_FREE and not done & look.bit}
-        wanted_free |= {other.slot for kind in (GRAB, FGRAB) for other in tables.undone(kind, done)}
-    cleared = {slot}
+        below = _compute_reach(tables, at)
+    if pending.action == COUNT or _is_undone(tables, COUNT, done):
+        below = tables.item_num
+    wanted_free = {look.slot for look in tables.looks if look.action == SEES_FREE and not done & look.bit}
+    wanted_free.update(grab.slot for grab in grabs)
+    wanted_free.add(pending.slot)
+    cleared = {pending.slot}
     for release in tables.undone(RELEASE, done):
-        if wanted_free is None or release.slot in wanted_free:
+        if release.slot < below or release.slot in wanted_free:
             cleared.add(release.slot)
             yield release
-    for cleared_slot in cleared:
+    for slot in cleared:
         yielded = set()
-        for put in tables.puts.get(cleared_slot, ()):
+        for put in tables.puts.get(slot, ()):
             if not done & put.bit and put.value not in yielded:
                 yielded.add(put.value)
                 yield put
+
+
+def _compute_reach(tables: Tables, at: Configuration) -> int:
+    """Give a slot above all that a crashed grab can come to before anything else returns."""
+    free = ~at.mask & tables.full
+    for _ in range(_count_takers(tables, at.done) - 1):
+        free &= free - 1  # the lowest is taken
+    return (free & -free).bit_length() if free else tables.item_num

@@ -20,6 +20,7 @@ from slotmem_model.events import Event
 from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION, Verdict, check
 from slotmem_model.slot_closure import close
 from slotmem_model.slot_configurations import Configuration, Pending, Tables
+from slotmem_model.slot_future import Future
 from slotmem_model.slot_history import SlotHistory, Unsuited, from_events
 from slotmem_model.slot_sentences import describe, to_events
 from slotmem_model.slot_timeline import GET, GRAB, NEVER, PUT, Timeline
@@ -36,6 +37,7 @@ class SlotMonitor:
         """Begin; before the events at the watched positions the states that are possible are noted in `seen`."""
         self.seen: dict[int, list[State]] = {position: [] for position in watched}
         self.timeline = Timeline.compile(history)
+        self._future = Future(self.timeline)
         self.tables = Tables(history.item_num)
         self.configurations = [Configuration(history.inuse, 0, history.first_values())]
         self.most = 1
@@ -50,8 +52,8 @@ class SlotMonitor:
         Raises: Exhausted when the budget is used up.
         """
         tables, pending, settled = self.tables, self._pending, self._settled
-        is_alone, seen = self.timeline.is_alone, self.seen
-        for position, event, action, slot, value in self._events():
+        seen = self.seen
+        for position, event, action, slot, value, is_alone in self._events():
             number = event >> 1
             if position in seen:
                 seen[position] = self.states()
@@ -67,14 +69,14 @@ class SlotMonitor:
                     if at.values[slot] != value or not at.mask >> slot & 1:
                         break
                 else:
-                    if not is_alone[number]:
+                    if not is_alone:
                         settled.add(number)
                     continue
-                if not is_alone[number]:
+                if not is_alone:
                     self._invoke(position, number, action, slot, value)
                 elif not self._read_alone(slot, value):
                     return position, number
-            elif action == PUT and is_alone[number]:
+            elif action == PUT and is_alone:
                 if not self._write_alone(slot, value):
                     return position, number
             elif action != NEVER:
@@ -85,8 +87,8 @@ class SlotMonitor:
         """Give the states that are possible now."""
         return list({(at.mask, tuple(at.values)) for at in self.configurations})
 
-    def _events(self) -> Iterator[tuple[int, int, int, int, int]]:
-        """Give position, event, action, slot and value, in the order of time; in chunks, since Python's numbers are large."""
+    def _events(self) -> Iterator[tuple[int, int, int, int, int, bool]]:
+        """Give position, event, action, slot, value and whether it is alone; in chunks, since Python's numbers are large."""
         line = self.timeline
         for start in range(0, len(line.events), _CHUNK):
             self._budget.look()
@@ -98,6 +100,7 @@ class SlotMonitor:
                 line.action[calls].tolist(),
                 line.slot[calls].tolist(),
                 line.value[calls].tolist(),
+                line.is_alone[calls].tolist(),
                 strict=True,
             )
 
@@ -122,11 +125,11 @@ class SlotMonitor:
             action,
             slot,
             value,
-            int(line.returned[number]),
+            line.returned.item(number),
             bit,
-            int(line.last_read[number]),
-            bool(line.is_only[number]),
-            bool(line.is_eager[number]),
+            line.last_read.item(number),
+            line.is_only.item(number),
+            line.is_eager.item(number),
         )
         self._pending[number] = added
         tables.add(added)
@@ -155,6 +158,8 @@ class SlotMonitor:
             explained = list({at.key(): at for at in explained}.values())
             if tables.crashed_bits:
                 explained = _drop_dominated(explained, tables.crashed_bits)
+            if len(explained) > 1:
+                explained = self._future.drop_doomed(explained, tables)
             self.most = max(self.most, len(explained))
             budget.spend()
         self.configurations = explained
@@ -200,8 +205,9 @@ def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: flo
         return Verdict(LINEARIZABLE, judged=len(history), configurations=monitor.most)
     window, states = _find_window(history, monitor.timeline, *failed, budget)
     reason = describe(history, window, failed[1])
+    judged = int((monitor.timeline.invoked <= monitor.timeline.returned[failed[1]]).sum())
     events = to_events(history, window)
-    return Verdict(VIOLATION, reason, events, tuple(states), len(history), monitor.most, tuple(window))
+    return Verdict(VIOLATION, reason, events, tuple(states), judged, monitor.most, tuple(window))
 
 
 def _find_window(

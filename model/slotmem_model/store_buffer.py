@@ -34,7 +34,7 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
         if place not in numbers:
             if len(numbers) >= MAX_LOCALS:
                 raise TooLarge(
-                    f"with its store buffer, process {automaton.process} has more than {MAX_LOCALS:,} states"
+                    f"with its store buffer, process {automaton.process + 1} has more than {MAX_LOCALS:,} states"
                 )
             numbers[place] = len(numbers)
             waiting.append(place)
@@ -52,8 +52,9 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
             newest = next((value for stored, value in reversed(buffer) if stored == word), None)
             if newest is not None:
                 read = action.moves[newest]
-                assert read is not None  # a load never waits
                 assert read != NEVER, action
+                if read is None:  # it would try again and again, until its own store has drained
+                    return None
                 return Action(Access("reread", word), (_to(read, number(read.target, buffer), 0),))
         elif (word >= 0 or kind == "fence") and buffer:
             return None

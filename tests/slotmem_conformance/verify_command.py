@@ -1,4 +1,4 @@
-"""Hold a provider to the specification and to a short run of real workers: one table, one verdict.
+"""Hold a provider to the specification, to every interleaving, and to a short run of real workers: one verdict.
 
 examples:
   slotmem verify                 the reference implementation, in about twenty seconds
@@ -17,7 +17,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -28,7 +28,12 @@ from rich.table import Table
 import slotmem
 from slotmem_conformance import server_machine, slots_machine, workers
 from slotmem_conformance.driving import Difference
-from slotmem_model import clauses
+from slotmem_model import check_report, clauses, shortest, sweep
+from slotmem_model.algorithms import catalogue
+from slotmem_model.explain import explain
+from slotmem_model.model import Model, compile_model
+from slotmem_model.standard import STANDARD, Standard
+from slotmem_model.verdict import Outcome
 
 SHARED = {"shm": True, "plain": False}
 
@@ -90,6 +95,8 @@ def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
         f"{lives} lives of up to 30 events: names, files, restarts" + (", deaths" if shared else ""),
         lambda: server_machine.run(make, shared=shared, examples=lives, seed=seed),
     )
+    if shared:
+        yield _explored(STANDARD[: len(STANDARD) // less + 1])
     report = workers.Report()
 
     def work() -> None:
@@ -106,6 +113,33 @@ def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
     row = _timed("processes" if shared else "threads", "4 workers on 6 slots", work)
     row.work += f": {report.rounds:,} rounds" + (f", {report.kills} killed" if shared else "")
     yield row
+
+
+def _explored(questions: Sequence[Standard]) -> Row:
+    """Explore every interleaving and crash of the reference, and of httpd's algorithm, which must fail."""
+    states = 0
+
+    def explore() -> None:
+        nonlocal states
+        for configuration, expected in questions:
+            model = compile_model(configuration, catalogue.find(configuration.algorithm))
+            outcome = sweep.explore(model)
+            states += outcome.states
+            if outcome.verdict != expected:
+                raise Difference(_unexpected(model, outcome, expected))
+
+    row = _timed("interleavings", f"{len(questions)} models, every step and every crash", explore)
+    row.work += f": {states:,} states"
+    return row
+
+
+def _unexpected(model: Model, outcome: Outcome, expected: str) -> str:
+    """Say what an exploration found instead of what was expected."""
+    what = f"{model.configuration} is {outcome.verdict}, must be {expected}{outcome.reason and ': ' + outcome.reason}"
+    found = shortest.find(model) if outcome.violations else None
+    if found is None:
+        return what
+    return "\n".join([what, *check_report.counterexample(explain(model, found.broken, found.steps))])
 
 
 def _timed(part: str, work: str, do: Callable[[], None]) -> Row:

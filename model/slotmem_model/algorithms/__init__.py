@@ -9,7 +9,7 @@ An image is what an algorithm sees of shared memory, simulated or real:
 - `mutexes`, `trylock`, `lock`, `unlock`, `consistent`, `nobody`   robust mutexes; answers are errno values
 - `cell(words, i)`, `compare_and_swap(cell, expected, new)`, `fetch_add(cell, delta)`, `fence()`   locked operations
 - `retry()`                   says that the operation begins anew and has forgotten what it read
-- `extra[name][0]`            further words that the class declares: `extra_words = (("sequence", 4),)`: name, number of values
+- `extra[name][0]`            further words, name and number of values: `extra_words = (("sequence", 4),)`
 
 A class that says `robust = False` gets plain mutexes: one whose owner died stays locked and tells nobody.
 

@@ -2,13 +2,15 @@
 
 Interface:
 
-- `Table(image)` holds the image's parts; its methods are single moves (`lowest_free`, `mark`, `clear`, `read`, `write`) and
-  the operations made of them (`take`, `take_this`, `give_back`, `fetch`, `store`, `listed`). They take no lock.
-- `Locking` adds `locked(which)`, a mutex held for the length of a `with`; `recover` says what to do after an owner's death.
+- `Table(image)` holds the image's parts; its methods are single moves (`lowest_free`, `mark`, `clear`, `read`,
+  `write`) and the operations made of them (`take`, `take_this`, `give_back`, `fetch`, `store`, `listed`). They take
+  no lock.
+- `Locking` adds `locked(which)`, a mutex held for the length of a `with`; `recover` says what to do after an owner's
+  death.
 - `Refused` is the error of an operation, with APR's status.
 
-An algorithm decides which move stands under which lock; that is all that it has to say. An operation's last access is its
-end, so nothing here looks at shared memory when it need not.
+An algorithm decides which move stands under which lock; that is all that it has to say. An operation's last access is
+its end, so nothing here looks at shared memory when it need not.
 """
 
 from __future__ import annotations
@@ -143,7 +145,7 @@ class Table:
 
 
 class Locking(Table):
-    """A table with mutexes: number 0 for the table itself, the others for slot bytes (without PREGRAB it guards them too)."""
+    """A table with mutexes: number 0 for the table itself, the others for slot bytes; without PREGRAB, 0 for both."""
 
     robust = True
     """Whether the mutexes tell of an owner's death; else its waiters wait for ever."""

@@ -1,12 +1,12 @@
 """Without locks: a slot is taken by compare-and-swap on its in-use byte, and the counter is added to atomically.
 
-What it gives: no slot is held by two, the counter is right when nobody is inside, and nobody ever waits. Each process may
-put and get the slots that it holds.
+What it gives: no slot is held by two, the counter is right when nobody is inside, and nobody ever waits. Each process
+may put and get the slots that it holds.
 
 What it does not give, and the checker shows each (see the museum):
 
-- The lowest free slot, from three processes on: the scan has passed slot 0 when that is released, and takes slot 1, which
-  was in use until then. There is no instant at which slot 1 was the lowest free one.
+- The lowest free slot, from three processes on: the scan has passed slot 0 when that is released, and takes slot 1,
+  which was in use until then. There is no instant at which slot 1 was the lowest free one.
 - A counter that one may read: it changes a moment after the in-use byte.
 - get and put of a slot that another process writes: nothing keeps the bytes together.
 - Deaths: a counter that was not yet added to stays wrong for ever.

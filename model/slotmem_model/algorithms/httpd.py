@@ -1,8 +1,8 @@
 """Apache httpd's own algorithm: no lock anywhere.
 
-grab looks for a zero byte, sets it, and counts; between any two of these another process may do the same. get and put set
-the in-use byte again after they have looked at it, so a release in between is undone. httpd leaves locking to its callers:
-see `slotmem_model.algorithms.httpd_locked`.
+grab looks for a zero byte, sets it, and counts; between any two of these another process may do the same. get and put
+set the in-use byte again after they have looked at it, so a release in between is undone. httpd leaves locking to its
+callers: see `slotmem_model.algorithms.httpd_locked`.
 
 Source: modules/slotmem/mod_slotmem_shm.c, httpd 2.4.
 """

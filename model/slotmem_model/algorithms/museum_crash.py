@@ -1,7 +1,7 @@
 """The museum, third room: what goes wrong when a process dies inside an operation.
 
-Right as long as nobody dies. Each is the striped design, or the one lock, with one thing changed. The first line of a class
-says what is wrong with it.
+Right as long as nobody dies. Each is the striped design, or the one lock, with one thing changed. The first line of a
+class says what is wrong with it.
 """
 
 from __future__ import annotations

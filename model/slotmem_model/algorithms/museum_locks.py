@@ -1,7 +1,7 @@
 """The museum, second room: locks left out, dropped early, confused, or never given back.
 
-Right in one process; each needs two. Most are the striped design with one thing changed. The first line of a class says what
-is wrong with it.
+Right in one process; each needs two. Most are the striped design with one thing changed. The first line of a class
+says what is wrong with it.
 """
 
 from __future__ import annotations

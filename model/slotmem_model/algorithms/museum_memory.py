@@ -1,7 +1,7 @@
 """The museum, fourth room: no lock around it, and not enough instead; and what only a store buffer shows.
 
-Compare-and-swap, sequence numbers, a spinlock, a single store. The first line of a class says what is wrong with it. Those
-that need `--memory tso` are right on a machine that does every store at once.
+Compare-and-swap, sequence numbers, a spinlock, a single store. The first line of a class says what is wrong with it.
+Those that need `--memory tso` are right on a machine that does every store at once.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """The reference's locking with plain mutexes: one for the table, one for each stripe of slots, no redo records.
 
-A plain mutex tells nobody that its owner died: it stays locked. So this is right until a process dies inside an operation;
-then everybody who wants the same lock waits for ever. `slotmem_model.algorithms.striped` is the same with robust mutexes.
+A plain mutex tells nobody that its owner died: it stays locked. So this is right until a process dies inside an
+operation; then everybody who wants the same lock waits for ever. `slotmem_model.algorithms.striped` is the same with
+robust mutexes.
 
-With PREGRAB, get and put look at the in-use byte under the slot's stripe only. If a release comes between the look and the
-copy, they took effect at the look. Without PREGRAB they mark the slot, and the one mutex guards everything.
+With PREGRAB, get and put look at the in-use byte under the slot's stripe only. If a release comes between the look
+and the copy, they took effect at the look. Without PREGRAB they mark the slot, and the one mutex guards everything.
 """
 
 from __future__ import annotations

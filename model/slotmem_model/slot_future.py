@@ -1,0 +1,63 @@
+"""Which of several configurations the rest of the history will surely refute.
+
+Interface: `Future(timeline)`; `drop_doomed(configurations, tables)`.
+
+Who has a slot in use that a grab will give, while nobody asks for its release before that grab returns, is doomed: a mark goes away by a
+release only. Dropping it early changes no verdict, and keeps what a crashed grab may have taken from multiplying the configurations.
+If all are doomed they are kept, so that the violation shows at the operation that cannot be explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from slotmem_model.slot_configurations import Configuration, Tables
+from slotmem_model.slot_timeline import GRAB, LOST_RELEASE, RELEASE, Timeline
+
+
+class Future:
+    """The grabs and releases of each slot, by the time of their invocation."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._span = int(timeline.returned.max(initial=0)) + 1
+        begun = timeline.slot * self._span + timeline.invoked
+        grabs = np.flatnonzero(timeline.action == GRAB)
+        grabs = grabs[np.argsort(begun[grabs])]
+        self._grabs, self._returned = begun[grabs], timeline.returned[grabs]
+        self._releases = np.sort(begun[np.isin(timeline.action, (RELEASE, LOST_RELEASE))])
+
+    def drop_doomed(self, configurations: list[Configuration], tables: Tables) -> list[Configuration]:
+        """Give the configurations that are not doomed; all if all are."""
+        some, all_ = 0, tables.full
+        for at in configurations:
+            some |= at.mask
+            all_ &= at.mask
+        for slot in _list_bits(some & ~all_):
+            alive = [at for at in configurations if not (at.mask >> slot & 1 and self._is_doomed(at, slot, tables))]
+            if alive:
+                configurations = alive
+        return configurations
+
+    def _is_doomed(self, at: Configuration, slot: int, tables: Tables) -> bool:
+        """Say whether the slot, which is in use, must be free sooner than anybody can release it."""
+        if tables.first_undone(tables.releases.get(slot), at.done) is not None:
+            return False
+        now = slot * self._span + tables.now
+        grab = tables.first_undone(tables.grabs.get(slot), at.done)
+        if grab is not None:
+            returned = grab.returned
+        else:
+            following = int(np.searchsorted(self._grabs, now))
+            if following == len(self._grabs) or self._grabs[following] >= (slot + 1) * self._span:
+                return False
+            returned = int(self._returned[following])
+        release = int(np.searchsorted(self._releases, now))
+        return release == len(self._releases) or int(self._releases[release]) > slot * self._span + returned
+
+
+def _list_bits(mask: int) -> Iterator[int]:
+    while mask:
+        yield (mask & -mask).bit_length() - 1
+        mask &= mask - 1
