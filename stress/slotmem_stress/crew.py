@@ -69,6 +69,8 @@ class ProcessCrew:
         self, start: str, processes: int, threads: int, board_path: str, numbers: Numbers, make_job: Callable[..., Job]
     ) -> None:
         self.findings: list[str] = []
+        self.started = 0
+        """How many clients there were."""
         self.held: set[int] = set()
         """What the clients said they hold when the last round ended."""
         self._context: Any = multiprocessing.get_context(start)
@@ -168,6 +170,7 @@ class ProcessCrew:
 
     def _start(self, seat: int) -> Worker:
         clients = self._numbers.take(self._threads)
+        self.started += self._threads
         seats = tuple(range(seat * self._threads, (seat + 1) * self._threads))
         ours, theirs = self._context.Pipe()
         job = self._make_job(clients=clients, seats=seats)
@@ -197,6 +200,7 @@ class ThreadCrew:
 
     def __init__(self, threads: int, board: memoryview, numbers: Numbers, rules: Rules, instance: Any) -> None:
         self.findings: list[str] = []
+        self.started = threads
         self.held: set[int] = set()
         self.workers: list[Worker] = []
         self._clients = [Client(number, rules) for number in numbers.take(threads)]

@@ -18,8 +18,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from slotmem import SlotmemError, Type
@@ -28,7 +27,7 @@ from slotmem_stress.client import Rules
 from slotmem_stress.crew import PATIENCE_S, Numbers, ProcessCrew, ThreadCrew
 from slotmem_stress.faults import Company, Faults
 from slotmem_stress.history import Description, Recorder
-from slotmem_stress.judging import UNKNOWN, VIOLATION, Judged, JudgeProcess
+from slotmem_stress.judging import JudgeProcess
 from slotmem_stress.observing import Seen, observe, record_seen
 from slotmem_stress.stress_report import Report, Settings
 from slotmem_stress.worker import (
@@ -118,13 +117,10 @@ class _Run:
         first_client: int,
         keep: bool,
     ) -> None:
-        self.settings = settings
-        self.folder, self.runtime_dir = folder, runtime_dir
-        self.report = report
+        self.settings, self.folder, self.runtime_dir, self.report = settings, folder, runtime_dir, report
         self.generation = 0
         self._tell, self._save, self._keep = tell, save, keep
         self._numbers = Numbers(first_client)
-        self._first_client = first_client
         self._faults = Faults(settings.plan, f"{settings.seed}/{first_client}/faults")
         self._rules = Rules(settings.slots, settings.slot_bytes, settings.mix, settings.seed)
         self._rounds = 0
@@ -178,12 +174,8 @@ class _Run:
                 self.report.findings.append(
                     f"clause KILL-3: the owner could not close: {type(error).__name__}: {error}"
                 )
-            self.report.attaches = int(self._board[ATTACHES])
+            self._count_up()
             self._board.release()
-        self.report.seconds = round(self._worked_s, 3)
-        self.report.clients = self._numbers.next - self._first_client - 1
-        self.report.kills, self.report.pauses = self._faults.kills, self._faults.pauses
-        self.report.restarts = self._faults.restarts
 
     def expected_files(self) -> frozenset[str]:
         """Give the files of the runtime folder that the run may leave."""
@@ -295,34 +287,23 @@ class _Run:
             is_waiting = most_waiting is not None and len(judge.waiting) > most_waiting
             judged = judge.poll(_TICK_S if is_waiting else 0.0)
             if judged is not None:
-                self._note(judged)
+                self.report.note(judged)
+                if not self._keep and judged.path != self.report.history:
+                    shutil.rmtree(judged.path, ignore_errors=True)
+                self._count_up()
+                self._save(self.report)
             self._report_progress(passed_s)
             if judged is None and not is_waiting:
                 return
 
-    def _note(self, judged: Judged) -> None:
-        report = self.report
-        report.segments += 1
-        report.operations += judged.operations
-        report.pending += judged.pending
-        report.judge_s = round(report.judge_s + judged.seconds, 3)
-        if judged.verdict == VIOLATION and not report.window:
-            report.findings.append(f"{judged.reason}")
-            report.window, report.before, report.excerpt = judged.window, judged.before, judged.excerpt
-            report.history = judged.path
-        elif judged.verdict == UNKNOWN and judged.reason not in report.undecided:
-            report.undecided.append(judged.reason)
-        if not self._keep and judged.path != report.history:
-            with suppress(OSError):
-                shutil.rmtree(judged.path)
-        self._save(
-            replace(
-                report,
-                seconds=self._worked_s,
-                kills=self._faults.kills,
-                clients=self._numbers.next - self._first_client,
-            )
-        )
+    def _count_up(self) -> None:
+        """Bring the report's numbers up to now."""
+        report, faults = self.report, self._faults
+        report.seconds = round(self._worked_s, 3)
+        report.clients = self._crew.started if self._crew is not None else 0
+        report.next_client = self._numbers.next
+        report.kills, report.pauses, report.restarts = faults.kills, faults.pauses, faults.restarts
+        report.attaches = int(self._board[ATTACHES])
 
     def _report_progress(self, passed_s: float) -> None:
         report = self.report
