@@ -54,13 +54,9 @@ class Verdict:
     """What the judge found.
 
     `reason` is a sentence, empty for LINEARIZABLE. `window` has the events of the calls that contradict one another; they are a
-<<<<<<< HEAD
-    violation by themselves, beginning in any of the states in `before` (none given: in any state). `judged` counts the events that were looked at, `configurations` the most that were held at once.
-    `numbers` are the rows of the window's operations, if the history was given in columns.
-=======
     violation by themselves, beginning in any of the states in `before` (none given: in any state). `judged` counts the operations that
-    were looked at, `configurations` the most that were held at once.
->>>>>>> main
+    were looked at, `configurations` the most that were held at once. `numbers` are the rows of the window's operations, if the history
+    was given in columns.
     """
 
     name: str
