@@ -84,7 +84,7 @@ def _operation(done: dict[str, Any], origin: int, role: int) -> dict[str, Any]:
         "kind": done["op"],
         "begin": done["invoke_ns"] - origin,
         "end": done["return_ns"] - origin if "return_ns" in done else None,
-        "text": describe(done),
+        "text": describe(done).replace("->", "\N{RIGHTWARDS ARROW}"),
         "short": done["op"],
         "role": role,
         "at": None,

@@ -1,5 +1,6 @@
 "use strict";
 // The time line of a history. `data` is what slotmem_stress.timeline describes; times are ns since its first operation.
+// Shown times are counted from the window's first operation, if there is a window.
 // All text gets into the page as text, never as markup.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -13,6 +14,7 @@
   const least = Math.min(50, end);
   const lanes = new Map(data.clients.map((client, lane) => [client, lane]));
   const height = TOP + lanes.size * ROW + AXIS;
+  const zero = data.window.length ? Math.min(...data.window.map((number) => operations[number].begin)) : 0;
   const view = { from: 0, to: end };
   let at = data.explained_ns ?? end;
 
@@ -34,8 +36,10 @@
 
   function time(ns, step = ns) {
     const [unit, name] = step >= 1e9 ? [1e9, "s"] : step >= 1e6 ? [1e6, "ms"] : step >= 1e3 ? [1e3, "µs"] : [1, "ns"];
-    return `${(ns / unit).toLocaleString("en", { maximumFractionDigits: 3 })} ${name}`;
+    return `${(ns / unit).toLocaleString("en", { maximumFractionDigits: 3 }).replace("-", "\u2212")} ${name}`;
   }
+
+  const moment = (ns, step = 1e3) => time(ns - zero, step);
 
   const width = () => Math.max(320, chart.clientWidth);
   const toX = (ns) => GUTTER + ((ns - view.from) / (view.to - view.from)) * (width() - GUTTER);
@@ -66,8 +70,8 @@
     const shown = operations.filter((each) => each.role);
     const from = Math.min(...shown.map((each) => each.begin));
     const to = Math.max(...shown.map((each) => each.end ?? each.begin));
-    const span = Math.max(to - from, 2000);
-    look((from + to - span) / 2 - span * 0.3, (from + to + span) / 2 + span * 0.3);
+    const span = Math.max(to - from, least);
+    look((from + to - span) / 2 - span * 0.6, (from + to + span) / 2 + span * 0.6);
   }
 
   let waiting = false;
@@ -99,7 +103,7 @@
     for (const [client, lane] of lanes) {
       const y = TOP + lane * ROW;
       if (lane % 2 === 0) parts.push(make("rect", { class: "stripe", x: 0, y, width: w, height: ROW }));
-      const name = make("text", { class: "name", x: 8, y: y + ROW / 2 + 4 }, `client ${client}`);
+      const name = make("text", { class: "name", x: 8, y: y + ROW / 2 + 4 }, `process ${client}`);
       if (data.window.some((number) => operations[number].client === client)) name.classList.add("of-window");
       parts.push(name);
     }
@@ -131,10 +135,11 @@
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = Math.max(1, power * [1, 2, 5, 10].find((each) => each * power >= rough));
     const parts = [];
-    for (let ns = Math.max(0, Math.ceil(view.from / step) * step); ns <= view.to; ns += step) {
+    for (let ns = Math.ceil((view.from - zero) / step) * step + zero; ns <= view.to; ns += step) {
       const x = toX(ns);
+      if (x < GUTTER) continue;
       parts.push(make("line", { class: "axis", x1: x, x2: x, y1: TOP, y2: height - AXIS + 4 }));
-      parts.push(make("text", { class: "time", x, y: height - 7, "text-anchor": "middle" }, time(ns, step)));
+      parts.push(make("text", { class: "time", x, y: height - 7, "text-anchor": "middle" }, moment(ns, step)));
     }
     return parts;
   }
@@ -161,10 +166,10 @@
     if (each.end === null) group.classList.add("pending");
     group.append(make("rect", { class: "body", x: begin, y, width: length, height: BODY, rx: Math.min(4, length / 3) }));
     const text = [each.text, each.short].find((text) => text.length * 6.6 + 14 < length);
-    if (text) group.append(make("text", { x: begin + 7, y: y + 15 }, text));
+    if (text) group.append(make("text", { x: begin + 7, y: y + 14.5 }, text));
     if (each.at !== null && length > 9) {
       const x = toX(each.at);
-      if (x >= GUTTER) group.append(make("path", { class: "instant", d: `M${x} ${y + BODY - 7}l3.5 4.5l-3.5 4.5l-3.5-4.5z` }));
+      if (x >= GUTTER) group.append(make("path", { class: "instant", d: `M${x} ${y + BODY - 5}l3.5 4.5l-3.5 4.5l-3.5-4.5z` }));
     }
     return group;
   }
@@ -230,7 +235,7 @@
       return;
     }
     const count = countPlaced(at), now = stateAfter(count), last = count ? placed[count - 1] : null;
-    by("when").textContent = `at ${time(at, end)}, after ${count.toLocaleString("en")} of ${placed.length.toLocaleString("en")} explained operations`;
+    by("when").textContent = `at ${moment(at)}, after ${count.toLocaleString("en")} of ${placed.length.toLocaleString("en")} explained operations`;
     const cells = now.values.map((value, slot) => {
       const cell = html("div", "slot" + (now.used.has(slot) ? " used" : "") + (last && last.slot === slot ? " changed" : ""));
       cell.append(html("b", "", `slot ${slot}`), html("span", "", now.used.has(slot) ? value : `free · ${value}`));
@@ -239,7 +244,7 @@
     by("slots").replaceChildren(...cells);
     const done = last && operations[last.operation];
     const beyond = data.explained_ns !== null && at >= data.explained_ns ? " From here on no order explains what was seen." : "";
-    by("told").textContent = (done ? `Last to take effect: ${done.text} of client ${done.client}.` : "Nothing has taken effect yet.") + beyond + (data.note ? ` ${data.note}` : "");
+    by("told").textContent = (done ? `Last to take effect: ${done.text} of process ${done.client}.` : "Nothing has taken effect yet.") + beyond + (data.note ? ` ${data.note}` : "");
   }
 
   function step(by_) {
@@ -304,9 +309,9 @@
     tip.hidden = !group;
     if (!group) return;
     const each = operations[group.dataset.number];
-    const lines = [`${each.text}`, `client ${each.client}`];
-    lines.push(each.end === null ? `from ${time(each.begin)}; it never returned` : `${time(each.begin)} to ${time(each.end)}: ${time(each.end - each.begin)}`);
-    if (each.at !== null) lines.push(`takes effect at ${time(each.at)}`);
+    const lines = [`${each.text}`, `process ${each.client}`];
+    lines.push(each.end === null ? `from ${moment(each.begin)} on; it never returned` : `${moment(each.begin)} to ${moment(each.end)}, which is ${time(each.end - each.begin)}`);
+    if (each.at !== null) lines.push(`takes effect at ${moment(each.at)}`);
     if (each.role === 2) lines.push("cannot be explained");
     else if (each.role === 1) lines.push("one of those that contradict one another");
     tip.textContent = lines.join("\n");
@@ -359,8 +364,8 @@
       const swatch = html("i"), cell = html("td");
       swatch.style.background = each.role === 2 ? "var(--red)" : color(each.kind);
       cell.append(swatch);
-      const until = each.end === null ? "never returned" : time(each.end, 1e3);
-      row.append(cell, html("td", "number", `client ${each.client}`), html("td", "number", `${time(each.begin, 1e3)} – ${until}`), html("td", "", each.text + (each.role === 2 ? "   cannot be explained" : "")));
+      const until = each.end === null ? "never returned" : moment(each.end);
+      row.append(cell, html("td", "number", `process ${each.client}`), html("td", "number", `${moment(each.begin)} – ${until}`), html("td", "", each.text + (each.role === 2 ? "   cannot be explained" : "")));
       row.addEventListener("click", toWindow);
       by("window").append(row);
     }
