@@ -4,6 +4,7 @@ examples:
   slotmem judge FOLDER                   a history that `slotmem stress --keep` recorded
   slotmem judge history.jsonl            one of another tool, as JSON lines
   slotmem judge FOLDER --export out.jsonl     write it as JSON lines
+  slotmem judge FOLDER --html out.html   a page with a time line, for a browser
 
 The first line of JSON lines describes the segment and the state at first, each other one is an operation:
 
@@ -24,6 +25,7 @@ import os
 import sys
 from dataclasses import asdict
 
+from slotmem_stress import html_report
 from slotmem_stress.history import BadHistory
 from slotmem_stress.history_files import export, read
 from slotmem_stress.judging import LINEARIZABLE, UNKNOWN, VIOLATION, Judged, judge_path
@@ -43,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export", default=None, metavar="FILE", help="write the history as JSON lines, and judge it too"
     )
+    parser.add_argument("--html", default=None, metavar="FILE", help="write a page with a time line, for a browser")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
@@ -56,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         if _size(arguments.path) > _LARGE_BYTES:
             print(f"judging {arguments.path} ...", file=sys.stderr, flush=True)
         judged = judge_path(arguments.path, arguments.budget_s, arguments.memory_mb)
+        if arguments.html is not None:
+            html_report.write(arguments.html, html_report.of_history(judged))
     except (BadHistory, OSError) as error:
         print(f"slotmem judge: {arguments.path}: {error}", file=sys.stderr)
         return 2

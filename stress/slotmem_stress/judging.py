@@ -40,7 +40,7 @@ class Judged:
     seconds: float
     configurations: int
     window: list[dict[str, Any]] = field(default_factory=list)
-    """The operations that contradict one another."""
+    """The operations that contradict one another; the one that cannot be explained has the key `unexplained`."""
     before: list[dict[str, Any]] = field(default_factory=list)
     """The states that the window contradicts: slots in use, values; none given: it contradicts itself."""
     excerpt: list[dict[str, Any]] = field(default_factory=list)
@@ -65,6 +65,7 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
     if verdict.name == VIOLATION:
         rows = sorted(verdict.numbers, key=lambda row: int(recorded.records[row, INVOKED]))
         judged.window = _objects(recorded, rows)
+        judged.window[rows.index(verdict.numbers[0])]["unexplained"] = True
         judged.excerpt = _objects(recorded, _around(recorded, rows))
         judged.before = [_state(state, history.item_num) for state in verdict.before if _is_whole(state)]
     return judged

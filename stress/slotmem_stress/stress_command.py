@@ -32,7 +32,7 @@ from typing import Any
 import slotmem
 from slotmem import SlotmemError
 from slotmem.arguments import checked_runtime_dir
-from slotmem_stress import remembered
+from slotmem_stress import html_report, remembered
 from slotmem_stress.client import MIXABLE
 from slotmem_stress.faults import Plan
 from slotmem_stress.runner import Progress
@@ -92,7 +92,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a report for machines, to FILE or instead of the page",
     )
-    parser.add_argument("--trace", default=None, metavar="FILE", help="write the violation's window as a trace")
+    parser.add_argument("--html", default=None, metavar="FILE", help="write a page with a time line, for a browser")
+    parser.add_argument(
+        "--trace",
+        default=None,
+        metavar="FILE",
+        help="write the violation's window as a trace, for `slotmem check --explain`",
+    )
     parser.add_argument(
         "--keep", default=None, metavar="FOLDER", help="keep every history there; the folder must be new or empty"
     )
@@ -183,6 +189,8 @@ def _finish(arguments: argparse.Namespace, report: Report) -> int:
     if arguments.trace is not None and report.window:
         with open(arguments.trace, "w", encoding="utf-8") as file:
             file.write(json.dumps(to_trace(report.settings, report.window, report.findings[0]), indent=1) + "\n")
+    if arguments.html is not None:
+        html_report.write(arguments.html, html_report.of_run(report))
     print(json.dumps(report.to_json(), indent=2) if arguments.json == "-" else to_text(report))
     if report.interrupted and report.verdict != VIOLATED and arguments.hours is None:
         raise KeyboardInterrupt
@@ -261,7 +269,7 @@ def _check(arguments: argparse.Namespace) -> None:
         arguments.runtime_dir = checked_runtime_dir(arguments.runtime_dir)
     if arguments.keep is not None and os.path.isdir(arguments.keep) and os.listdir(arguments.keep):
         raise slotmem.InvalidArgument(f"the folder {arguments.keep} is not empty; name a new one")
-    for path in (arguments.json, arguments.trace):
+    for path in (arguments.json, arguments.trace, arguments.html):
         if path not in (None, "-") and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
             raise slotmem.InvalidArgument(f"{path} cannot be written: there is no such folder")
 

@@ -138,7 +138,7 @@ def _lines(report: Report) -> Iterator[str]:
     rate = report.operations / report.seconds if report.seconds else 0.0
     yield f"  operations  {report.operations:,} in {report.seconds:.1f} s ({rate:,.0f} a second) by {report.clients} clients"
     yield f"  mix         {', '.join(f'{name} {weight}' for name, weight in settings.mix)}"
-    yield f"  faults      {_faults(report)}"
+    yield f"  faults      {faults(report)}"
     yield f"  judged      {report.segments} segments in {report.judge_s:.1f} s; {report.pending} operations never returned"
     if report.held_by_the_dead:
         yield f"  dead hold   {_slots(report.held_by_the_dead)}: grabbed by clients that were killed, and nobody has released"
@@ -167,7 +167,8 @@ def _lines(report: Report) -> Iterator[str]:
     )
 
 
-def _faults(report: Report) -> str:
+def faults(report: Report) -> str:
+    """Say how many faults of each kind there were."""
     plan = report.settings.plan
     said = [f"{report.kills} kills"] if plan.kills else []
     said += [f"{report.pauses} pauses"] if plan.pauses else []
