@@ -16,7 +16,7 @@ from slotmem_conformance.cases import collect
 from slotmem_conformance.conform_command import greet
 from slotmem_conformance.session import open_session
 from slotmem_conformance.verdicts import Report
-from slotmem_model.clauses import CLAUSES, PROFILES
+from slotmem_model.clauses import PROFILES
 
 CLAIMS: dict[str, tuple[str, ...]] = {"httpd": ("core", "httpd"), "httpd:plain": ("core",)}
 SEQUENTIAL = ("core", "httpd", "safe")
@@ -49,8 +49,7 @@ def finding(report: Report) -> str:
     wrong = [each for each in report.outcomes if not each.verdict.holds]
     lines = []
     for each in wrong[:_SHOWN]:
-        lines += [f"{each.clause}: {CLAUSES[each.clause].sentence}", f"  {each.case}: {each.reason}"]
-        lines.append(f"  see it: {reports.command(report, each)}")
+        lines += [f"clause {each.clause}: {each.case}: {each.reason}", f"  see it: {reports.command(report, each)}"]
     if len(wrong) > _SHOWN:
         lines.append(f"and {len(wrong) - _SHOWN} other cases: slotmem conform '{report.provider}' --html report.html")
     return "\n".join(lines)
