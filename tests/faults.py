@@ -37,7 +37,11 @@ def resolve_with(**changes):
 
 
 def _decimal(found, generation):
-    return found.segment if found.name.startswith("/") else found.segment.replace(f"_{generation:x}.shm", f"_{generation}.shm")
+    return (
+        found.segment
+        if found.name.startswith("/")
+        else found.segment.replace(f"_{generation:x}.shm", f"_{generation}.shm")
+    )
 
 
 def _resolve_decimal(name, runtime_dir, generation):
@@ -49,8 +53,7 @@ def _resolve_decimal(name, runtime_dir, generation):
 
 
 def _resolve_without_generation(name, runtime_dir, generation):
-    found = _resolve(name, runtime_dir, 0)
-    return found
+    return _resolve(name, runtime_dir, 0)
 
 
 def _resolve_anywhere(name, runtime_dir, generation):
@@ -171,4 +174,3 @@ FAULTS = [
     Fault("any-boot", "ATTACH-7", "uses locks of another boot", control, "check_control", lambda memory, size, shape, name: None),
     Fault("padding", "BYTES-1", "leaves something in the four bytes of padding", control, "write_header", _header_without_padding),
 ]  # fmt: skip
-

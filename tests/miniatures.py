@@ -270,7 +270,11 @@ class SizeWraps(Miniature):
 
     def create(self, name, item_size, item_num, type):
         fits = item_size * item_num % 2**64 < 2**30
-        return self.open(Segment(1, 1, False)) if fits and item_size > 2**40 else super().create(name, item_size, item_num, type)
+        return (
+            self.open(Segment(1, 1, False))
+            if fits and item_size > 2**40
+            else super().create(name, item_size, item_num, type)
+        )
 
 
 class CopyAtAttach(Miniature):
@@ -471,7 +475,11 @@ class GetsNeighbour(Miniature):
 
     def get(self, segment, item_id, len=None):
         got = super().get(segment, item_id, len)
-        return got | {"data": segment.data[item_id - 1][: len if len is not None else segment.item_size].hex()} if "data" in got else got
+        return (
+            got | {"data": segment.data[item_id - 1][: len if len is not None else segment.item_size].hex()}
+            if "data" in got
+            else got
+        )
 
 
 class GetsBeyond(Miniature):

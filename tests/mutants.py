@@ -73,7 +73,13 @@ def _museum(name, clause):
 
 MUTANTS = [
     *(
-        Mutant(re.sub("(?<!^)(?=[A-Z])", "-", wrong.__name__).lower(), "miniature", wrong.clause, wrong.__doc__.strip("."), wrong)
+        Mutant(
+            re.sub("(?<!^)(?=[A-Z])", "-", wrong.__name__).lower(),
+            "miniature",
+            wrong.clause,
+            wrong.__doc__.strip("."),
+            wrong,
+        )
         for wrong in miniatures.WRONG
     ),
     *(

@@ -2,9 +2,13 @@
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -183,7 +187,9 @@ def test_nothing_is_left_behind(tmp_path):
 
 def test_the_reference_holds(tmp_path, capsys):
     """The sequential profiles hold, and nothing is left in the runtime directory."""
-    assert conform("shm", "--select", "core,httpd,safe", "--skip", "ID-3", "--quick", "--runtime-dir", str(tmp_path)) == 0
+    assert (
+        conform("shm", "--select", "core,httpd,safe", "--skip", "ID-3", "--quick", "--runtime-dir", str(tmp_path)) == 0
+    )
     said = capsys.readouterr().out
     assert "core     yes " in said
     assert "all as expected" in said
@@ -209,16 +215,16 @@ def test_known_failures(wrong, tmp_path, capsys):
     known.write_text(known.read_text() + '\n[[known]]\nid = "GRAB-3/contents-stay"\nreason = "a \\"quoted\\" one"\n')
     assert conform("x", "--select", "GRAB", "--expected", str(known)) == 1
     assert "GRAB-3/contents-stay: pass, but 'fail' is expected" in capsys.readouterr().out
-    known.write_text('[[known]]\nid = "GRAB-99/no"\n')
+    known.write_text('[[known]]\nid = "NOSUCH-1/no"\n')
     assert conform("x", "--expected", str(known)) == 2
-    assert "there is no case 'GRAB-99/no'" in capsys.readouterr().err
+    assert "there is no case 'NOSUCH-1/no'" in capsys.readouterr().err
     known.write_text("[[known]]\nid = 3 4\n")
     assert conform("x", "--expected", str(known)) == 2
 
 
 def test_reasons_are_kept_when_written_again(tmp_path):
     """Writing the file of known failures keeps the reasons and links that somebody wrote into it."""
-    report = Report("x", {}, 1, True, [Outcome("GRAB-4/full", Verdict.FAIL, "it answered \"no\"\\")])
+    report = Report("x", {}, 1, True, [Outcome("GRAB-4/full", Verdict.FAIL, 'it answered "no"\\')])
     path = tmp_path / "known.toml"
     path.write_text(expected.written(report, {}))
     ids = [each.id for each in collect()]
@@ -231,7 +237,7 @@ def test_reasons_are_kept_when_written_again(tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["shm", "--select", "GRAB-77"],
+        ["shm", "--select", "NOSUCH-2"],
         ["shm", "--claim", "best"],
         ["nothing-of-the-kind"],
         ["exec:/no/such/driver"],
@@ -289,3 +295,56 @@ def test_what_is_shown_is_escaped():
     assert "<script>" not in html_report.page([report])
     assert "<script>" not in reports.markdown(report).split("```")[0]
     ElementTree.fromstring(reports.junit(report))
+
+
+# -- under pytest ----------------------------------------------------------------------------------------------------------
+
+
+def pytest_run(tmp_path, *arguments):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    if "slotmem_conformance.plugin" not in {entry.name for entry in entry_points(group="pytest11")}:
+        command += ["-p", "slotmem_conformance.plugin"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(
+        [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_suite_under_pytest(tmp_path):
+    """`pytest --pyargs slotmem_conformance --provider P` has a test for each case, named by its id."""
+    asked = ["--pyargs", "slotmem_conformance", "--provider", "plain", "--slotmem-select", "GRAB,NAME-6", "-vv", "-rs"]
+    done = pytest_run(tmp_path, *asked)
+    assert done.returncode == 0, done.stdout
+    assert "::GRAB-2/lowest-free-first PASSED" in done.stdout
+    assert "::NAME-6/object SKIPPED" in done.stdout
+    assert "does not have the capability 'shared'" in done.stdout
+
+
+def test_a_failure_under_pytest_shows_the_evidence(tmp_path):
+    """A case that fails is told with its clause and its requests, without a traceback of the suite."""
+    here = str(Path(__file__).parent)
+    script = tmp_path / "driver.py"
+    script.write_text(
+        f"import json, sys\nsys.path.insert(0, {here!r})\n"
+        "from miniatures import FullIsNotFound\n"
+        "wrong = FullIsNotFound(runtime_dir='')\n"
+        "for line in sys.stdin:\n"
+        "    request = json.loads(line)\n"
+        "    if request['op'] == 'quit':\n"
+        "        break\n"
+        "    print(json.dumps(wrong.hello if request['op'] == 'hello' else wrong.request(request)), flush=True)\n"
+    )
+    provider = f"exec:{sys.executable} {script}"
+    done = pytest_run(tmp_path, "--pyargs", "slotmem_conformance", "--provider", provider, "--slotmem-select", "GRAB-4")
+    assert done.returncode == 1
+    assert "GRAB-4 asks: grab with every slot in use fails with APR_EINVAL." in done.stdout
+    assert '{"op": "grab", "segment": 0}' in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_project_beside_it_is_left_alone(tmp_path):
+    """Without --provider nothing of the suite is collected, though it lies below the folder that is."""
+    package = Path(conform_command.__file__).parent
+    done = pytest_run(tmp_path, "--collect-only", str(package))
+    assert done.returncode == 5
+    assert "no tests" in done.stdout

@@ -15,7 +15,9 @@ from slotmem_conformance.verdicts import Verdict
 from slotmem_model.clauses import CLAUSES
 
 HERE = Path(__file__).parent
-ALONE = [case for case in collect() if case.clause.profile in ("core", "httpd", "safe") or case.id.startswith("RESTORE")]
+ALONE = [
+    case for case in collect() if case.clause.profile in ("core", "httpd", "safe") or case.id.startswith("RESTORE")
+]
 
 
 @pytest.fixture(autouse=True)

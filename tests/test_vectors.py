@@ -4,11 +4,12 @@ import argparse
 import hashlib
 import json
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from miniatures import FullIsNotFound, Miniature
-from slotmem_conformance import vectors, vectors_command
+from slotmem_conformance import conform_command, vectors, vectors_command
 from slotmem_conformance.cases import collect
 from slotmem_conformance.session import open_session
 from slotmem_model.clauses import CLAUSES
@@ -22,7 +23,9 @@ def write(*arguments):
 
 def replayed(opener):
     files = vectors.generate()
-    return dict(pair for name, text in files.items() if name != vectors.MANIFEST for pair in vectors.replay(text, opener))
+    return dict(
+        pair for name, text in files.items() if name != vectors.MANIFEST for pair in vectors.replay(text, opener)
+    )
 
 
 def test_the_manifest_lists_every_file():
@@ -47,12 +50,29 @@ def test_they_are_reproducible(tmp_path, capsys):
     assert "GRAB-2.json: differs" in capsys.readouterr().out
 
 
+def test_the_files_that_ship_are_up_to_date():
+    """The vectors in the package are what `slotmem vectors` writes."""
+    assert write(str(Path(vectors.__file__).with_name("vector_files")), "--check") == 0
+
+
 @pytest.mark.parametrize(("provider", "most_skipped"), [("shm", 0), ("plain", 30)])
 def test_the_providers_answer_as_the_vectors_say(provider, most_skipped):
     """Every vector holds; only what a provider says it cannot do is skipped."""
     found = replayed(partial(open_session, provider))
     assert {id: what for id, what in found.items() if what and not what.startswith("skipped: ")} == {}
     assert sum(what.startswith("skipped: ") for what in found.values()) <= most_skipped
+
+
+def test_apache_answers_as_the_vectors_of_its_profiles_say():
+    """Apache's own module, as installed here, answers every vector of the profiles core and httpd as it says."""
+    opener = partial(open_session, "httpd")
+    try:
+        conform_command.greet(opener)
+    except conform_command.Unusable as error:
+        pytest.skip(str(error))
+    found = replayed(opener, "core", "httpd")
+    assert {id: what for id, what in found.items() if what} == {}
+    assert len(found) > 90
 
 
 def test_a_wrong_answer_is_noticed():

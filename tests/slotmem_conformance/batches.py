@@ -62,7 +62,9 @@ def evidence(verdict: Verdict) -> str:
     lines = [shortened(verdict.reason)]
     for event in verdict.window:
         what = event.operation if isinstance(event, Invoke) else event.result if isinstance(event, Return) else "dies"
-        lines.append(f"  server {event.process} {'asks' if isinstance(event, Invoke) else 'gets'} {shortened(repr(what))}")
+        lines.append(
+            f"  server {event.process} {'asks' if isinstance(event, Invoke) else 'gets'} {shortened(repr(what))}"
+        )
     return "\n".join(lines)
 
 

@@ -177,7 +177,9 @@ def one_instant(rig: Rig) -> None:
         name = f"{rig.folder}/abs{number}"
         rig.must(f"create {name} {size} 2 PERSIST|PREGRAB; fgrab 0; fgrab 1; 1: attach {name}")
         puts: list[Request] = [
-            {"op": "put", "id": item_id, "data": f"{count:04x}" * (size // 2)} for count in range(1, 400) for item_id in (0, 1)
+            {"op": "put", "id": item_id, "data": f"{count:04x}" * (size // 2)}
+            for count in range(1, 400)
+            for item_id in (0, 1)
         ]
         wait = rig.begin(1, {"op": "batch", "segment": 0, "requests": puts})
         rig.pause(0.002 + rig.choose.random() * 0.01)
@@ -191,7 +193,9 @@ def one_instant(rig: Rig) -> None:
         if first != first[:2] * (size // 2) or second != second[:2] * (size // 2):
             rig.fail("a part of a put was stored")
         if not 0 <= int.from_bytes(first[:2], "big") - int.from_bytes(second[:2], "big") <= 1:
-            rig.fail(f"slot 0 was stored after put {first[:2].hex()}, slot 1 after put {second[:2].hex()}: no instant had both")
+            rig.fail(
+                f"slot 0 was stored after put {first[:2].hex()}, slot 1 after put {second[:2].hex()}: no instant had both"
+            )
         rig.ask("1: restart")
         rig.forget_segments()
 
@@ -254,9 +258,7 @@ def _use(item_id: int) -> list[Request]:
     return [{"op": "fgrab", "id": item_id}, {"op": "num_free_slots"}, {"op": "release", "id": item_id}]
 
 
-def _plan(
-    rig: Rig, server: int, length: int, item_num: int, item_size: int, weights: dict[str, int]
-) -> list[Request]:
+def _plan(rig: Rig, server: int, length: int, item_num: int, item_size: int, weights: dict[str, int]) -> list[Request]:
     """Choose operations; each put has a value of its own."""
     plan: list[Request] = []
     for number, op in enumerate(rig.choose.choices(list(weights), list(weights.values()), k=length)):
@@ -271,8 +273,11 @@ def _plan(
 
 def _grabs_of(done: list[batches.Done], item_id: int) -> str:
     """Show the grabs that gave one slot, with their times."""
-    grabs = sorted((answer["start"], answer["end"], server) for server, _, answer in done if answer.get("id") == item_id)
+    grabs = sorted(
+        (answer["start"], answer["end"], server) for server, _, answer in done if answer.get("id") == item_id
+    )
     first = grabs[0][0]
     return "\n".join(
-        f"server {server}: grab gave slot {item_id}, from {start - first} to {end - first} ns" for start, end, server in grabs
+        f"server {server}: grab gave slot {item_id}, from {start - first} to {end - first} ns"
+        for start, end, server in grabs
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
 from types import FrameType
 from typing import NoReturn
 
-from slotmem_conformance.cases import Case, case, program
+from slotmem_conformance.cases import Case, case
 from slotmem_conformance.notation import Request
 from slotmem_conformance.rig import Rig
 
@@ -59,7 +58,8 @@ def _kills(clause: str, during: str) -> Case:
             rig.pause(rig.choose.random() * 0.004)
             for victim in victims:
                 rig.kill(victim)
-            if all([answered() for answered in waits]):
+            answered = [wait() for wait in waits]
+            if all(answered):
                 length = min(4 * length, _LONGEST)
             else:
                 tried = True
@@ -85,7 +85,9 @@ def _whole(rig: Rig) -> None:
         data = bytes.fromhex(got.get("data", ""))
         if data != data[:1] * _BYTES:
             at = next((at for at in range(len(data)) if data[at] != data[0]), 0)
-            rig.fail(f"slot {item_id} is torn: {data[:1].hex()} up to byte {at}, then {data[at : at + 1].hex()} ({got['status']})")
+            rig.fail(
+                f"slot {item_id} is torn: {data[:1].hex()} up to byte {at}, then {data[at : at + 1].hex()} ({got['status']})"
+            )
         if item_id > 1:
             rig.ask(f"release {item_id}")
 
@@ -150,7 +152,9 @@ def crash_remainder(rig: Rig) -> None:
     rig.needs("shared")
     for server, shape in enumerate(("4 2 PREGRAB", "4 2 PREGRAB", "8 5 PREGRAB")):
         rig.process(server)
-        rig.do(f"{server}: create w {shape}; {server}: num_slots; {server}: num_free_slots; {server}: fgrab 1; {server}: put 1 ABCD")
+        rig.do(
+            f"{server}: create w {shape}; {server}: num_slots; {server}: num_free_slots; {server}: fgrab 1; {server}: put 1 ABCD"
+        )
         rig.kill(server)
     rig.do("9: create w 4 3 PREGRAB; 9: num_free_slots; 9: num_slots; 9: get 1")
 
@@ -189,7 +193,9 @@ def _stores(clause: str, what: str) -> Case:
             during += new == old
             if not _is_file_of(new, server + 32, size):
                 if new != old and clause == "STORE-4":
-                    rig.fail(f"after SIGKILL during a store the file of {len(new)} bytes is neither the old nor the new one")
+                    rig.fail(
+                        f"after SIGKILL during a store the file of {len(new)} bytes is neither the old nor the new one"
+                    )
                 if clause == "STORE-5" and not rig.object(name).exists():
                     rig.fail("the segment is gone, and what was in it is not in its file")
             old = new

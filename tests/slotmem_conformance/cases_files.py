@@ -60,7 +60,13 @@ def shapes(rig: Rig) -> None:
     """The files of other shapes and flags are those that the specification computes."""
     rig.needs("persist")
     for server, (item_size, item_num, flags) in enumerate(
-        [(4, 2, PERSIST | PREGRAB), (7, 5, PERSIST | PREGRAB | NOTMPSAFE), (0, 3, PERSIST | PREGRAB), (3, 0, PERSIST), (600, 3, PERSIST | PREGRAB)]
+        [
+            (4, 2, PERSIST | PREGRAB),
+            (7, 5, PERSIST | PREGRAB | NOTMPSAFE),
+            (0, 3, PERSIST | PREGRAB),
+            (3, 0, PERSIST),
+            (600, 3, PERSIST | PREGRAB),
+        ]
     ):
         names = "|".join(name for name, bit in [("PERSIST", 1), ("NOTMPSAFE", 2), ("PREGRAB", 4)] if flags & bit)
         rig.do(f"{server}: create w{server} {item_size} {item_num} {names}")
@@ -132,11 +138,15 @@ def _flip(at: int) -> Callable[[bytearray], object]:
     return lambda data: data.__setitem__(at, data[at] ^ 0x41)
 
 
+def _cut(length: int) -> Callable[[bytearray], object]:
+    return lambda data: data.__delitem__(slice(length, None))
+
+
 # The regions: num_free 0, padding 4, slots 8, in-use bytes 20, MD5 23, item_size 39, item_num 47, type 51; 55 bytes.
 PROGRAMS = (
     *(_damaged(f"byte-of-{region}", _flip(at)) for region, at in [("num_free", 0), ("padding", 5), ("slots", 9), ("in-use", 20), ("md5", 23), ("md5-end", 38), ("item_size", 39), ("item_num", 47), ("type", 51)]),
     _damaged("empty", lambda data: data.clear()),
-    *(_damaged(f"cut-to-{length}", lambda data, length=length: data.__delitem__(slice(length, None))) for length in (1, 8, 22, 23, 39, 47, 54)),
+    *(_damaged(f"cut-to-{length}", _cut(length)) for length in (1, 8, 22, 23, 39, 47, 54)),
     _damaged("grown-by-1", lambda data: data.append(0)),
     _damaged("grown-by-a-page", lambda data: data.extend(bytes(4096))),
     _damaged("stored-twice", lambda data: data.extend(bytes(data))),
@@ -151,7 +161,9 @@ def other_shape(rig: Rig) -> None:
         _place(rig, _EXAMPLE)
         rig.must(f"{server}: create w {shape[0]} {shape[1]} PERSIST|PREGRAB")
         free = rig.ask(f"{server}: num_free_slots").get("value")
-        if free != int(shape[1]) or any(bytes.fromhex(data) != bytes(int(shape[0])) for data in _contents(rig, server, int(shape[1]))):
+        if free != int(shape[1]) or any(
+            bytes.fromhex(data) != bytes(int(shape[0])) for data in _contents(rig, server, int(shape[1]))
+        ):
             rig.fail(f"a file of 3 slots of 4 bytes was restored into {shape[1]} slots of {shape[0]} bytes")
         rig.ask(f"{server}: close")
 
@@ -215,11 +227,12 @@ def _stored(rig: Rig, name: str = "w") -> Path:
 
 
 def _contents(rig: Rig, server: int, item_num: int) -> list[str]:
-    return [rig.value(f"{server}: dptr {item_id}", "data") for item_id in range(item_num)]
+    """Read all slots; those that were free are in use after it."""
+    return [rig.value(f"{server}: fgrab {item_id}; {server}: get {item_id}", "data") for item_id in range(item_num)]
 
 
 def _is_fresh(rig: Rig, after: str) -> None:
-    seen, free = _contents(rig, 0, 3), rig.ask("num_free_slots").get("value")
+    free, seen = rig.ask("num_free_slots").get("value"), _contents(rig, 0, 3)
     if any(bytes.fromhex(data) != bytes(4) for data in seen) or free != 3:
         rig.fail(f"after {after} the segment begins with {seen} and {free} free slots, must begin fresh")
 
@@ -232,7 +245,11 @@ def _is_kept(rig: Rig, data: bytes) -> None:
 
 def _same(rig: Rig, got: bytes, expected: bytes) -> None:
     if got != expected:
-        rig.fail(f"the file is {got.hex()}, must be {expected.hex()}" if len(got) < 100 else f"the file of {len(got)} bytes differs, must have {len(expected)}")
+        rig.fail(
+            f"the file is {got.hex()}, must be {expected.hex()}"
+            if len(got) < 100
+            else f"the file of {len(got)} bytes differs, must have {len(expected)}"
+        )
 
 
 def _names(rig: Rig) -> list[str]:

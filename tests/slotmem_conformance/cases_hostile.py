@@ -22,7 +22,9 @@ def _refused_size(what: str, item_size: int, item_num: int, status: str) -> Case
             rig.fail(f"create of {item_num} slots of {item_size} bytes answered {got}, must answer {status}")
         rig.do("attach w; create w 4 2 PREGRAB; num_slots; num_free_slots")
 
-    return Case(f"CREATE-9/{what}", run, f"{item_num} slots of {item_size} bytes are refused with {status}, and nothing is left")
+    return Case(
+        f"CREATE-9/{what}", run, f"{item_num} slots of {item_size} bytes are refused with {status}, and nothing is left"
+    )
 
 
 def _refused_name(what: str, name: str) -> Case:

@@ -6,6 +6,7 @@ that one program, which can be pasted into a driver.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -58,14 +59,16 @@ def _programs(id: str, names: str, *, pregrab: bool, longest: int = 8) -> Case:
             rig.needs("doall")
         search = _Search(rig, pregrab)
         test = given(st.integers(0, longest), st.integers(0, 6), st.lists(operations, max_size=25))(search.example)
-        try:
+        with suppress(Failed, AdapterError, _Enough, ExceptionGroup):  # noted by the search, the shortest of all
             seed(rig.choose.getrandbits(32))(_settled(test, 40 if rig.quick else 150))()
-        except (Failed, AdapterError, _Enough, ExceptionGroup):
-            pass
         search.report()
 
     what = "with PREGRAB" if pregrab else "without PREGRAB"
-    return Case(f"{id}/random-programs", run, f"random programs of {names.replace(' ', ', ')} {what} are answered as the specification does")
+    return Case(
+        f"{id}/random-programs",
+        run,
+        f"random programs of {names.replace(' ', ', ')} {what} are answered as the specification does",
+    )
 
 
 def _settled(test: Any, examples: int) -> Any:
@@ -125,7 +128,9 @@ class _Search:
         right = self.rig.oracle.answer(0, request)
         if not agree(got, right):
             clause = clause_of(state, operation, expected)
-            self.rig.fail(f"{request['op']} answered {got}, must answer {response_of(request['op'], expected)} ({clause})")
+            self.rig.fail(
+                f"{request['op']} answered {got}, must answer {response_of(request['op'], expected)} ({clause})"
+            )
 
     def _note(self, error: Exception) -> None:
         if self.found is None or len(self.rig.record) <= self.length:

@@ -129,7 +129,12 @@ def mapped_bytes(rig: Rig) -> None:
         name = f"w{server}"
         for request in (f"create {name} 5 3 {flags}", "fgrab 1", "put 1 abcde", "fgrab 0", "put 1 XY", "release 0"):
             rig.do(f"{server}: {request}")
-            _compare(rig, server, name, sum({"PERSIST": 1, "NOTMPSAFE": 2, "PREGRAB": 4, "CLEARINUSE": 8}[each] for each in flags.split("|")))
+            _compare(
+                rig,
+                server,
+                name,
+                sum({"PERSIST": 1, "NOTMPSAFE": 2, "PREGRAB": 4, "CLEARINUSE": 8}[each] for each in flags.split("|")),
+            )
 
 
 @case("BYTES-1/shapes")
@@ -190,4 +195,6 @@ def _compare(rig: Rig, server: int, name: str, flags: int) -> None:
     got = place.read_bytes()[: len(expected)]
     if got != expected:
         at = next((i for i, pair in enumerate(zip(got, expected, strict=False)) if pair[0] != pair[1]), len(got))
-        rig.fail(f"the mapped bytes differ from offset {at} on: {got[at : at + 24].hex()}, must be {expected[at : at + 24].hex()}")
+        rig.fail(
+            f"the mapped bytes differ from offset {at} on: {got[at : at + 24].hex()}, must be {expected[at : at + 24].hex()}"
+        )

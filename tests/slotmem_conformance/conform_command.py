@@ -43,20 +43,28 @@ class Unusable(Exception):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("provider", nargs="?", default="shm", help="shm, plain, exec:COMMAND, abi:LIBRARY, httpd, algorithm:NAME ...")
+    parser.add_argument(
+        "provider", nargs="?", default="shm", help="shm, plain, exec:COMMAND, abi:LIBRARY, httpd, algorithm:NAME ..."
+    )
     choice = parser.add_argument_group("what is tried")
     choice.add_argument("--list", action="store_true", help="list the cases and do nothing")
-    choice.add_argument("--select", action="append", default=[], metavar="WORDS", help="only these cases, clauses or profiles")
+    choice.add_argument(
+        "--select", action="append", default=[], metavar="WORDS", help="only these cases, clauses or profiles"
+    )
     choice.add_argument("--skip", action="append", default=[], metavar="WORDS", help="not these")
     choice.add_argument("--reproduce", metavar="ID", help="do one case again, and show what was said")
     choice.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
     choice.add_argument("--quick", action="store_true", help="fewer rounds of what is random")
     choice.add_argument("--budget-s", type=float, default=None, metavar="S", help="stop after so many seconds")
-    choice.add_argument("--timeout-s", type=float, default=10.0, metavar="S", help="the longest wait for an answer (default: 10)")
+    choice.add_argument(
+        "--timeout-s", type=float, default=10.0, metavar="S", help="the longest wait for an answer (default: 10)"
+    )
     choice.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
     choice.add_argument("--check-adapter", action="store_true", help="look for mistakes in the driver, not behind it")
     verdict = parser.add_argument_group("what counts")
-    verdict.add_argument("--claim", action="append", default=[], metavar="PROFILES", help="only these profiles decide the exit code")
+    verdict.add_argument(
+        "--claim", action="append", default=[], metavar="PROFILES", help="only these profiles decide the exit code"
+    )
     verdict.add_argument("--expected", type=Path, metavar="FILE", help="known failures; one that passes is an error")
     verdict.add_argument("--write-expected", type=Path, metavar="FILE", help="write what failed as known failures")
     output = parser.add_argument_group("reports")
@@ -192,7 +200,10 @@ def _print_evidence(outcome: Outcome) -> None:
 
 def _list(cases: Sequence[Case], *, as_json: bool) -> int:
     if as_json:
-        rows = [{"id": each.id, "profile": each.clause.profile, "level": each.clause.level, "does": each.sentence} for each in cases]
+        rows = [
+            {"id": each.id, "profile": each.clause.profile, "level": each.clause.level, "does": each.sentence}
+            for each in cases
+        ]
         print(json.dumps(rows, indent=1))
     else:
         for each in cases:
@@ -223,7 +234,9 @@ def _check_adapter(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise Unusable(str(error)) from None
     if arguments.json:
-        print(json.dumps([{"sent": each.sent, "got": each.got, "expected": each.expected} for each in findings], indent=1))
+        print(
+            json.dumps([{"sent": each.sent, "got": each.got, "expected": each.expected} for each in findings], indent=1)
+        )
     else:
         for each in findings:
             print(each)

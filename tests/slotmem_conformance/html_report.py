@@ -50,7 +50,8 @@ def _rows(reports: Sequence[Report]) -> str:
         for clause in CLAUSES.values():
             if clause.profile == profile and any(clause.id in found for found in verdicts):
                 cells = "".join(
-                    _cell(report, clause.id, found.get(clause.id)) for report, found in zip(reports, verdicts, strict=True)
+                    _cell(report, clause.id, found.get(clause.id))
+                    for report, found in zip(reports, verdicts, strict=True)
                 )
                 rows.append(
                     f'<tr id="{clause.id}"><td><b>{clause.id}</b><br><small>{clause.level}, {clause.source}</small></td>'

@@ -51,15 +51,15 @@ def _request(line: str, segment: int, op: str, *words: str) -> Request:
             return {"op": op, **given, "type": flags[0].split("|") if flags else []}
         case "attach", (name,):
             return {"op": op, "name": _name(name)}
-        case ("restart" | "close"), ():
+        case (("restart" | "close"), ()):
             return {"op": op}
-        case ("grab" | "num_slots" | "num_free_slots" | "slot_size"), ():
+        case (("grab" | "num_slots" | "num_free_slots" | "slot_size"), ()):
             return {"op": op, "segment": segment}
-        case ("fgrab" | "release" | "get" | "dptr"), (item_id,):
+        case (("fgrab" | "release" | "get" | "dptr"), (item_id,)):
             return {"op": op, "segment": segment, "id": int(item_id)}
         case "get", (item_id, nbytes):
             return {"op": op, "segment": segment, "id": int(item_id), "len": int(nbytes)}
-        case ("put" | "dptr"), (item_id, data):
+        case (("put" | "dptr"), (item_id, data)):
             return {"op": op, "segment": segment, "id": int(item_id), "data": data.encode().hex()}
         case "doall", answers:
             return {"op": op, "segment": segment, **({"answers": list(answers)} if answers else {})}

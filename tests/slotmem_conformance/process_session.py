@@ -197,13 +197,9 @@ class ProcessSession:
         text: str = self._stderr.read().decode(errors="replace").strip()
         return text
 
-    def _failed(
-        self, sent: str, got: str, expected: str, *, silent: bool = False, ended: bool = False
-    ) -> AdapterError:
+    def _failed(self, sent: str, got: str, expected: str, *, silent: bool = False, ended: bool = False) -> AdapterError:
         """Kill the driver, and give the error that tells why."""
-        error = AdapterError(
-            sent=sent, got=got, expected=expected, stderr=self.stderr(), silent=silent, ended=ended
-        )
+        error = AdapterError(sent=sent, got=got, expected=expected, stderr=self.stderr(), silent=silent, ended=ended)
         self.kill()
         return error
 

@@ -19,7 +19,7 @@ MARKS = {
     Verdict.ADAPTER_ERROR: "💥",
     Verdict.NON_STRICT: "🟡",
     Verdict.INFO: "i",
-    Verdict.SKIP: "–",
+    Verdict.SKIP: "-",
 }
 
 
@@ -77,7 +77,9 @@ def junit(report: Report) -> str:
 
 def badge_json(report: Report) -> str:
     """Give what shields.io asks an endpoint for."""
-    return json.dumps({"schemaVersion": 1, "label": "slotmem", "message": _held(report), "color": _colour(report)}) + "\n"
+    return (
+        json.dumps({"schemaVersion": 1, "label": "slotmem", "message": _held(report), "color": _colour(report)}) + "\n"
+    )
 
 
 def badge_svg(report: Report) -> str:

@@ -88,7 +88,12 @@ class Progress:
         now = time.monotonic()
         if now - self._began > 1 and now - self._said > (0.1 if self._terminal else 5.0):
             self._said = now
-            print(f"\r\033[K{text}" if self._terminal else text, end="" if self._terminal else "\n", file=sys.stderr, flush=True)
+            print(
+                f"\r\033[K{text}" if self._terminal else text,
+                end="" if self._terminal else "\n",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def end(self) -> None:
         """Take the line away."""

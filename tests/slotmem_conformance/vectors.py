@@ -3,6 +3,7 @@
 Interface:
 
 - `generate()` gives file names and their texts, the same byte for byte every time; `MANIFEST` names the one that lists the others.
+- `vector_files/`, beside this module, has what this version generates; `slotmem vectors DIR` writes it anywhere.
 - `replay(text, opener)` runs one file on an implementation and gives what differs.
 
 A file holds the cases of one clause. A case is a list of steps: who sends which request of the protocol, and the response that is
@@ -53,7 +54,9 @@ def replay(text: str, opener: Opener, *, base: str | None = None) -> Iterator[tu
                 request = _in_folder(step["request"], rig.folder)
                 got = rig.send(step["server"], request)
                 if not agree(got, step["response"]):
-                    rig.fail(f"{json.dumps(request)} answered {json.dumps(got)}, must answer {json.dumps(step['response'])}")
+                    rig.fail(
+                        f"{json.dumps(request)} answered {json.dumps(got)}, must answer {json.dumps(step['response'])}"
+                    )
             yield case["id"], ""
         except Failed as failed:
             yield case["id"], str(failed)
@@ -65,7 +68,7 @@ def replay(text: str, opener: Opener, *, base: str | None = None) -> Iterator[tu
 
 def _vector(case: Case) -> dict[str, Any]:
     oracle = Oracle()
-    steps = []
+    steps: list[dict[str, Any]] = []
     for server, request in notation.parse(case.program):
         response = oracle.answer(server, request)
         steps.append({"server": server, "request": request, "response": response})

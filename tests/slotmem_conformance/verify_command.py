@@ -69,7 +69,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
     parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
     parser.add_argument(
-        "--budget-s", type=float, default=110.0, metavar="S", help="stop asking clauses after so many seconds (default: 110)"
+        "--budget-s",
+        type=float,
+        default=110.0,
+        metavar="S",
+        help="stop asking clauses after so many seconds (default: 110)",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 

@@ -39,9 +39,7 @@ def ask(provider: str, profiles: Sequence[str], folder: str, *, seed: int, budge
     """Run the cases of some profiles, quickly."""
     cases = selection.chosen(collect(), profiles)
     opener = partial(open_session, provider)
-    return runner.run(
-        cases, opener, provider=provider, hello={}, seed=seed, quick=True, budget_s=budget_s, base=folder
-    )
+    return runner.run(cases, opener, provider=provider, hello={}, seed=seed, quick=True, budget_s=budget_s, base=folder)
 
 
 def finding(report: Report) -> str:

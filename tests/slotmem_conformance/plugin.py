@@ -2,7 +2,7 @@
 
 Each case is a test whose name is its id, so that `-k GRAB-2` selects. The entry point `pytest11` loads this module in every run of
 pytest on a machine that has slotmem: it imports nothing of the suite before that is asked for, and collects nothing unless
-`--provider` is given. From a checkout: `pytest -p slotmem_conformance.pytest_plugin --pyargs slotmem_conformance --provider shm`.
+`--provider` is given. From a checkout: `pytest -p slotmem_conformance.plugin --pyargs slotmem_conformance --provider shm`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("slotmem")
     group.addoption("--provider", default=None, help="what is held to the clauses of slotmem, as for slotmem conform")
-    group.addoption("--slotmem-select", action="append", default=[], metavar="WORDS", help="only these cases, clauses, profiles")
+    group.addoption(
+        "--slotmem-select", action="append", default=[], metavar="WORDS", help="only these cases, clauses, profiles"
+    )
     group.addoption("--slotmem-skip", action="append", default=[], metavar="WORDS", help="not these")
     group.addoption("--slotmem-seed", type=int, default=0, help="the seed of what is random (default: 0)")
     group.addoption("--slotmem-quick", action="store_true", help="fewer rounds of what is random")
