@@ -14,8 +14,9 @@ from slotmem_conformance.notation import Request
 from slotmem_conformance.rig import Rig
 
 _SLOTS = 6
-_LENGTH = 1200  # operations of a batch
+_LENGTH, _LONGEST = 1200, 20000  # operations of a batch; one that is done too soon is made longer
 _BYTES = 1024
+_VICTIMS = 2  # at once: while two want a lock, one of them nearly always has it
 _SIGN: Request = {"op": "fgrab", "id": 5}  # the first operation of a batch, which tells the survivor that it has begun
 _SIGN_S = 5.0
 _OPERATIONS: dict[str, list[Request]] = {
@@ -37,7 +38,7 @@ _OPERATIONS: dict[str, list[Request]] = {
 
 
 def _kills(clause: str, during: str) -> Case:
-    """Make the case of killing one process again and again in one kind of operation, while another has the segment too."""
+    """Make the case of killing processes again and again in one kind of operation, while another has the segment too."""
 
     def run(rig: Rig) -> None:
         rig.needs("shared", "batch")
@@ -45,16 +46,23 @@ def _kills(clause: str, during: str) -> Case:
         rig.must(f"create w {_BYTES} {_SLOTS} PREGRAB; fgrab 0; fgrab 1")
         for item_id in (0, 1):
             rig.send(0, {"op": "put", "segment": 0, "id": item_id, "data": "11" * _BYTES})
-        tried = False
-        for victim in range(1, 4 if rig.quick else 11):
-            rig.process(victim)
-            rig.must(f"{victim}: attach w")
-            requests = [_SIGN, *_OPERATIONS[during] * (_LENGTH // len(_OPERATIONS[during]))]
-            answered = rig.begin(victim, {"op": "batch", "segment": 0, "requests": requests})
+        tried, length = False, _LENGTH
+        for number in range(3 if rig.quick else 8):
+            victims = range(1 + _VICTIMS * number, 1 + _VICTIMS * (number + 1))
+            rig.process(*victims)
+            requests = [_SIGN, *_OPERATIONS[during] * (length // len(_OPERATIONS[during]))]
+            for victim in victims:
+                rig.must(f"{victim}: attach w")
+            batch = {"op": "batch", "segment": 0, "requests": requests}
+            waits = [rig.begin(victim, batch) for victim in victims]
             _await_sign(rig)
-            rig.pause(rig.choose.random() * 0.002)
-            rig.kill(victim)
-            tried |= not answered()
+            rig.pause(rig.choose.random() * 0.004)
+            for victim in victims:
+                rig.kill(victim)
+            if all([answered() for answered in waits]):
+                length = min(4 * length, _LONGEST)
+            else:
+                tried = True
             _LOOKS[clause](rig)
             rig.ask("fgrab 5; release 5")
         if not tried:

@@ -146,7 +146,7 @@ PROGRAMS = (
     _programs("GET-1", "fgrab put get get-part", pregrab=True),
     _programs("GET-4", "put get get-part grab release num_free_slots", pregrab=False),
     _programs("GET-5", "fgrab get-too-much get put num_free_slots", pregrab=True),
-    _programs("ID-1", "any-id fgrab num_free_slots", pregrab=True),
+    _programs("ID-3", "any-id fgrab num_free_slots", pregrab=True),
     _programs("DOALL-2", "fgrab release put doall", pregrab=True),
     _programs("COUNT-2", "grab fgrab release put get doall num_free_slots", pregrab=True),
 )

@@ -7,16 +7,10 @@ from __future__ import annotations
 
 from slotmem_conformance.cases import program
 
-_EVERY_BAD = "; ".join(
-    f"{operation}"
-    for item_id in (3, 4, -1, 2**31, 2**32 - 1)
-    for operation in (
-        f"fgrab {item_id}",
-        f"release {item_id}",
-        f"get {item_id}",
-        f"put {item_id} A",
-        f"dptr {item_id}",
-    )
+_WITH_AN_ID = ("fgrab {}", "release {}", "get {}", "put {} A", "dptr {}")
+_JUST_OUT, _FAR_OUT = (
+    "; ".join(operation.format(item_id) for item_id in ids for operation in _WITH_AN_ID)
+    for ids in ((3, 4, 5), (-1, 2**20, 2**31, 2**32 - 1))
 )
 
 PROGRAMS = (
@@ -25,6 +19,7 @@ PROGRAMS = (
     program("NAME-1/empty-is-anonymous", "create '' 4 2; put 0 ABCD; get 0"),
     program("NAME-1/none-is-anonymous", "create none 4 2; put 0 ABCD; get 0"),
     program("NAME-1/none-in-any-case", "create NoNe 4 2; create NONE 4 2; @0 put 0 ABCD; @1 dptr 0"),
+    program("NAME-1/twice-is-two", "create none 4 2; create none 4 2; create '' 4 2; create '' 4 2; @0 put 0 ABCD; @1 dptr 0; @2 put 0 EFGH; @3 dptr 0"),
     program("NAME-1/each-is-its-own", "create - 4 2; create - 2 3; @0 fgrab 1; @1 num_free_slots; @1 slot_size"),
     program("NAME-2/two-names-two-segments", "create a 4 2; create b 4 2; @0 put 0 AAAA; @1 dptr 0"),
     # Create
@@ -49,9 +44,11 @@ PROGRAMS = (
     program("ATTACH-4/anonymous", "attach -; attach ''; attach none; attach NONE; attach NoNe"),
     program("ATTACH-4/created-does-not-help", "create none 4 2; attach none"),
     # Ids
-    program("ID-1/pregrab", f"create w 4 3 PREGRAB; {_EVERY_BAD}; num_free_slots"),
-    program("ID-1/without-pregrab", f"create w 4 3; {_EVERY_BAD}; num_free_slots"),
+    program("ID-1/pregrab", f"create w 4 3 PREGRAB; {_JUST_OUT}; num_free_slots"),
+    program("ID-1/without-pregrab", f"create w 4 3; {_JUST_OUT}; num_free_slots"),
     program("ID-1/no-slots", "create w 4 0; get 0; put 0 A; fgrab 0; release 0; dptr 0"),
+    program("ID-3/pregrab", f"create w 4 3 PREGRAB; {_FAR_OUT}; num_free_slots"),
+    program("ID-3/without-pregrab", f"create w 4 3; {_FAR_OUT}; num_free_slots"),
     program("ID-2/after-restart", "create w 4 2 PREGRAB; fgrab 0; restart; grab; fgrab 0; release 0; get 0; put 0 A; num_free_slots; num_slots; slot_size; doall; dptr 0"),
     # Grab, fgrab, release
     program("GRAB-1/gives-the-only-one", "create w 4 1 PREGRAB; grab; num_free_slots; put 0 ABCD; get 0"),
@@ -133,7 +130,5 @@ PROGRAMS = (
     program("RESTART-1/begins-anew", "create w 4 2 PREGRAB; fgrab 0; put 0 ABCD; restart; create w 4 2 PREGRAB; @1 num_free_slots; @1 dptr 0; @1 grab"),
     program("RESTART-1/other-shape", "create w 4 2 PREGRAB; fgrab 0; restart; create w 6 3; @1 num_slots; @1 slot_size; @1 num_free_slots"),
     program("RESTART-1/absolute-name", "create $DIR/abs 4 2; put 0 ABCD; restart; create $DIR/abs 3 3; @1 num_slots; @1 slot_size; @1 dptr 0"),
-    program("RESTART-2/attach-finds-nothing", "create w 4 2; restart; attach w"),
-    program("RESTART-2/absolute-name", "create $DIR/abs 4 2; restart; attach $DIR/abs"),
     program("RESTART-3/counts", "restart; restart; restart"),
 )  # fmt: skip

@@ -21,13 +21,28 @@ PROGRAMS = (
     program("GRAB-1/two-take-turns", "create w 4 2 PREGRAB; 1: attach w; fgrab 0; 1: grab; num_free_slots", SHARED),
     program("STORE-2/attacher-stores-nothing", "create w 4 2; put 0 ABCD; 1: attach w; 1: put 1 EFGH; 1: restart; num_free_slots; get 1; restart; create w 4 2 PERSIST; @1 dptr 0", SHARED),
     program("RESTART-1/attacher-ends-nothing", "create w 4 2 PREGRAB; 1: attach w; 1: fgrab 1; 1: close; num_free_slots; 2: attach w; 2: num_free_slots", SHARED),
-    program("RESTART-2/others-find-nothing", "create w 4 2; restart; 1: attach w", SHARED),
-    program("RESTART-2/close", "create w 4 2; close; 1: attach w", SHARED),
     program("RESTART-3/next-generation-is-another-name", "restart; create w 4 2; 1: attach w", SHARED),
     program("CREATE-5/live-segment", "create w 4 2 PREGRAB; fgrab 0; put 0 ABCD; 1: create w 4 2 PREGRAB; get 0; num_free_slots; 1: attach w; 1: get 0", SHARED),
     program("CREATE-5/other-shape", "create w 4 2 PREGRAB; fgrab 0; 1: create w 9 9; num_slots; num_free_slots", SHARED),
     program("CREATE-5/attacher-keeps-it-alive", "create w 4 2 PREGRAB; 1: attach w; 1: create w 4 2; 1: num_free_slots", SHARED),
 )  # fmt: skip
+
+
+@case("RESTART-2/restart")
+def after_restart(rig: Rig) -> None:
+    """After a restart the names of the server's segments lead nowhere, whatever the status says."""
+    rig.must("create w 4 2; create $DIR/abs 4 2; restart")
+    _leads_nowhere(rig, "attach w", "attach $DIR/abs")
+
+
+@case("RESTART-2/others-find-nothing")
+def others_find_nothing(rig: Rig) -> None:
+    """After a restart or clean stop another server finds nothing at the names."""
+    rig.needs(SHARED)
+    rig.must("create w 4 2; create $DIR/abs 4 2; restart")
+    _leads_nowhere(rig, "1: attach w", "1: attach $DIR/abs")
+    rig.must("1: create v 4 2; 1: create $DIR/abs 4 2; 1: close")
+    _leads_nowhere(rig, "2: attach v", "2: attach $DIR/abs")
 
 
 @case("NAME-2/runtime-directories-are-apart")
@@ -159,6 +174,12 @@ def drift(rig: Rig) -> None:
         rig.inform(f"num_free_slots gives {said} of 3 where 1 is free; the stored counter cannot be seen")
     stored = int.from_bytes(place.read_bytes()[24:28], "little")
     rig.inform(f"num_free_slots gives {said} where 1 slot is free, the stored counter {stored}")
+
+
+def _leads_nowhere(rig: Rig, *attaches: str) -> None:
+    for attach in attaches:
+        if (got := rig.ask(attach))["status"] == "APR_SUCCESS":
+            rig.fail(f"{attach} answered {got} though the segment's server has ended it")
 
 
 def _compare(rig: Rig, server: int, name: str, flags: int) -> None:
