@@ -188,7 +188,7 @@ class AbiInstance:
         """Copy nbytes (default: slot_size()) out of the slot (GET-1)."""
         if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
-        if nbytes is None:
+        if nbytes is None or nbytes == self._slot_bytes:
             copy = self._slot_type()
         else:
             if not 0 <= nbytes <= _SIZE_MAX:
