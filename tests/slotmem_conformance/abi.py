@@ -157,6 +157,7 @@ class AbiInstance:
         self.library = library
         self.segment = segment  # deleted by close: then __getattr__ answers, and an open segment costs no check
         self.name = name
+        self._views: dict[int, memoryview] = {}  # by address
 
     @property
     def closed(self) -> bool:
@@ -262,8 +263,10 @@ class AbiInstance:
     def _view(self, place: int | None) -> memoryview:
         if not place:
             raise OtherStatus("the library reported success and gave no memory", 0)
-        view: memoryview = _memory_at(place, self._slot_bytes, _WRITABLE)
-        return view
+        view = self._views.get(place)
+        if view is None:  # making one costs more than the call itself
+            view = self._views[place] = _memory_at(place, self._slot_bytes, _WRITABLE)
+        return view[:]
 
     def __getattr__(self, name: str) -> NoReturn:
         if name == "segment":

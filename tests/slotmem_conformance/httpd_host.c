@@ -230,14 +230,17 @@ int slotmem_abi_open(const char *folder, unsigned int first_generation)
 
 int slotmem_abi_restart(void)
 {
-    int status = stop();
+    int status;
+    if (!is_open)
+        return SLOTMEM_ENOSHMAVAIL;
+    status = stop();
     ++generation;
     return status ? status : start();
 }
 
 int slotmem_abi_close(void)
 {
-    return stop();
+    return is_open ? stop() : SLOTMEM_ENOSHMAVAIL; /* a restart may have failed half-way */
 }
 
 int slotmem_abi_create(slotmem_abi_segment **segment, const char *name, size_t item_size, unsigned int item_num,
