@@ -25,7 +25,10 @@ def test_verify_holds(provider, tmp_path, capsys):
     assert verify(provider, "--quick", "--json", "--seed", "5", "--runtime-dir", str(tmp_path)) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["provider"], report["seed"], report["held"]) == (provider, 5, True)
-    parts = {"shm": ["slots", "servers", "interleavings", "processes"], "plain": ["slots", "servers", "threads"]}
+    parts = {
+        "shm": ["slots", "servers", "interleavings", "processes", "clauses"],
+        "plain": ["slots", "servers", "threads", "clauses"],
+    }
     assert [row["part"] for row in report["rows"]] == parts[provider]
     assert all(row["held"] and row["seconds"] > 0 for row in report["rows"])
     assert os.listdir(tmp_path) == []
@@ -56,7 +59,7 @@ def test_verify_fails(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(slotmem, "provider", make_wrong)
     assert verify("plain", "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
     said = capsys.readouterr().out
-    assert said.count("VIOLATED") == 3
+    assert said.count("VIOLATED") == 4
     assert "COUNT-2 says: num_free_slots gives the number of slots that are not in use." in said
     assert "verdict: violated" in said
 

@@ -216,4 +216,16 @@ def _merge(arguments: argparse.Namespace) -> int:
 
 
 def _check_adapter(arguments: argparse.Namespace) -> int:
-    raise Unusable("--check-adapter is not there yet")
+    from slotmem_conformance.adapter_check import check_adapter
+
+    try:
+        findings = check_adapter(arguments.provider, timeout_s=arguments.timeout_s)
+    except ValueError as error:
+        raise Unusable(str(error)) from None
+    if arguments.json:
+        print(json.dumps([{"sent": each.sent, "got": each.got, "expected": each.expected} for each in findings], indent=1))
+    else:
+        for each in findings:
+            print(each)
+        print(f"{len(findings)} mistakes" if findings else "the driver speaks the protocol")
+    return VIOLATED if findings else HELD

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
 from slotmem_conformance.verdicts import Outcome, Report, Verdict, by_clause, by_profile
@@ -29,9 +30,9 @@ def title(report: Report) -> str:
     return f"{report.provider}: {what}" if what else report.provider
 
 
-def summary(report: Report) -> str:
+def summary(report: Report, profiles: Iterable[str] = tuple(PROFILES)) -> str:
     """Give the profiles in a line: `core yes, httpd yes, safe 3 of 9, ...`."""
-    return ", ".join(f"{name} {summary}" for name, summary in by_profile(report.outcomes).items())
+    return ", ".join(f"{name} {total}" for name, total in by_profile(report.outcomes).items() if name in profiles)
 
 
 def markdown(report: Report) -> str:

@@ -1,11 +1,13 @@
 """Hold a provider to the specification, to every interleaving, and to a short run of real workers: one verdict.
 
 examples:
-  slotmem verify                 the reference implementation, in about twenty seconds
-  slotmem verify plain --quick   the provider for threads, in about three
-  slotmem verify --json          the same as a report for machines
+  slotmem verify                      the reference implementation, in less than a minute
+  slotmem verify plain --quick        the provider for threads, in about five seconds
+  slotmem verify httpd                Apache's own module; it claims the profiles core and httpd
+  slotmem verify exec:./my-driver     any implementation: the clauses, profile by profile
+  slotmem verify --json               the same as a report for machines
 
-exit codes: 0 everything held, 1 something did not, 2 usage or environment
+exit codes: 0 everything that is claimed held, 1 something did not, 2 usage or environment, 3 not all was tried
 """
 
 from __future__ import annotations
@@ -26,10 +28,13 @@ from rich.console import Console
 from rich.table import Table
 
 import slotmem
-from slotmem_conformance import server_machine, slots_machine
+from slotmem_conformance import reports, server_machine, slots_machine, verify_profiles
+from slotmem_conformance.conform_command import Unusable
 from slotmem_conformance.driving import Difference
+from slotmem_conformance.verdicts import Report as Conformance
 from slotmem_model import check_report, clauses, shortest, sweep
 from slotmem_model.algorithms import catalogue
+from slotmem_model.clauses import PROFILES
 from slotmem_model.explain import explain
 from slotmem_model.model import Model, compile_model
 from slotmem_model.standard import STANDARD, Standard
@@ -50,16 +55,22 @@ class Row:
     seconds: float
     held: bool
     finding: str
+    claimed: bool = True
+    """Whether it decides the verdict."""
+    tried: bool = True
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "provider", nargs="?", default="shm", choices=sorted(SHARED), help="what to verify (default: shm)"
+        "provider", nargs="?", default="shm", help="shm, plain, exec:COMMAND, abi:LIBRARY, httpd ... (default: shm)"
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
     parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
     parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
+    parser.add_argument(
+        "--budget-s", type=float, default=110.0, metavar="S", help="stop asking clauses after so many seconds (default: 110)"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
@@ -69,14 +80,51 @@ def run(arguments: argparse.Namespace) -> int:
     # Files are spoiled on purpose: the library's warnings about them would be noise here.
     logging.getLogger("slotmem").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="slotmem-verify-", dir=arguments.runtime_dir) as folder:
-        rows = list(_rows(arguments.provider, folder, 10 if arguments.quick else 1, seed))
-    held = all(row.held for row in rows)
+        try:
+            rows = list(_all_rows(arguments, folder, seed))
+        except Unusable as error:
+            print(f"slotmem verify: {error}", file=sys.stderr)
+            return 2
+    held = all(row.held for row in rows if row.claimed)
     if arguments.json:
         rows_json = [asdict(row) for row in rows]
         print(json.dumps({"provider": arguments.provider, "seed": seed, "held": held, "rows": rows_json}, indent=2))
     else:
         _print(arguments.provider, seed, rows, held)
-    return 0 if held else 1
+    if not held:
+        return 1
+    return 0 if all(row.tried for row in rows if row.claimed) else 3
+
+
+def _all_rows(arguments: argparse.Namespace, folder: str, seed: int) -> Iterator[Row]:
+    provider, quick = arguments.provider, arguments.quick
+    ends = time.monotonic() + arguments.budget_s
+    if provider in SHARED:
+        yield from _rows(provider, folder, 10 if quick else 1, seed)
+        every = verify_profiles.SEQUENTIAL if quick else tuple(PROFILES)
+        yield _asked("clauses", provider, every, folder, seed, ends)
+    else:
+        verify_profiles.hello(provider, folder)
+        for profile in verify_profiles.SEQUENTIAL if quick else PROFILES:
+            yield _asked(profile, provider, (profile,), folder, seed, ends)
+
+
+def _asked(part: str, provider: str, profiles: Sequence[str], folder: str, seed: int, ends: float) -> Row:
+    """Ask the clauses of some profiles."""
+    report: Conformance | None = None
+
+    def work() -> None:
+        nonlocal report
+        report = verify_profiles.ask(provider, profiles, folder, seed=seed, budget_s=max(0.0, ends - time.monotonic()))
+        if found := verify_profiles.finding(report):
+            raise Difference(found)
+
+    row = _timed(part, f"the clauses of {', '.join(profiles)}", work)
+    assert report is not None
+    row.work += f": {len(report.outcomes)} cases; {reports.summary(report, profiles)}"
+    row.claimed = any(verify_profiles.claimed(provider, profile) for profile in profiles)
+    row.tried = not report.unfinished
+    return row
 
 
 def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
@@ -175,6 +223,12 @@ def _timed(part: str, work: str, do: Callable[[], None]) -> Row:
     return Row(part, work, round(time.monotonic() - began, 2), not finding, finding)
 
 
+def _told(row: Row) -> str:
+    if not row.claimed:
+        return "held" if row.held else "not held, not claimed"
+    return ("held" if row.tried else "unfinished") if row.held else "VIOLATED"
+
+
 def _print(provider: str, seed: int, rows: list[Row], held: bool) -> None:
     console = Console()
     table = Table(title=f"slotmem verify {provider}", title_justify="left")
@@ -183,7 +237,7 @@ def _print(provider: str, seed: int, rows: list[Row], held: bool) -> None:
     table.add_column("seconds", justify="right")
     table.add_column("verdict")
     for row in rows:
-        table.add_row(row.part, row.work, f"{row.seconds:.1f}", "held" if row.held else "VIOLATED")
+        table.add_row(row.part, row.work, f"{row.seconds:.1f}", _told(row))
     console.print(table)
     for row in rows:
         if not row.held:
