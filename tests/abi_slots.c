@@ -51,6 +51,19 @@ static int is_anonymous(const char *name)
     return !name || !*name || strcasecmp(name, "none") == 0;
 }
 
+/* Whether a relative name has a part "..". */
+static int climbs(const char *name)
+{
+    const char *part = name && *name != '/' ? name : NULL;
+    while (part) {
+        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == 0))
+            return 1;
+        part = strchr(part, '/');
+        part = part ? part + 1 : NULL;
+    }
+    return 0;
+}
+
 static slotmem_abi_segment *find(const char *name)
 {
     slotmem_abi_segment *s = segments;
@@ -98,9 +111,11 @@ int slotmem_abi_create(slotmem_abi_segment **segment, const char *name, size_t i
 {
     slotmem_abi_segment *s;
     pthread_mutex_lock(&lock);
+    if (climbs(name))
+        return answer(SLOTMEM_EINVAL);
     if (!is_anonymous(name) && (*segment = find(name)))
         return answer(SLOTMEM_SUCCESS);
-    if (item_size && item_num > (size_t)-1 / 2 / item_size)
+    if (item_size && item_num > ((size_t)-1 / 2 - 64 - item_num) / item_size) /* 64: what a header would take */
         return answer(SLOTMEM_EINVAL);
     if (!(s = calloc(1, sizeof *s)))
         return answer(SLOTMEM_ENOSPC);
@@ -126,6 +141,8 @@ int slotmem_abi_attach(slotmem_abi_segment **segment, const char *name, size_t *
     pthread_mutex_lock(&lock);
     if (is_anonymous(name))
         return answer(SLOTMEM_ENOSHMAVAIL);
+    if (climbs(name))
+        return answer(SLOTMEM_EINVAL);
     if (!(*segment = find(name)))
         return answer(SLOTMEM_ENOENT);
     *item_size = (*segment)->size;

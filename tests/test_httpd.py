@@ -54,6 +54,7 @@ PROGRAM = (
     ("fgrab", 1),
     ("fgrab", 3),
     ("release", 3),
+    ("release", 2**32 - 1),
     ("num_free_slots",),
     ("num_slots",),
     ("slot_size",),

@@ -21,11 +21,10 @@ def write(*arguments):
     return vectors_command.run(parser.parse_args(arguments))
 
 
-def replayed(opener):
-    files = vectors.generate()
-    return dict(
-        pair for name, text in files.items() if name != vectors.MANIFEST for pair in vectors.replay(text, opener)
-    )
+def replayed(opener, *profiles):
+    texts = [text for name, text in vectors.generate().items() if name != vectors.MANIFEST]
+    chosen = [text for text in texts if not profiles or json.loads(text)["profile"] in profiles]
+    return dict(pair for text in chosen for pair in vectors.replay(text, opener))
 
 
 def test_the_manifest_lists_every_file():

@@ -157,6 +157,7 @@ class AbiInstance:
         self.library = library
         self.segment = segment  # deleted by close: then __getattr__ answers, and an open segment costs no check
         self.name = name
+        self._views: dict[int, memoryview] = {}  # by address
 
     @property
     def closed(self) -> bool:
@@ -188,7 +189,7 @@ class AbiInstance:
         """Copy nbytes (default: slot_size()) out of the slot (GET-1)."""
         if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
-        if nbytes is None:
+        if nbytes is None or nbytes == self._slot_bytes:
             copy = self._slot_type()
         else:
             if not 0 <= nbytes <= _SIZE_MAX:
@@ -262,8 +263,10 @@ class AbiInstance:
     def _view(self, place: int | None) -> memoryview:
         if not place:
             raise OtherStatus("the library reported success and gave no memory", 0)
-        view: memoryview = _memory_at(place, self._slot_bytes, _WRITABLE)
-        return view
+        view = self._views.get(place)
+        if view is None:  # making one costs more than the call itself
+            view = self._views[place] = _memory_at(place, self._slot_bytes, _WRITABLE)
+        return view[:]
 
     def __getattr__(self, name: str) -> NoReturn:
         if name == "segment":

@@ -61,8 +61,15 @@ typedef struct {
 #define MODULE_MAGIC 0x41503234UL /* "AP24" */
 #define MPMQ_GENERATION 15
 #define LOG_LEVEL_MASK 7
+#define LOG_WARNING 4
 #define LOG_NOTICE 5
-typedef int config_hook(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, void *server);
+typedef struct {
+    void *process_next_error_fname_error_log[4];
+    signed char *module_log_levels; /* NULL: all as log_level */
+    int log_level;
+    char unused[1024];
+} server;
+typedef int config_hook(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server *main);
 
 static char module_path[4096], runtime_dir[4096], hello[256] = "1 httpd none";
 static unsigned int generation;
@@ -74,13 +81,16 @@ static const slotmem_provider *slotmem;
 
 /* ---- what the modules want from httpd ---- */
 
-void *ap_server_conf; /* NULL: no server has a log level, so that only notices and worse are logged */
+/* The main server. It must be there: without one the module takes every message to be wanted and works out what it
+ * would say, at release the in-use byte of an id out of range. LogLevel is httpd's default. */
+static server main_server = {{0}, NULL, LOG_WARNING, {0}};
+server *ap_server_conf = &main_server;
 
-void ap_log_error_(const char *file, int line, int module_index, int level, int status, const void *server,
+void ap_log_error_(const char *file, int line, int module_index, int level, int status, const void *logging_server,
                    const char *format, ...)
 {
     va_list arguments;
-    (void)file, (void)line, (void)module_index, (void)server;
+    (void)file, (void)line, (void)module_index, (void)logging_server;
     if ((level & LOG_LEVEL_MASK) > LOG_NOTICE)
         return;
     fprintf(stderr, "httpd: (%d) ", status);
@@ -154,7 +164,7 @@ static int stop(void)
 {
     /* httpd runs this hook last, when its callers have made their segments, and pools run their cleanups backwards: the
      * module stores its segments before APR unmaps them. */
-    int status = post_config ? post_config(pconf, pconf, pconf, NULL) : SLOTMEM_SUCCESS;
+    int status = post_config ? post_config(pconf, pconf, pconf, ap_server_conf) : SLOTMEM_SUCCESS;
     apr_pool_destroy(pconf);
     dlclose(loaded);
     is_open = 0;
@@ -220,14 +230,17 @@ int slotmem_abi_open(const char *folder, unsigned int first_generation)
 
 int slotmem_abi_restart(void)
 {
-    int status = stop();
+    int status;
+    if (!is_open)
+        return SLOTMEM_ENOSHMAVAIL;
+    status = stop();
     ++generation;
     return status ? status : start();
 }
 
 int slotmem_abi_close(void)
 {
-    return stop();
+    return is_open ? stop() : SLOTMEM_ENOSHMAVAIL; /* a restart may have failed half-way */
 }
 
 int slotmem_abi_create(slotmem_abi_segment **segment, const char *name, size_t item_size, unsigned int item_num,

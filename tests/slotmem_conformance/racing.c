@@ -22,16 +22,17 @@ static long long now(void)
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-/* Grab and release until then, keeping `keep` slots at a time. counts: grabs, and those that returned a slot which somebody
+/* Grab and release for so long, keeping `keep` slots at a time. counts: grabs, and those that returned a slot which somebody
  * still held. first: the first of these whose holder is known. badges: the slots' memory. kept: room for `keep` ids. */
 void race_grabs(slotmem_abi_segment *segment, int (*grab)(slotmem_abi_segment *, unsigned int *),
                 int (*release)(slotmem_abi_segment *, unsigned int), badge **badges, long long process, size_t keep,
-                unsigned int *kept, long long until, long long counts[2], meeting *first);
+                unsigned int *kept, long long nanoseconds, long long counts[2], meeting *first);
 
 void race_grabs(slotmem_abi_segment *segment, int (*grab)(slotmem_abi_segment *, unsigned int *),
                 int (*release)(slotmem_abi_segment *, unsigned int), badge **badges, long long process, size_t keep,
-                unsigned int *kept, long long until, long long counts[2], meeting *first)
+                unsigned int *kept, long long nanoseconds, long long counts[2], meeting *first)
 {
+    const long long until = now() + nanoseconds;
     size_t grabbed = 0, released = 0;
     for (;;) {
         int more = now() < until;
@@ -65,13 +66,14 @@ void race_grabs(slotmem_abi_segment *segment, int (*grab)(slotmem_abi_segment *,
     }
 }
 
-/* Fill slot 0 until then, each time with one byte, of which no two writers use the same. buffer: room for a slot. */
+/* Fill slot 0 for so long, each time with one byte, of which no two writers use the same. buffer: room for a slot. */
 void race_puts(slotmem_abi_segment *segment, int (*put)(slotmem_abi_segment *, unsigned int, const void *, size_t),
-               int writer, unsigned char *buffer, size_t len, long long until);
+               int writer, unsigned char *buffer, size_t len, long long nanoseconds);
 
 void race_puts(slotmem_abi_segment *segment, int (*put)(slotmem_abi_segment *, unsigned int, const void *, size_t),
-               int writer, unsigned char *buffer, size_t len, long long until)
+               int writer, unsigned char *buffer, size_t len, long long nanoseconds)
 {
+    const long long until = now() + nanoseconds;
     unsigned int round = 0;
     while (now() < until) {
         memset(buffer, writer << 4 | (round++ & 15), len);
@@ -79,13 +81,14 @@ void race_puts(slotmem_abi_segment *segment, int (*put)(slotmem_abi_segment *, u
     }
 }
 
-/* Read slot 0 until then. counts: gets, and those that mixed two puts. example: one of these. */
+/* Read slot 0 for so long. counts: gets, and those that mixed two puts. example: one of these. */
 void race_gets(slotmem_abi_segment *segment, int (*get)(slotmem_abi_segment *, unsigned int, void *, size_t),
-               unsigned char *buffer, size_t len, long long until, long long counts[2], unsigned char *example);
+               unsigned char *buffer, size_t len, long long nanoseconds, long long counts[2], unsigned char *example);
 
 void race_gets(slotmem_abi_segment *segment, int (*get)(slotmem_abi_segment *, unsigned int, void *, size_t),
-               unsigned char *buffer, size_t len, long long until, long long counts[2], unsigned char *example)
+               unsigned char *buffer, size_t len, long long nanoseconds, long long counts[2], unsigned char *example)
 {
+    const long long until = now() + nanoseconds;
     while (now() < until) {
         if (get(segment, 0, buffer, len))
             continue;

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
@@ -44,7 +43,7 @@ _release_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
 _copy_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t)
 
 Work = Callable[[Any, int], Any]
-"""What a process does with the instance until a reading of CLOCK_MONOTONIC in ns."""
+"""What a process does with the instance for so many nanoseconds."""
 
 
 class Died(RuntimeError):
@@ -156,12 +155,12 @@ def _take_part(make_provider: Callable[[], Any], gate: Barrier, nanoseconds: int
         gate.wait()
         instance = provider.attach(NAME)
         gate.wait()
-        answer = work(instance, time.monotonic_ns() + nanoseconds)
+        answer = work(instance, nanoseconds)
         gate.wait()
         return answer
 
 
-def _grab_and_release(process: int, keep: int, instance: Any, until: int) -> tuple[int, int, tuple[int, ...]]:
+def _grab_and_release(process: int, keep: int, instance: Any, nanoseconds: int) -> tuple[int, int, tuple[int, ...]]:
     views = [(ctypes.c_char * BADGE_BYTES).from_buffer(instance.dptr(at)) for at in range(instance.num_slots())]
     badges = (ctypes.c_void_p * len(views))(*(ctypes.addressof(view) for view in views))
     counts, met = (ctypes.c_longlong * 2)(), (ctypes.c_longlong * len(Meeting._fields))()
@@ -174,30 +173,30 @@ def _grab_and_release(process: int, keep: int, instance: Any, until: int) -> tup
         ctypes.c_longlong(process),
         ctypes.c_size_t(keep),
         (ctypes.c_uint * keep)(),
-        ctypes.c_longlong(until),
+        ctypes.c_longlong(nanoseconds),
         counts,
         met,
     )
     return counts[0], counts[1], tuple(met)
 
 
-def _write(writer: int, instance: Any, until: int) -> None:
+def _write(writer: int, instance: Any, nanoseconds: int) -> None:
     instance.fgrab(0)
     size = instance.slot_size()
     segment, _, _, _, put = _calls(instance)
     buffer = ctypes.create_string_buffer(size)
     ctypes.CDLL(str(shared_library(_LOOPS))).race_puts(
-        segment, put, writer, buffer, ctypes.c_size_t(size), ctypes.c_longlong(until)
+        segment, put, writer, buffer, ctypes.c_size_t(size), ctypes.c_longlong(nanoseconds)
     )
 
 
-def _read(instance: Any, until: int) -> tuple[int, int, bytes]:
+def _read(instance: Any, nanoseconds: int) -> tuple[int, int, bytes]:
     instance.fgrab(0)
     size = instance.slot_size()
     segment, _, _, get, _ = _calls(instance)
     buffer, example, counts = (ctypes.c_char * size)(), (ctypes.c_char * size)(), (ctypes.c_longlong * 2)()
     ctypes.CDLL(str(shared_library(_LOOPS))).race_gets(
-        segment, get, buffer, ctypes.c_size_t(size), ctypes.c_longlong(until), counts, example
+        segment, get, buffer, ctypes.c_size_t(size), ctypes.c_longlong(nanoseconds), counts, example
     )
     return counts[0], counts[1], example.raw
 
