@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from browser import Document, needs_chromium, open_page
@@ -181,6 +181,7 @@ NASTY |= st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(NASTY, NASTY)
 def test_no_text_can_leave_its_place(provider, finding):
     """Whatever a run's texts are, the page has the same elements, and the same texts in them."""
@@ -190,6 +191,7 @@ def test_no_text_can_leave_its_place(provider, finding):
     assert document.of_class("sentence") == [finding]
 
 
+@settings(deadline=None)
 @given(st.recursive(NASTY | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(NASTY, inner)))
 def test_data_comes_out_as_it_went_in(given_data):
     """No string ends the script that holds the data, or is changed by it."""

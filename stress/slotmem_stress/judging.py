@@ -44,7 +44,7 @@ class Judged:
     before: list[dict[str, Any]] = field(default_factory=list)
     """The states that the window contradicts: slots in use, values; none given: it contradicts itself."""
     excerpt: list[dict[str, Any]] = field(default_factory=list)
-    """What ran at the time of the window, the window included; the last of it, if there was much."""
+    """What ran at the time of the window, the window included; what ran longest, if there was much."""
 
 
 def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Judged:
@@ -72,13 +72,13 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
 
 
 def _around(recorded: Recorded, rows: list[int]) -> list[int]:
-    """Give the rows whose time overlaps that of the window, the last of them and always the window's own."""
+    """Give the rows whose time overlaps that of the window, those that ran longest and always the window's own."""
     invoked, returned = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
     ends = np.where(returned == 0, np.iinfo(np.uint64).max, returned)
     begin = invoked[rows].min()
     end = max(returned[rows].max(), invoked[rows].max())
     found = np.flatnonzero((invoked <= end) & (ends >= begin))
-    found = found[np.argsort(invoked[found], kind="stable")][-EXCERPT_OPERATIONS:]
+    found = found[np.argsort(ends[found] - invoked[found], kind="stable")][-EXCERPT_OPERATIONS:]
     return sorted({*found.tolist(), *rows}, key=lambda row: int(invoked[row]))
 
 

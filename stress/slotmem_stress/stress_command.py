@@ -67,9 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
     parser.add_argument("--last", action="store_true", help="first do again what failed last time")
-    parser.add_argument(
-        "--start", choices=["spawn", "fork"], default=given.start, help="how processes start"
-    )
+    parser.add_argument("--start", choices=["spawn", "fork"], default=given.start, help="how processes start")
     faults = parser.add_argument_group("faults", "so many a second, on average")
     faults.add_argument(
         "--kills", type=_amount, default=0.0, metavar="R", help="SIGKILL a worker; a new one takes its place"
@@ -190,7 +188,13 @@ def _finish(arguments: argparse.Namespace, report: Report) -> int:
             file.write(json.dumps(report.to_json(), indent=2) + "\n")
     if arguments.trace is not None and report.window:
         with open(arguments.trace, "w", encoding="utf-8") as file:
-            file.write(json.dumps(to_trace(report.settings, report.window, report.findings[0]), indent=1) + "\n")
+            file.write(
+                json.dumps(
+                    to_trace(report.settings, report.window, report.before, report.excerpt, report.findings[0]),
+                    indent=1,
+                )
+                + "\n"
+            )
     if arguments.html is not None:
         html_report.write(arguments.html, html_report.of_run(report))
     print(json.dumps(report.to_json(), indent=2) if arguments.json == "-" else to_text(report))
