@@ -36,6 +36,7 @@ from slotmem.layout import (
 from slotmem.status import Mismatch, SlotmemError
 
 SLOT_BYTES = 24  # shown of each
+_STILL = 8  # equal looks in a row: a busy segment may show the same half-way state twice
 _LOOKS = 50  # a millisecond apart, before a segment counts as never standing still
 _KNOWN = int(Type.PERSIST | Type.NOTMPSAFE | Type.PREGRAB | Type.CLEARINUSE)
 
@@ -176,13 +177,14 @@ def _inspect_segment(data: Bytes, result: Inspection) -> None:
 
 def _look_steadily(data: Bytes, shape: Geometry, usable: bool) -> tuple[_Look, bool]:
     """Look until nothing is amiss or nothing moves; say whether that was reached."""
-    look = _look(data, shape, usable)
+    look, same = _look(data, shape, usable), 1
     for _ in range(_LOOKS):
         if _counts(look, shape) and not any(mark for mark, _ in look.marks) and not are_taken(look.locks):
             return look, True
         time.sleep(0.001)
         before, look = look, _look(data, shape, usable)
-        if look == before:
+        same = same + 1 if look == before else 1
+        if same == _STILL:
             return look, True
     return look, False
 

@@ -330,12 +330,13 @@ def rounds(instance):
     [
         ([5, 6], 0, 0),  # a release was under way
         ([5, 4, 5, 6], 0, 0),
-        ([5, 5], 1, 0),  # it stands still, and is wrong
+        ([5, 5, 4, 4, 6], 0, 0),  # the same half-way state twice is not yet standing still
+        ([5] * 8, 1, 0),  # it stands still, and is wrong
         ([5, 4] * 26, 0, 1),  # it never stood still
     ],
 )
 def test_only_what_stands_still_is_judged(examine, workers, monkeypatch, free_counts, problems, notes):
-    """A counter that disagrees is wrong only if nothing moved between two looks; six slots are free here."""
+    """A counter that disagrees is wrong only if nothing moved for eight looks; six slots are free here."""
     counts = iter(free_counts)
     real = inspection._look
     monkeypatch.setattr(inspection, "_look", lambda *given: real(*given)._replace(num_free=next(counts)))

@@ -34,7 +34,7 @@ from slotmem_model.verdict import Budget, Outcome
 
 CHUNK = 1 << 16
 """States expanded at a time: their arrays stay in the processor's cache."""
-_COMPACT = 1 << 21
+_COMPACT = 1 << 19
 """A bucket with more rows than this is rid of repetitions before its turn."""
 
 
@@ -102,6 +102,8 @@ class _Sweep:
             packed.crash_table(model, packing, automaton, rank)
             for automaton, rank in zip(model.processes, numbers, strict=True)
         ]
+        # Sorting integers of 16 bits is four times as fast.
+        self.narrow = np.uint16 if max(map(max, numbers)) < 1 << 16 else np.int64
         self.judge = ArrayJudge(model, packing)
         self.monitor = MonitorTable(model, packing.monitor) if model.monitor else None
         # A loop can put off for ever what a reduction leaves for later, so there it is not used.
@@ -219,7 +221,7 @@ class _Sweep:
         if (jump == first).all():
             self.frontier.add(rank + int(first), after)
             return
-        order = np.argsort(jump, kind="stable")
+        order = np.argsort(jump.astype(self.narrow), kind="stable")
         jump = jump[order]
         after = taken(after, order)
         bounds = [0, *(np.flatnonzero(np.diff(jump)) + 1).tolist(), len(jump)]

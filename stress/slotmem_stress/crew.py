@@ -24,6 +24,8 @@ from typing import Any
 from slotmem_stress.client import Client, Rules
 from slotmem_stress.worker import Broken, Done, Job, Ready, Round, held_by, main, without_interrupts, work_round
 
+PATIENCE_S = 30.0
+
 
 class Worker:
     """One process."""
@@ -67,6 +69,8 @@ class ProcessCrew:
         self, start: str, processes: int, threads: int, board_path: str, numbers: Numbers, make_job: Callable[..., Job]
     ) -> None:
         self.findings: list[str] = []
+        self.started = 0
+        """How many clients there were."""
         self.held: set[int] = set()
         """What the clients said they hold when the last round ended."""
         self._context: Any = multiprocessing.get_context(start)
@@ -112,20 +116,24 @@ class ProcessCrew:
             self._hear(pipes[pipe])
 
     def finish(self, timeout_s: float) -> None:
-        """Wait until the round is over for everybody; who does not come is killed, and a finding."""
+        """Wait until the round is over for everybody; who does not come is killed, and a finding.
+
+        Who waits for a lock gives up by itself in timeout_s. So there is patience for the others, until something is wrong.
+        """
         assert self._round is not None
-        ends = time.monotonic() + timeout_s
+        began = time.monotonic()
         self.held.clear()
         self._is_on = False
         number = self._round.number
         while late := [worker for worker in self.workers if worker.done_with != number]:
             self.listen(min(0.1, timeout_s))
-            if time.monotonic() < ends:
+            patience_s = timeout_s if self.findings else timeout_s + PATIENCE_S
+            if time.monotonic() < began + patience_s:
                 continue
             for worker in late:
                 self.findings.append(
                     f"clause KILL-3: client {worker.clients[0]} (process {worker.process.pid}) did not end its operation in "
-                    f"{timeout_s:.0f} s"
+                    f"{patience_s:.1f} s"
                 )
                 self._give_up(worker)
 
@@ -162,6 +170,7 @@ class ProcessCrew:
 
     def _start(self, seat: int) -> Worker:
         clients = self._numbers.take(self._threads)
+        self.started += self._threads
         seats = tuple(range(seat * self._threads, (seat + 1) * self._threads))
         ours, theirs = self._context.Pipe()
         job = self._make_job(clients=clients, seats=seats)
@@ -191,6 +200,7 @@ class ThreadCrew:
 
     def __init__(self, threads: int, board: memoryview, numbers: Numbers, rules: Rules, instance: Any) -> None:
         self.findings: list[str] = []
+        self.started = threads
         self.held: set[int] = set()
         self.workers: list[Worker] = []
         self._clients = [Client(number, rules) for number in numbers.take(threads)]
@@ -218,11 +228,13 @@ class ThreadCrew:
     def finish(self, timeout_s: float) -> None:
         """Wait until the round is over for everybody."""
         assert self._thread is not None
-        self._thread.join(timeout_s)
+        self._thread.join(timeout_s + PATIENCE_S)
         if self._error is not None:
             raise self._error
         if self._thread.is_alive():
-            self.findings.append(f"clause WAIT-1: the threads did not end their operations in {timeout_s:.0f} s")
+            self.findings.append(
+                f"clause WAIT-1: the threads did not end their operations in {timeout_s + PATIENCE_S:.0f} s"
+            )
         self.held = set(held_by(self._clients))
 
     def stop(self) -> None:

@@ -21,7 +21,7 @@ The words of an invocation are stored before the call, word 3 as the last; those
 The file is mapped, so that what a killed writer has stored is there. So:
 
 - A record whose word 3 is 0 is no record. What a pending record says of a result means nothing.
-- A file may end anywhere: what is missing counts as zero.
+- A file may end anywhere: a word that is missing, or not whole, counts as zero.
 
 `history_files` reads a folder, and a file of JSON lines in its place. This module writes, and imports no numpy.
 """

@@ -96,6 +96,7 @@ def read(path: str) -> Recorded:
 def read_records(path: str) -> tuple[int, Words]:
     """Read one client's file: its number and its records. Raises: BadHistory; OSError."""
     data = np.fromfile(path, dtype=np.uint8)
+    data = data[: len(data) // 8 * 8]  # a word that is not whole says nothing
     whole = np.zeros(-(-len(data) // RECORD_BYTES) * RECORD_BYTES, dtype=np.uint8)
     whole[: len(data)] = data
     words = whole.view("=u8").reshape(-1, RECORD_WORDS)

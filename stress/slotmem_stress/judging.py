@@ -105,6 +105,11 @@ class JudgeProcess:
         """The histories that are not judged yet, oldest first."""
         self._start()
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return int(self._process.pid)
+
     def submit(self, path: str) -> None:
         """Ask for a history to be judged."""
         self.waiting.append(path)

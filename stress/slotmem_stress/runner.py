@@ -18,17 +18,16 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from slotmem import SlotmemError, Type
 from slotmem_stress import leaks
 from slotmem_stress.client import Rules
-from slotmem_stress.crew import Numbers, ProcessCrew, ThreadCrew
+from slotmem_stress.crew import PATIENCE_S, Numbers, ProcessCrew, ThreadCrew
 from slotmem_stress.faults import Company, Faults
 from slotmem_stress.history import Description, Recorder
-from slotmem_stress.judging import UNKNOWN, VIOLATION, Judged, JudgeProcess
+from slotmem_stress.judging import JudgeProcess
 from slotmem_stress.observing import Seen, observe, record_seen
 from slotmem_stress.stress_report import Report, Settings
 from slotmem_stress.worker import (
@@ -48,9 +47,9 @@ from slotmem_stress.worker import (
 FIRST_ROUND_S = 0.4
 ROUND_S = 2.0
 ROUND_OPERATIONS = 400_000
+FIRST_ROUND_OPERATIONS = 50_000
 MOST_WAITING = 3
 _TICK_S = 0.05
-_PATIENCE_S = 30.0
 
 
 @dataclass
@@ -118,13 +117,10 @@ class _Run:
         first_client: int,
         keep: bool,
     ) -> None:
-        self.settings = settings
-        self.folder, self.runtime_dir = folder, runtime_dir
-        self.report = report
+        self.settings, self.folder, self.runtime_dir, self.report = settings, folder, runtime_dir, report
         self.generation = 0
         self._tell, self._save, self._keep = tell, save, keep
         self._numbers = Numbers(first_client)
-        self._first_client = first_client
         self._faults = Faults(settings.plan, f"{settings.seed}/{first_client}/faults")
         self._rules = Rules(settings.slots, settings.slot_bytes, settings.mix, settings.seed)
         self._rounds = 0
@@ -178,12 +174,8 @@ class _Run:
                 self.report.findings.append(
                     f"clause KILL-3: the owner could not close: {type(error).__name__}: {error}"
                 )
-            self.report.attaches = int(self._board[ATTACHES])
+            self._count_up()
             self._board.release()
-        self.report.seconds = round(self._worked_s, 3)
-        self.report.clients = self._numbers.next - self._first_client - 1
-        self.report.kills, self.report.pauses = self._faults.kills, self._faults.pauses
-        self.report.restarts = self._faults.restarts
 
     def expected_files(self) -> frozenset[str]:
         """Give the files of the runtime folder that the run may leave."""
@@ -202,7 +194,7 @@ class _Run:
         board[GENERATION] = self.generation
         board[ROUND] = self._rounds
         crew.begin(Round(self._rounds, folder, self.generation))
-        crew.gather(_PATIENCE_S)
+        crew.gather(PATIENCE_S)
         began_s, began = time.monotonic(), self._count()
         self._faults.resume()
         restored = False
@@ -218,7 +210,7 @@ class _Run:
         self._faults.calm()
         board[ROUND] = 0
         self._worked_s += time.monotonic() - began_s
-        crew.finish(self.settings.timeout_s + _PATIENCE_S)
+        crew.finish(self.settings.timeout_s)
         self._complain()
         if not restored:
             self._look(folder)
@@ -229,7 +221,7 @@ class _Run:
         """Let the owner restart while everybody works. Gives whether the generation is another one now."""
         assert self._crew is not None
         self._faults.calm()  # a paused client may hold a lock that storing needs
-        self._crew.gather(_PATIENCE_S)  # who is still on the way would not find the old generation
+        self._crew.gather(PATIENCE_S)  # who is still on the way would not find the old generation
         begun_ns = time.monotonic_ns()
         try:
             self._provider.restart()
@@ -274,7 +266,8 @@ class _Run:
 
     def _is_enough(self, began: int) -> bool:
         count, most = self._count(), self.settings.operations
-        return count - began >= ROUND_OPERATIONS or (most is not None and count >= most)
+        enough = FIRST_ROUND_OPERATIONS if self._rounds == 1 else ROUND_OPERATIONS
+        return count - began >= enough or (most is not None and count >= most)
 
     def _count(self) -> int:
         return sum(self._board[FIRST_SEAT:])
@@ -294,34 +287,23 @@ class _Run:
             is_waiting = most_waiting is not None and len(judge.waiting) > most_waiting
             judged = judge.poll(_TICK_S if is_waiting else 0.0)
             if judged is not None:
-                self._note(judged)
+                self.report.note(judged)
+                if not self._keep and judged.path != self.report.history:
+                    shutil.rmtree(judged.path, ignore_errors=True)
+                self._count_up()
+                self._save(self.report)
             self._report_progress(passed_s)
             if judged is None and not is_waiting:
                 return
 
-    def _note(self, judged: Judged) -> None:
-        report = self.report
-        report.segments += 1
-        report.operations += judged.operations
-        report.pending += judged.pending
-        report.judge_s = round(report.judge_s + judged.seconds, 3)
-        if judged.verdict == VIOLATION and not report.window:
-            report.findings.append(f"{judged.reason}")
-            report.window, report.before, report.excerpt = judged.window, judged.before, judged.excerpt
-            report.history = judged.path
-        elif judged.verdict == UNKNOWN and judged.reason not in report.undecided:
-            report.undecided.append(judged.reason)
-        if not self._keep and judged.path != report.history:
-            with suppress(OSError):
-                shutil.rmtree(judged.path)
-        self._save(
-            replace(
-                report,
-                seconds=self._worked_s,
-                kills=self._faults.kills,
-                clients=self._numbers.next - self._first_client,
-            )
-        )
+    def _count_up(self) -> None:
+        """Bring the report's numbers up to now."""
+        report, faults = self.report, self._faults
+        report.seconds = round(self._worked_s, 3)
+        report.clients = self._crew.started if self._crew is not None else 0
+        report.next_client = self._numbers.next
+        report.kills, report.pauses, report.restarts = faults.kills, faults.pauses, faults.restarts
+        report.attaches = int(self._board[ATTACHES])
 
     def _report_progress(self, passed_s: float) -> None:
         report = self.report

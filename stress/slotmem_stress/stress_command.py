@@ -169,7 +169,7 @@ def _do(arguments: argparse.Namespace, settings: Settings, so_far: Report | None
             runtime_dir,
             tell=show,
             save=save,
-            first_client=so_far.clients + 1 if so_far is not None else 1,
+            first_client=so_far.next_client if so_far is not None else 1,
             keep=arguments.keep is not None,
         )
         show.end()

@@ -15,6 +15,7 @@ from typing import Any
 from slotmem_model import clauses
 from slotmem_stress.client import DEFAULT_MIX
 from slotmem_stress.faults import Plan
+from slotmem_stress.judging import UNKNOWN, VIOLATION, Judged
 
 HELD, VIOLATED, UNDECIDED = "held", "violated", "undecided"
 EXIT_CODES = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
@@ -67,6 +68,8 @@ class Report:
     pending: int = 0
     """Of them, those that never returned."""
     clients: int = 0
+    next_client: int = 1
+    """The number of the next client, for a run that goes on."""
     segments: int = 0
     kills: int = 0
     pauses: int = 0
@@ -96,6 +99,19 @@ class Report:
         total = replace(more, settings=self.settings, **sums, **listed)
         total.conclude()
         return total
+
+    def note(self, judged: Judged) -> None:
+        """Add what was judged."""
+        self.segments += 1
+        self.operations += judged.operations
+        self.pending += judged.pending
+        self.judge_s = round(self.judge_s + judged.seconds, 3)
+        if judged.verdict == VIOLATION and not self.window:
+            self.findings.append(judged.reason)
+            self.window, self.before, self.excerpt = judged.window, judged.before, judged.excerpt
+            self.history = judged.path
+        elif judged.verdict == UNKNOWN and judged.reason not in self.undecided:
+            self.undecided.append(judged.reason)
 
     def conclude(self) -> None:
         """Set the verdict to what the findings say."""

@@ -91,6 +91,13 @@ def map_board(path: str) -> memoryview:
 
 def open_provider(spec: str, runtime_dir: str, generation: int, timeout_s: float) -> Any:
     """Open a provider; timeout_s is only for those who know it."""
+    name, _, argument = spec.partition(":")
+    if name == "algorithm":  # our own, so that it is known without installed metadata too
+        from slotmem_stress.algorithm_provider import AlgorithmProvider  # the others need no algorithms
+
+        return AlgorithmProvider.from_spec(
+            argument, runtime_dir=runtime_dir, generation=generation, timeout_s=timeout_s
+        )
     try:
         return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation, timeout_s=timeout_s)
     except slotmem.InvalidArgument as error:

@@ -13,20 +13,20 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import secrets
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 import slotmem
-from slotmem_conformance import server_machine, slots_machine, workers
+from slotmem_conformance import server_machine, slots_machine
 from slotmem_conformance.driving import Difference
 from slotmem_model import check_report, clauses, shortest, sweep
 from slotmem_model.algorithms import catalogue
@@ -34,6 +34,9 @@ from slotmem_model.explain import explain
 from slotmem_model.model import Model, compile_model
 from slotmem_model.standard import STANDARD, Standard
 from slotmem_model.verdict import Outcome
+from slotmem_stress.faults import Plan
+from slotmem_stress.runner import run as stress
+from slotmem_stress.stress_report import HELD, Report, Settings
 
 SHARED = {"shm": True, "plain": False}
 
@@ -83,7 +86,7 @@ def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
         return slotmem.provider(provider, runtime_dir=runtime_dir, generation=generation)
 
     shared = SHARED[provider]
-    programs, lives, seconds = 1500 // less, (1000 if shared else 500) // less, 4.0 / less
+    programs, lives = 1500 // less, (1000 if shared else 500) // less
 
     yield _timed(
         "slots",
@@ -97,22 +100,40 @@ def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
     )
     if shared:
         yield _explored(STANDARD[: len(STANDARD) // less + 1])
-    report = workers.Report()
+    yield _stressed(provider, folder, 4.0 / less, seed)
+
+
+def _stressed(provider: str, folder: str, seconds: float, seed: int) -> Row:
+    """Let clients hammer one segment, kill some where that is possible, and judge what they recorded."""
+    shared = SHARED[provider]
+    settings = Settings(
+        provider,
+        processes=4 if shared else 1,
+        threads=1 if shared else 4,
+        seconds=seconds,
+        slots=6,
+        slot_bytes=256,
+        seed=seed,
+        plan=Plan(kills=3.0, pauses=3.0) if shared else Plan(),
+    )
+    report = Report(settings)
 
     def work() -> None:
         nonlocal report
-        if shared:
-            opening = partial(slotmem.provider, provider, runtime_dir=folder, timeout_s=workers.TIMEOUT_S)
-            report = workers.run_processes(opening, seconds=seconds, kills=10 // less, seed=seed)
-        else:
-            with make() as opened:
-                report = workers.run_threads(opened, seconds=seconds)
-        if report.findings:
-            raise Difference("\n".join(report.findings))
+        runtime_dir, histories = (os.path.join(folder, name) for name in ("stress", "histories"))
+        os.mkdir(runtime_dir)
+        os.mkdir(histories)
+        report = stress(settings, histories, runtime_dir)
+        if report.interrupted:
+            raise KeyboardInterrupt
+        if report.verdict != HELD:
+            raise Difference(
+                "\n".join([*report.findings, *report.undecided, *(f"left: {leak}" for leak in report.leaks)])
+            )
 
-    row = _timed("processes" if shared else "threads", "4 workers on 6 slots", work)
-    row.work += f": {report.rounds:,} rounds" + (f", {report.kills} killed" if shared else "")
-    yield row
+    row = _timed("processes" if shared else "threads", "4 clients on 6 slots", work)
+    row.work += f": {report.operations:,} operations" + (f", {report.kills} kills" if shared else "") + ", linearizable"
+    return row
 
 
 def _explored(questions: Sequence[Standard]) -> Row:

@@ -1,0 +1,127 @@
+"""Sessions: everything that is held to the clauses answers protocol requests, whatever it is and wherever it runs.
+
+Interface:
+
+- `open_session(spec, runtime_dir=...)` starts what a PROVIDER string names, says hello to it, and gives the session.
+- `session.request({...})` gives the response, a dict that protocol.schema.json allows.
+- An `AdapterError` says that the other side broke the protocol, was silent for too long, or died. After one the session
+  is of no use any more; open another.
+
+A refusal (APR_EINVAL ...) is an ordinary response. What the protocol is tells PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from types import TracebackType
+from typing import Protocol, Self
+
+from slotmem_conformance import protocol
+from slotmem_conformance.answering import Answerer
+from slotmem_conformance.process_session import AdapterError, ProcessSession
+from slotmem_conformance.protocol import Message
+from slotmem_conformance.schema import short
+
+__all__ = ["AdapterError", "InProcessSession", "ProcessSession", "Session", "command_of", "open_session"]
+
+TIMEOUT_S = 10.0
+_ALWAYS_IN_A_PROCESS = ("abi", "httpd")  # native code that may crash
+_EXEC = "exec:"
+
+
+class Session(Protocol):
+    """A conversation with one implementation in one server lifetime."""
+
+    hello: Message
+    """What it answered to hello."""
+    killable: bool
+    """Whether it is a process that `kill` ends."""
+
+    def request(self, request: Message) -> Message:
+        """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
+
+    def kill(self) -> None:
+        """End the process with SIGKILL and wait for it. Idempotent."""
+
+    def close(self) -> None:
+        """End it cleanly. Idempotent. Raises: AdapterError: it did not end as it should; now it has ended."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class InProcessSession:
+    """A slotmem provider of this very process; it has no time limit."""
+
+    killable = False
+
+    def __init__(self, spec: str, *, runtime_dir: str, generation: int = 0) -> None:
+        self._answerer = Answerer(spec)
+        self.hello: Message = {}
+        self.hello = self.request(
+            {"op": "hello", "protocol": protocol.VERSION, "runtime_dir": runtime_dir, "generation": generation}
+        )
+
+    def request(self, request: Message) -> Message:
+        """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
+        response = self._answerer.answer(request)
+        if response is None:
+            raise ValueError("quit has no response; close the session")
+        if "error" in response:
+            fault = protocol.request_fault(request)
+            if fault is not None:
+                raise ValueError(fault)
+            raise AdapterError(sent=short(request), got=short(response), expected="an answer")
+        return response
+
+    def kill(self) -> None:
+        """Refuse: it is this process."""
+        raise ValueError("an in-process session cannot be killed; open it with process=True")
+
+    def close(self) -> None:
+        """End the provider cleanly. Idempotent."""
+        self._answerer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def command_of(spec: str) -> list[str]:
+    """Give the command that runs a PROVIDER string as a driver. Raises: ValueError: it names no command."""
+    if not spec.startswith(_EXEC):
+        return [sys.executable, "-m", "slotmem_conformance.driver", spec]
+    command = shlex.split(spec.removeprefix(_EXEC))
+    if not command:
+        raise ValueError(f"{spec!r} names no command; write exec:COMMAND, such as 'exec:./my-driver --flag'")
+    return command
+
+
+def open_session(
+    spec: str, *, runtime_dir: str, generation: int = 0, timeout_s: float = TIMEOUT_S, process: bool = False
+) -> Session:
+    """Start what a PROVIDER string names, and say hello.
+
+    Args:
+        spec: `exec:COMMAND` is a driver, a process of its own; so are, through the bundled driver, `abi:LIBRARY`, `httpd` and,
+            with process=True, every other provider.
+        timeout_s: the longest wait for a response, in seconds.
+
+    Raises: AdapterError: it did not say hello as it should. ValueError: the string names no command.
+    """
+    own = not spec.startswith(_EXEC)
+    if own and not process and spec.partition(":")[0] not in _ALWAYS_IN_A_PROCESS:
+        return InProcessSession(spec, runtime_dir=runtime_dir, generation=generation)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} if own else None
+    session = ProcessSession(command_of(spec), timeout_s=timeout_s, environment=environment)
+    session.say_hello(runtime_dir, generation)
+    return session
