@@ -19,7 +19,15 @@ from typing import Any
 
 from slotmem import NoSegment, SlotmemError
 from slotmem_stress.crew import ProcessCrew, ThreadCrew, Worker
-from slotmem_stress.worker import ATTACHES, GENERATION, NAME, die_with_parent, map_board, open_provider
+from slotmem_stress.worker import (
+    ATTACHES,
+    GENERATION,
+    NAME,
+    die_with_parent,
+    map_board,
+    open_provider,
+    without_interrupts,
+)
 
 STORMERS = 2
 LONGEST_PAUSE_S = 0.05
@@ -116,7 +124,8 @@ class Company:
         for target, arguments in mains:
             ours, theirs = context.Pipe()
             process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
-            process.start()
+            with without_interrupts():
+                process.start()
             theirs.close()
             self._processes.append(process)
             self._pipes.append(ours)

@@ -29,7 +29,7 @@ from slotmem_stress import html_report
 from slotmem_stress.history import BadHistory
 from slotmem_stress.history_files import export, read
 from slotmem_stress.judging import LINEARIZABLE, UNKNOWN, VIOLATION, Judged, judge_path
-from slotmem_stress.stress_report import window_lines
+from slotmem_stress.stress_report import window_lines, window_title
 
 _EXIT_CODES = {LINEARIZABLE: 0, VIOLATION: 1, UNKNOWN: 3}
 _LARGE_BYTES = 10 * 2**20
@@ -75,7 +75,7 @@ def _to_text(judged: Judged) -> str:
     if judged.reason:
         lines.append(judged.reason)
     if judged.window:
-        lines.append(f"\nthe {len(judged.window)} operations that contradict one another (us since the first):")
+        lines.append(f"\n{window_title(judged.window)}")
         lines += window_lines(judged.window)
     return "\n".join(lines)
 

@@ -152,7 +152,7 @@ def _lines(report: Report) -> Iterator[str]:
             if f"{clause.id}:" in finding or f"{clause.id} " in finding
         )
     if report.window:
-        yield f"\n  the {len(report.window)} operations that contradict one another (us since the first):"
+        yield f"\n  {window_title(report.window)}"
         yield from window_lines(report.window)
     if report.before and len(report.before) == 1:
         yield f"  beginning with slots {report.before[0]['inuse']} in use"
@@ -180,6 +180,13 @@ def faults(report: Report) -> str:
 
 def _slots(slots: list[int]) -> str:
     return f"slot{'s' if len(slots) > 1 else ''} {', '.join(map(str, slots))}"
+
+
+def window_title(window: list[dict[str, Any]]) -> str:
+    """Give what stands above the lines of a window."""
+    if len(window) == 1:
+        return "the operation that nothing explains (times in us):"
+    return f"the {len(window)} operations that contradict one another (times in us since the first):"
 
 
 def window_lines(window: list[dict[str, Any]]) -> Iterator[str]:

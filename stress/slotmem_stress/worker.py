@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -118,6 +119,7 @@ def die_with_parent() -> None:
 @contextmanager
 def without_interrupts() -> Iterator[None]:
     """Block Ctrl-C, so that a child that is started inherits that and leaves it to its parent."""
+    resource_tracker.ensure_running()  # the start of the first child would start it, and unblock Ctrl-C on the way
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
