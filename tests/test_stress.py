@@ -333,14 +333,19 @@ def test_the_trace_of_a_window_has_its_operations():
             "return_ns": 5,
         },
     ]
-    trace = to_trace(Settings("algorithm:httpd"), window, "why")
+    trace = to_trace(Settings("algorithm:httpd", slots=2), window, [], [], "why")
     assert trace["configuration"]["algorithm"] == "httpd"
     assert trace["configuration"]["processes"] == 2
     assert trace["configuration"]["slots"] == 2
     assert trace["operations"] == [
-        {"process": 1, "request": {"op": "grab"}, "result": {"status": "APR_SUCCESS", "value": 1}},
-        {"process": 1, "request": {"op": "put", "id": 1, "data": "0101"}},
-        {"process": 2, "request": {"op": "get", "id": 1}, "result": {"status": "APR_SUCCESS", "data": "0100"}},
+        {"process": 1, "request": {"op": "grab"}, "result": {"status": "APR_SUCCESS", "value": 1}, "time": [0, 1]},
+        {"process": 1, "request": {"op": "put", "id": 1, "data": "0101"}, "time": [2]},
+        {
+            "process": 2,
+            "request": {"op": "get", "id": 1},
+            "result": {"status": "APR_SUCCESS", "data": "0100"},
+            "time": [3, 4],
+        },
     ]
 
 

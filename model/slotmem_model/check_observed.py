@@ -17,7 +17,8 @@ from slotmem_model.algorithms import catalogue
 from slotmem_model.check_report import Live
 from slotmem_model.explain import Explanation, explain
 from slotmem_model.model import compile_model
-from slotmem_model.observed import Question, find, is_explained, questions, variants
+from slotmem_model.observed import Question, is_explained, questions, variants
+from slotmem_model.observed_search import find
 from slotmem_model.trace import BadTrace, Trace
 from slotmem_model.verdict import Budget, Outcome
 

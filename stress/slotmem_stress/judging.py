@@ -64,9 +64,9 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
     )
     if verdict.name == VIOLATION:
         rows = sorted(verdict.numbers, key=lambda row: int(recorded.records[row, INVOKED]))
-        judged.window = _objects(recorded, rows)
-        judged.window[rows.index(verdict.numbers[0])]["unexplained"] = True
-        judged.excerpt = _objects(recorded, _around(recorded, rows))
+        judged.window, judged.excerpt = (
+            _objects(recorded, each, verdict.numbers[0]) for each in (rows, _around(recorded, rows))
+        )
         judged.before = [_state(state, history.item_num) for state in verdict.before if _is_whole(state)]
     return judged
 
@@ -82,8 +82,12 @@ def _around(recorded: Recorded, rows: list[int]) -> list[int]:
     return sorted({*found.tolist(), *rows}, key=lambda row: int(invoked[row]))
 
 
-def _objects(recorded: Recorded, rows: list[int]) -> list[dict[str, Any]]:
-    return [to_object(int(recorded.clients[row]), recorded.records[row].tolist()) for row in rows]
+def _objects(recorded: Recorded, rows: list[int], unexplained: int) -> list[dict[str, Any]]:
+    return [
+        to_object(int(recorded.clients[row]), recorded.records[row].tolist())
+        | ({"unexplained": True} if row == unexplained else {})
+        for row in rows
+    ]
 
 
 def _is_whole(state: Any) -> bool:
