@@ -19,7 +19,7 @@ import numpy as np
 
 from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_model.slot_judge import judge
-from slotmem_stress.history import INVOKED, RETURNED
+from slotmem_stress.history import HEAD, INVOKED, PUT, RETURNED, SECOND, STATUS_SHIFT, TORN, VALUE
 from slotmem_stress.history_files import Recorded, read, to_columns, to_object
 from slotmem_stress.worker import die_with_parent, without_interrupts
 
@@ -44,7 +44,7 @@ class Judged:
     before: list[dict[str, Any]] = field(default_factory=list)
     """The states that the window contradicts: slots in use, values; none given: it contradicts itself."""
     excerpt: list[dict[str, Any]] = field(default_factory=list)
-    """What ran at the time of the window, the window included; what ran longest, if there was much."""
+    """What ran at the time of the window, the window included; if there was much, what ran longest, and the puts that torn gets mix."""
 
 
 def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Judged:
@@ -72,13 +72,16 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
 
 
 def _around(recorded: Recorded, rows: list[int]) -> list[int]:
-    """Give the rows whose time overlaps that of the window, those that ran longest and always the window's own."""
+    """Give the rows whose time overlaps that of the window: those that ran longest, the puts that are mixed, always the window's own."""
     invoked, returned = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
     ends = np.where(returned == 0, np.iinfo(np.uint64).max, returned)
     begin = invoked[rows].min()
     end = max(returned[rows].max(), invoked[rows].max())
     found = np.flatnonzero((invoked <= end) & (ends >= begin))
-    found = found[np.argsort(ends[found] - invoked[found], kind="stable")][-EXCERPT_OPERATIONS:]
+    torn = [row for row in rows if recorded.records[row, HEAD] >> STATUS_SHIFT & 0xFF == TORN]
+    head, value = recorded.records[found, HEAD], recorded.records[found, VALUE]
+    is_mixed = (head & 0xFF == PUT) & np.isin(value, recorded.records[torn][:, [VALUE, SECOND]])
+    found = found[np.lexsort((ends[found] - invoked[found], is_mixed))][-EXCERPT_OPERATIONS:]
     return sorted({*found.tolist(), *rows}, key=lambda row: int(invoked[row]))
 
 

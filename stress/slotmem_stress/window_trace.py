@@ -57,6 +57,7 @@ def to_trace(
             "data": {str(slot): _data(values, state["values"][slot]) for slot in named if state["values"]},
         }
         for state in before
+        if not any(done.get("status") == "TORN" for done in window)  # which contradicts every state
     ]
     return trace | ({"before": states} if states else {}) | ({"around": around} if around else {})
 

@@ -44,7 +44,7 @@ function ticks(w) {
     const x = toX(ns);
     if (x < GUTTER) continue;
     parts.push(make("line", { class: "axis", x1: x, x2: x, y1: TOP, y2: height - AXIS + 4 }));
-    parts.push(make("text", { class: "time", x, y: height - 7, "text-anchor": "middle" }, moment(ns, step)));
+    if (x < w - 30) parts.push(make("text", { class: "time", x, y: height - 7, "text-anchor": "middle" }, moment(ns, step)));
   }
   return parts;
 }
