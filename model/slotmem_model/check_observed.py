@@ -1,7 +1,7 @@
-"""What `slotmem check --explain TRACE` does: it asks the model whether an algorithm can do what was observed, and shows how.
+"""What `slotmem check --explain TRACE` does: it asks whether an algorithm can do what was observed, and shows how.
 
-Interface: `run(arguments, live)` gives the exit code: 1 it can, 0 it cannot, 3 undecided. `explain_trace(trace, algorithm, budget)` is the
-same for programs. The question and the search are those of `slotmem_model.observed`.
+Interface: `run(arguments, live)` gives the exit code: 1 it can, 0 it cannot, 3 undecided. `explain_trace(trace,
+algorithm, budget)` is the same for programs. The question and the search are those of `slotmem_model.observed`.
 """
 
 from __future__ import annotations

@@ -5,16 +5,20 @@ Interface:
 - `questions(trace, algorithm)` gives a `Question` for each state that the operations may have begun in.
 - `is_explained(question)` says whether the specification allows that: then it says nothing about an algorithm.
 
-A trace says which process did what, what it was told, and perhaps when. Nobody saw the single steps. What the model keeps of it is as small as can be:
+A trace says which process did what, what it was told, and perhaps when. Nobody saw the single steps. What the model
+keeps of it is as small as can be:
 
-- Slots that no operation names are left out: those in use change nothing. Where grabs ran, as many of the lowest free ones stay as there are grabs.
+- Slots that no operation names are left out: those in use change nothing. Where grabs ran, as many of the lowest free
+  ones stay as there are grabs.
 - Values are numbered; all that counts is which are equal.
-- An operation that had returned when another one was invoked comes before it. One that never returned may have done any part of its work.
-- What the state was is made by one more process, the last, which is done before anybody begins. Where the trace does not say, every state is
-  tried: each slot free or in use, and with any value that a get was given of it.
+- An operation that had returned when another one was invoked comes before it. One that never returned may have done any
+  part of its work.
+- What the state was is made by one more process, the last, which is done before anybody begins. Where the trace does
+  not say, every state is tried: each slot free or in use, and with any value that a get was given of it.
 
-A window may miss an operation that had its part in it: for the judge it is enough that the others contradict one another. So a trace may list what
-else ran at the time; `variants(trace)` gives the window alone, with one of these, with two.
+A window may miss an operation that had its part in it: for the judge it is enough that the others contradict one
+another. So a trace may list what else ran at the time; `variants(trace)` gives the window alone, with one of these,
+with two.
 
 `slotmem_model.observed_search` looks for the answer.
 """
@@ -183,7 +187,7 @@ def _question(
 
 
 def _lanes(operations: Sequence[Done]) -> list[list[int]]:
-    """Give the operations of each process. The model's processes end with a torn get: what comes after it gets a lane of its own."""
+    """Give the operations of each process. In the model a process ends with a torn get: what comes later has its own lane."""
     lanes: dict[int, list[list[int]]] = {}
     for number, done in enumerate(operations):
         mine = lanes.setdefault(done.process, [[]])

@@ -1,7 +1,8 @@
 """The search for an interleaving in which every operation returns what was observed.
 
-Interface: `find(question, model, budget, looked)`; questions are those of `slotmem_model.observed`, the model is that of the question's
-configuration. Of all interleavings the one found has the fewest changes between processes, because it is the easiest to read.
+Interface: `find(question, model, budget, looked)`; questions are those of `slotmem_model.observed`, the model is that
+of the question's configuration. Of all interleavings the one found has the fewest changes between processes, because it
+is the easiest to read.
 """
 
 from __future__ import annotations

@@ -8,19 +8,23 @@
      "interleaving": [{"process": 1, "does": "load inuse[0]"}, {"process": 2, "does": "dies"}, ...]}
 
 - `configuration`: the fields of `slotmem_model.model.Configuration`; one left out has its default.
-- `operations`: in the order of their first steps. A request is `{"op": "put", "id": 0, "data": "0101"}`: bytes are hexadecimal.
-  One that never returned has no result.
+- `operations`: in the order of their first steps. A request is `{"op": "put", "id": 0, "data": "0101"}`: bytes are
+  hexadecimal. One that never returned has no result.
 - `interleaving`: who did which access, in order. Values are not kept: the run gives them again.
 - Processes are numbered from 1.
 
-The window of a stress run is a trace too. Nobody saw its interleaving, which is empty; `slotmem_model.observed` looks for one. It may say
+The window of a stress run is a trace too. Nobody saw its interleaving, which is empty; `slotmem_model.observed` looks
+for one. It may say
 
-- `time` of an operation: [when it was invoked, when it returned], in any count that is the same for all; one that never returned has one number.
-- `before`: the states that the operations may have begun in, [{"inuse": [0, 2], "data": {"2": "0303"}}, ...]; what is in a slot that is
-  not listed is not known. Without it, nothing is known.
-- `around`: operations with their times that ran then and are none of the window's; one or two of them may have had a part in it.
+- `time` of an operation: [when it was invoked, when it returned], in any count that is the same for all; one that never
+  returned has one number.
+- `before`: the states that the operations may have begun in, [{"inuse": [0, 2], "data": {"2": "0303"}}, ...]; what is
+  in a slot that is not listed is not known. Without it, nothing is known.
+- `around`: operations with their times that ran then and are none of the window's; one or two of them may have had a
+  part in it.
 
-Interface: `record` makes a trace of a counterexample, `follow` gives its steps on a model, `dumped` and `load` go to and from JSON.
+Interface: `record` makes a trace of a counterexample, `follow` gives its steps on a model, `dumped` and `load` go to
+and from JSON.
 """
 
 from __future__ import annotations

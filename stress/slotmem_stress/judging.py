@@ -44,7 +44,7 @@ class Judged:
     before: list[dict[str, Any]] = field(default_factory=list)
     """The states that the window contradicts: slots in use, values; none given: it contradicts itself."""
     excerpt: list[dict[str, Any]] = field(default_factory=list)
-    """What ran at the time of the window, the window included; if there was much, what ran longest, and the puts that torn gets mix."""
+    """What ran at the time of the window, which is included; if that is much, what ran longest and the puts that were mixed."""
 
 
 def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Judged:
@@ -72,7 +72,7 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
 
 
 def _around(recorded: Recorded, rows: list[int]) -> list[int]:
-    """Give the rows whose time overlaps that of the window: those that ran longest, the puts that are mixed, always the window's own."""
+    """Give rows whose time overlaps the window's: the longest, the puts that were mixed, and always the window's own."""
     invoked, returned = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
     ends = np.where(returned == 0, np.iinfo(np.uint64).max, returned)
     begin = invoked[rows].min()

@@ -5,6 +5,8 @@ examples:
   slotmem stress shm --processes 8 --seconds 30 --kills 10 --restarts 1
   slotmem stress plain --processes 1 --threads 4          threads of one process
   slotmem stress algorithm:httpd                          Apache's own algorithm, on real memory: caught in a second or two
+  slotmem stress algorithm:httpd --html out.html          the violation on a time line, in a browser
+  slotmem stress algorithm:httpd --trace window.json      its window for the model: slotmem check --explain window.json
   slotmem stress shm --hours 8 --kills 5                  a soak: constant memory and disk; Ctrl-C ends it with a report
   slotmem stress shm --hours 8 --kills 5 --resume         goes on with it
   slotmem stress --last                                   what failed last time, with its seed, first

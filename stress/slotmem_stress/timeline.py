@@ -3,16 +3,18 @@
 Interface: `to_timeline(recorded, window)` gives plain data for `slotmem_stress.html_report`:
 
     clients      the lanes, in order
-    operations   [{client, kind, begin, end, text, short, role, at}]; role: 1 of the window, 2 the one that cannot be explained
+    operations   [{client, kind, begin, end, text, short, role, at}]; role: 1 of the window, 2 the one that cannot be
+    explained
     window       the numbers of the window's operations
     first        {inuse, values}: the state at first; None if it is not known
     placed       [{operation, at, slot, used, value}], in order: what each does to a slot; slot -1: it changes nothing
     explained_ns up to when an order explains what was seen; None: to the end of what is shown
     left_out     a sentence on what is not shown
 
-Times are ns since the first operation shown; an operation's instant `at` is somewhere between its begin and its end. Values are strings: a
-browser's numbers have 53 bits. About `MOST` operations are shown at most: those before the violation and some behind it, or the first
-ones; and the window's, and what ran when the first of them began, however old that is.
+Times are ns since the first operation shown; an operation's instant `at` is somewhere between its begin and its end.
+Values are strings: a browser's numbers have 53 bits. About `MOST` operations are shown at most: those before the
+violation and some behind it, or the first ones; and the window's, and what ran when the first of them began, however
+old that is.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
 """The window of a violation as a trace, the JSON that the checker's counterexamples are written in.
 
-Interface: `to_trace(settings, window, before, excerpt, sentence)`; what it takes is that of `slotmem_stress.judging.Judged`.
+Interface: `to_trace(settings, window, before, excerpt, sentence)`; what it takes is that of
+`slotmem_stress.judging.Judged`.
 
-A trace of a stress run has no interleaving: nobody saw the single accesses. It says which clients did what, when, what they were told, and in which
-states of the slots the window is a contradiction; so the checker can be asked whether the algorithm can do that at all. Clients are
-numbered from 1 in the order of their first operation, values are numbered too and have as many bytes as the checker's slots, two. Times are ranks.
+A trace of a stress run has no interleaving: nobody saw the single accesses. It says which clients did what, when, what
+they were told, and in which states of the slots the window is a contradiction; so the checker can be asked whether the
+algorithm can do that at all. Clients are numbered from 1 in the order of their first operation, values are numbered too
+and have as many bytes as the checker's slots, two. Times are ranks.
 
-A torn get says nothing of who wrote what it mixes, and the judge needs no reason for what it finds. So other operations on the window's slots
-that ran at the time are listed too, those that took longest: a process that stood still inside one is likely to have had a part in it.
+A torn get says nothing of who wrote what it mixes, and the judge needs no reason for what it finds. So other operations
+on the window's slots that ran at the time are listed too, those that took longest: a process that stood still inside
+one is likely to have had a part in it.
 """
 
 from __future__ import annotations
@@ -63,7 +66,7 @@ def to_trace(
 
 
 def _others(window: list[dict[str, Any]], excerpt: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give the operations outside the window that touch its slots, those first that ran longest; of torn values the puts before them."""
+    """Give the operations outside the window on its slots: first the puts of what was mixed, then those that ran longest."""
     known = {(done["client"], done["invoke_ns"]) for done in window}
     slots = {done.get("slot") for done in window}
     mixed = {done[key] for done in window if done.get("status") == "TORN" for key in ("value", "second")}

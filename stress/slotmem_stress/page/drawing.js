@@ -91,7 +91,9 @@ function drawOverview() {
     const tall = 3 + (17 * count) / most;
     parts.push(make("rect", { class: "density", x: bucket * 3, y: 23 - tall, width: 2.4, height: tall }));
   }
-  for (const number of data.window) parts.push(make("rect", { class: "spot", x: place(operations[number].begin) - 1, y: 0, width: 3, height: 24 }));
+  for (const number of data.window) {
+    parts.push(make("rect", { class: "spot", x: place(operations[number].begin) - 1, y: 0, width: 3, height: 24 }));
+  }
   const from = place(Math.max(0, view.from)), to = place(Math.min(end, view.to));
   parts.push(make("rect", { class: "frame", x: from, y: 0.5, width: Math.max(3, to - from), height: 24, rx: 4 }));
   parts.push(make("text", { class: "name", x: 8, y: 17 }, "overview"));

@@ -52,7 +52,8 @@ function showTip(event) {
   if (!group) return;
   const each = operations[group.dataset.number];
   const lines = [`${each.text}`, `process ${each.client}`];
-  lines.push(each.end === null ? `from ${moment(each.begin)} on; it never returned` : `${moment(each.begin)} to ${moment(each.end)}, which is ${time(each.end - each.begin)}`);
+  if (each.end === null) lines.push(`from ${moment(each.begin)} on; it never returned`);
+  else lines.push(`${moment(each.begin)} to ${moment(each.end)}, which is ${time(each.end - each.begin)}`);
   if (each.at !== null) lines.push(`takes effect at ${moment(each.at)}`);
   if (each.role === 2) lines.push("cannot be explained");
   else if (each.role === 1) lines.push("one of those that contradict one another");
@@ -107,7 +108,9 @@ if (data.window.length) {
     swatch.style.background = each.role === 2 ? "var(--red)" : color(each.kind);
     cell.append(swatch);
     const until = each.end === null ? "never returned" : moment(each.end);
-    row.append(cell, html("td", "number", `process ${each.client}`), html("td", "number", `${moment(each.begin)} – ${until}`), html("td", "", each.text + (each.role === 2 ? "   cannot be explained" : "")));
+    const interval = `${moment(each.begin)} – ${until}`;
+    row.append(cell, html("td", "number", `process ${each.client}`), html("td", "number", interval));
+    row.append(html("td", "", each.text + (each.role === 2 ? ": cannot be explained" : "")));
     row.addEventListener("click", toWindow);
     by("window").append(row);
   }

@@ -39,7 +39,8 @@ function drawState() {
     return;
   }
   const count = countPlaced(at), now = stateAfter(count), last = count ? placed[count - 1] : null;
-  by("when").textContent = `at ${moment(at)}, after ${count.toLocaleString("en")} of ${placed.length.toLocaleString("en")} explained operations`;
+  const shown = [count, placed.length].map((number) => number.toLocaleString("en"));
+  by("when").textContent = `at ${moment(at)}, after ${shown[0]} of ${shown[1]} explained operations`;
   const cells = now.values.map((value, slot) => {
     const cell = html("div", "slot" + (now.used.has(slot) ? " used" : "") + (last && last.slot === slot ? " changed" : ""));
     cell.append(html("b", "", `slot ${slot}`), html("span", "", now.used.has(slot) ? value : `free · ${value}`));
@@ -48,7 +49,8 @@ function drawState() {
   by("slots").replaceChildren(...cells);
   const done = last && operations[last.operation];
   const beyond = data.explained_ns !== null && at >= data.explained_ns ? " From here on no order explains what was seen." : "";
-  by("told").textContent = (done ? `Last to take effect: ${done.text} of process ${done.client}.` : "Nothing has taken effect yet.") + beyond + (data.note ? ` ${data.note}` : "");
+  const told = done ? `Last to take effect: ${done.text} of process ${done.client}.` : "Nothing has taken effect yet.";
+  by("told").textContent = told + beyond;
 }
 
 function step(by_) {

@@ -1,6 +1,6 @@
-// The time line of a history: what it is drawn from, and which part of it is looked at. One script is made of all files here (see page.html).
-// `data` is what slotmem_stress.timeline describes; times are ns since its first operation. Shown times are counted from the window's first
-// operation, if there is a window. All text gets into the page as text, never as markup.
+// The time line of a history: what it is drawn from, and which part of it is looked at. All files here become one function
+// (see page.html). `data` is what slotmem_stress.timeline describes; times are ns since its first operation. Shown times are
+// counted from the window's first operation, if there is a window. All text gets into the page as text, never as markup.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const operations = data.operations;
