@@ -66,10 +66,8 @@ def test_same_verdict_as_jsonschema(definition, data):
         else:
             message[name] = data.draw(VALUES)
     ours = compile_schema(DEFINITIONS[definition], DEFINITIONS)(message) is None
-    if "\n" in repr(message) or "\\n" in repr(message):
-        assert not ours
-    else:
-        assert ours == reference(definition).is_valid(message), message
+    theirs = reference(definition).is_valid(message)
+    assert ours == theirs or ("\\n" in repr(message) and not ours), message
 
 
 def test_unknown_keyword():
@@ -99,24 +97,28 @@ STAMPED = [OK | {"id": 0, "start": 1, "end": 2}, OK | {"data": "00", "start": 2,
 @pytest.mark.parametrize(
     ("request_", "response", "said"),
     [
-        ({"op": "grab", "segment": 0}, OK, 'response: \'id\' missing in {"status":"APR_SUCCESS"}'),
-        ({"op": "grab", "segment": 0}, {"status": "EINVAL"}, "response.status: expected APR's name of a status"),
+        ({"op": "grab", "segment": 0}, OK, 'response to have \'id\', unlike {"status":"APR_SUCCESS"}'),
+        ({"op": "grab", "segment": 0}, {"status": "EINVAL"}, "response.status to be APR's name of a status"),
         (
             {"op": "grab", "segment": 0},
             OK | {"id": "0"},
-            'response.id: expected an integer from 0 to 4294967295, got "0"',
+            'response.id to be an integer from 0 to 4294967295, not "0"',
         ),
-        ({"op": "grab", "segment": 0}, OK | {"id": True}, "got true"),
-        ({"op": "fgrab", "segment": 0, "id": 0}, OK | {"id": 0}, "response: there must be no 'id'"),
+        ({"op": "grab", "segment": 0}, OK | {"id": True}, "not true"),
+        ({"op": "fgrab", "segment": 0, "id": 0}, OK | {"id": 0}, "response to have no 'id'"),
         ({"op": "get", "segment": 0, "id": 0}, OK | {"data": "FF"}, "two lower-case hexadecimal digits each"),
-        ({"op": "restart"}, [], "response: expected an object, got []"),
-        ({"op": "restart"}, {"error": "no"}, 'expected an answer, got the error "no"'),
-        (BATCH, OK | {"responses": STAMPED[:1]}, "expected one for each of the 2 requests, got 1"),
+        ({"op": "restart"}, [], "response to be an object, not []"),
+        ({"op": "restart"}, {"error": "no"}, 'an answer, not the error "no"'),
+        (BATCH, OK | {"responses": STAMPED[:1]}, "one for each of the 2 requests, not 1"),
         (BATCH, OK | {"responses": STAMPED[::-1]}, "response.responses[0]"),
         (BATCH, OK | {"responses": [STAMPED[0], STAMPED[1] | {"start": 1}]}, "time stamps that never go back"),
         (BATCH, OK | {"responses": [STAMPED[0] | {"end": 0}, STAMPED[1]]}, "time stamps that never go back"),
-        (BATCH, OK | {"responses": [STAMPED[0], OK | {"data": "00"}]}, "response.responses[1]: 'end', 'start' missing"),
-        (BATCH, OK | {"responses": [STAMPED[0], OK | {"start": 3, "end": 4}]}, "response.responses[1]: 'data' missing"),
+        (
+            BATCH,
+            OK | {"responses": [STAMPED[0], OK | {"data": "00"}]},
+            "response.responses[1] to have 'end' and 'start'",
+        ),
+        (BATCH, OK | {"responses": [STAMPED[0], OK | {"start": 3, "end": 4}]}, "response.responses[1] to have 'data'"),
     ],
 )
 def test_response_faults(request_, response, said):
@@ -137,7 +139,7 @@ def test_good_batch():
 def test_decode():
     """NaN, Infinity, bad UTF-8 and half a line are not JSON."""
     for line in (b'{"a":NaN}', b'{"a":Infinity}', b'{"a":"\xff"}', b'{"a":', b""):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"not JSON|utf-8|Expecting"):
             protocol.decode(line)
 
 

@@ -122,6 +122,11 @@ def test_slots_of_the_dead_are_told_and_are_no_violation(stress):
 # -- what is wrong is accused -------------------------------------------------------------------------------------------
 
 
+def bare(done):
+    """Give an operation without the mark of the one that cannot be explained."""
+    return json.dumps({name: value for name, value in done.items() if name != "unexplained"})
+
+
 @linux
 def test_httpds_algorithm_is_accused_with_a_small_window(stress):
     """Without locks a slot is given twice, sooner or later; the few operations shown contradict one another by themselves."""
@@ -130,7 +135,7 @@ def test_httpds_algorithm_is_accused_with_a_small_window(stress):
     assert 1 <= len(report.window) <= MOST_OF_A_WINDOW
     assert len(report.findings) == 1
     assert report.findings[0] in to_text(report)
-    assert {json.dumps(done) for done in report.window} <= {json.dumps(done) for done in report.excerpt}
+    assert {bare(done) for done in report.window} <= {bare(done) for done in report.excerpt}
     assert judge_path(report.history, None, None).verdict == VIOLATION
 
 

@@ -21,30 +21,21 @@ from slotmem_conformance import protocol
 from slotmem_conformance.abi import AbiProvider
 from slotmem_conformance.httpd import HttpdProvider
 from slotmem_conformance.protocol import SUCCESS, Message
-from slotmem_model.algorithms import catalogue
+from slotmem_conformance.real_algorithm import open_algorithm
 
 # Ours are known without installed metadata: a driver also works when the packages are merely on the path.
-_OWN: dict[str, Any] = {"abi": AbiProvider.from_spec, "httpd": HttpdProvider.from_spec}
+_OWN: dict[str, Any] = {"abi": AbiProvider.from_spec, "algorithm": open_algorithm, "httpd": HttpdProvider.from_spec}
 CAPABILITIES = ("batch", "restart", "dptr", "doall")
 SHARED_CAPABILITIES = (*CAPABILITIES, "shared", "persist", "unsafe")
 _OTHER_STATUS = 1_000_000  # a walk's answers are numbers of ours: this one and those after it
 
 
 def open_provider(spec: str, *, runtime_dir: str, generation: int) -> Any:
-    """Make the provider that a string names; `algorithm:NAME` is one of the catalogue on real shared memory.
-
-    Raises: slotmem.InvalidArgument: for a name that is not known.
-    """
+    """Make the provider that a string names. Raises: slotmem.SlotmemError: it is not known, or cannot work here."""
     name, _, argument = spec.partition(":")
     if name in _OWN:
         return _OWN[name](argument, runtime_dir=runtime_dir, generation=generation)
-    if name != "algorithm":
-        return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
-    try:
-        algorithm: Any = catalogue.find(argument)
-    except ValueError as error:
-        raise slotmem.InvalidArgument(str(error)) from None
-    return slotmem.provider("shm", runtime_dir=runtime_dir, generation=generation, algorithm=algorithm)
+    return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
 
 
 class Answerer:
@@ -61,7 +52,7 @@ class Answerer:
         if fault is None:
             fault = self._untimely(request)
         if fault is not None:
-            return {"error": fault}
+            return {"error": f"expected {fault}"}
         op = request["op"]
         try:
             if op in protocol.SLOT_OPERATIONS:
@@ -79,9 +70,9 @@ class Answerer:
     def _untimely(self, request: Message) -> str | None:
         op = request["op"]
         if (op == "hello") != (self.provider is None) and op != "quit":
-            return "hello comes first" if op != "hello" else "hello comes once"
+            return "hello first" if op != "hello" else "hello once"
         if "segment" in request and request["segment"] >= len(self.instances):
-            return f"there is no segment {request['segment']}; {len(self.instances)} were opened"
+            return f"a segment of those {len(self.instances)} that were opened, not {request['segment']}"
         return None
 
     def _hello(self, request: Message) -> Message:

@@ -75,9 +75,11 @@ class ProcessSession:
                 sent=f"the command {command}", got=f"{error.strerror}: {error.filename}", expected="a running driver"
             ) from None
         _living.add(self)
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            os.set_blocking(pipe.fileno(), False)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._stdin, False)
+        os.set_blocking(self._stdout, False)
 
     @property
     def pid(self) -> int:
@@ -94,9 +96,9 @@ class ProcessSession:
         """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
         fault = protocol.request_fault(request)
         if fault is None and request["op"] == "quit":
-            fault = "quit has no response; close the session"
+            fault = "close() of the session, for quit has no response"
         if fault is not None:
-            raise ValueError(fault)
+            raise ValueError(f"expected {fault}")
         sent = short(request)
         line = self.exchange(protocol.encode(request), sent)
         try:
@@ -118,8 +120,7 @@ class ProcessSession:
             left = deadline - time.monotonic()
             readable, writable, _ = select.select([stdout], [stdin] if rest else [], [], max(0.0, left))
             if not readable and not writable:
-                said = f"{shown(self._buffer)} without a line end" if self._buffer else "nothing"
-                raise self._failed(sent, f"{said} in {self.timeout_s:g} s", "a response of one line")
+                raise self._failed(sent, self._silence(), "a response of one line, flushed")
             if writable:
                 try:
                     rest = rest[os.write(stdin, rest) :]
@@ -128,7 +129,7 @@ class ProcessSession:
             if readable:
                 piece = os.read(stdout, _PIECE)
                 if not piece:
-                    raise self._failed(sent, self._end(), "a response of one line")
+                    raise self._failed(sent, self._end(), "a response of one line, flushed")
                 self._buffer = self._buffer + piece if self._buffer else piece
         answer, self._buffer = self._buffer.split(b"\n", 1)
         return answer
@@ -159,16 +160,24 @@ class ProcessSession:
         if self not in _living:
             return
         try:
-            stdin, _ = self._pipes()
-            with suppress(BrokenPipeError):
-                os.write(stdin, protocol.encode({"op": "quit"}))
-            self.end_input()
-            status = self.wait(self.timeout_s)
-            if status != 0:
-                got = f"no end in {self.timeout_s:g} s" if status is None else _ended(status)
-                raise self._failed('{"op":"quit"}', got, "an end with status 0")
+            status, said = self.finish(quit=True)
+            if status != 0 or said:
+                got = f"no end in {self.timeout_s:g} s" if status is None else ended(status)
+                raise self._failed(
+                    '{"op":"quit"}', shown(said) if said else got, "an end with status 0, and no response"
+                )
         finally:
             self.kill()
+
+    def finish(self, *, quit: bool) -> tuple[int | None, bytes]:
+        """Send quit, or else end the input; give the exit status, None if it does not end, and what it still said."""
+        if quit:
+            with suppress(BrokenPipeError):
+                os.write(self._pipes()[0], protocol.encode({"op": "quit"}))
+        else:
+            self.end_input()
+        status = self.wait(self.timeout_s)
+        return status, self.unread(0.0)
 
     def end_input(self) -> None:
         """Close the driver's standard input."""
@@ -191,14 +200,20 @@ class ProcessSession:
     def _pipes(self) -> tuple[int, int]:
         if self not in _living:
             raise AdapterError(sent="a request", got="the driver has ended before", expected="an open session")
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        return self._process.stdin.fileno(), self._process.stdout.fileno()
+        return self._stdin, self._stdout
+
+    def _silence(self) -> str:
+        """Say what came instead of a response, and what comes when the driver sees the end of its input."""
+        if self._buffer:
+            return f"{shown(self._buffer)} without a line end in {self.timeout_s:g} s"
+        self.end_input()
+        late = self.unread(min(1.0, self.timeout_s))
+        return f"nothing in {self.timeout_s:g} s" + (f", but {shown(late)} at the end of its input" if late else "")
 
     def _end(self) -> str:
         status = self.wait(1.0)
         said = f"{shown(self._buffer)} without a line end, and then " if self._buffer else ""
-        return said + ("the end of its output" if status is None else _ended(status))
+        return said + ("the end of its output" if status is None else ended(status))
 
     def _let_go(self) -> None:
         _living.discard(self)
@@ -233,7 +248,8 @@ def shown(line: bytes, limit: int = 200) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(line)} bytes)"
 
 
-def _ended(status: int) -> str:
+def ended(status: int) -> str:
+    """Tell an exit status."""
     if status >= 0:
         return f"its end with status {status}"
     try:

@@ -2,7 +2,7 @@
 
 Interface:
 
-- `request_fault(request)`, `response_fault(request, response)` give None, or one line that says what is wrong.
+- `request_fault(request)`, `response_fault(request, response)` give None, or one line that goes on after "expected".
 - `encode(message)`, `decode(line)` turn a message to one line of JSON and back.
 - `SLOT_OPERATIONS` are the operations on a segment; PROTOCOL.md explains them all.
 
@@ -52,12 +52,12 @@ def decode(line: bytes) -> Any:
 
 
 def request_fault(request: Any) -> str | None:
-    """Say in a line what is wrong with a request, or nothing."""
+    """Say in a line what is expected of a request instead, or nothing if it is well-formed."""
     op = request.get("op") if isinstance(request, dict) else None
     if not isinstance(op, str):
-        return f"expected an object with a string 'op', got {short(request)}"
+        return f"an object with a string 'op', not {short(request)}"
     if op not in OPERATIONS:
-        return f"there is no operation {op!r}; known are {', '.join(OPERATIONS)}"
+        return f"one of the operations {', '.join(OPERATIONS)}, not {short(op)}"
     fault = _check(op + _REQUEST)(request)
     if fault is None and op == "batch":
         for index, each in enumerate(request["requests"]):
@@ -68,9 +68,9 @@ def request_fault(request: Any) -> str | None:
 
 
 def response_fault(request: Message, response: Any) -> str | None:
-    """Say in a line what is wrong with the response to a well-formed request, or nothing. An error is a fault too."""
+    """Say in a line what is expected instead of a response to a well-formed request. An error is a fault too."""
     if isinstance(response, dict) and "error" in response:
-        return f"expected an answer, got the error {short(response['error'])}"
+        return f"an answer, not the error {short(response['error'])}"
     fault = _check(request["op"] + _RESPONSE)(response)
     if fault is None and request["op"] == "batch":
         fault = _batch_fault(request["requests"], response["responses"])
@@ -85,7 +85,7 @@ def error_fault(response: Any) -> str | None:
 
 def _batch_fault(requests: list[Message], responses: list[Message]) -> str | None:
     if len(requests) != len(responses):
-        return f".responses: expected one for each of the {len(requests)} requests, got {len(responses)}"
+        return f".responses to be one for each of the {len(requests)} requests, not {len(responses)}"
     before = 0
     for index, (request, response) in enumerate(zip(requests, responses, strict=True)):
         fault = _stamped(request["op"])(response)
@@ -94,7 +94,7 @@ def _batch_fault(requests: list[Message], responses: list[Message]) -> str | Non
         start, end = response["start"], response["end"]
         if not before <= start <= end:
             return (
-                f".responses[{index}]: expected time stamps that never go back, got start {start} and end {end} "
+                f".responses[{index}] to have time stamps that never go back, not start {start} and end {end} "
                 f"after an end at {before}"
             )
         before = end

@@ -2,7 +2,8 @@
 
 Interface:
 
-- `compile_schema(schema, definitions)` gives a check; `check(value)` gives None, or a line: where, what was expected, what was got.
+- `compile_schema(schema, definitions)` gives a check; `check(value)` gives None, or the rest of a line that begins
+  with "expected" and a name for the value: `.id to be an integer, not "0"`.
 - A keyword that is not known here is refused when the schema is compiled, never skipped.
 
 Two things are stricter than JSON Schema says: an integer is written without a fraction, and patterns match the whole string.
@@ -34,7 +35,7 @@ _TYPES: dict[str, tuple[type, str]] = {
 def compile_schema(schema: Schema | bool, definitions: dict[str, Schema]) -> Check:
     """Give the check of a schema. Raises: ValueError: it has a keyword that is not known."""
     if schema is False:
-        return lambda value: f": expected nothing of that name, got {short(value)}"
+        return lambda value: f" not to be there, and it is {short(value)}"
     assert isinstance(schema, dict)
     if "$ref" in schema:
         return compile_schema(definitions[schema["$ref"].removeprefix("#/definitions/")], definitions)
@@ -50,7 +51,7 @@ def compile_schema(schema: Schema | bool, definitions: dict[str, Schema]) -> Che
     kinds = [_TYPES[each] for each in names]
     types = frozenset(each for each, _ in kinds)
     expected = " or ".join(words for _, words in kinds)
-    return lambda value: None if type(value) in types else f": expected {expected}, got {short(value)}"
+    return lambda value: None if type(value) in types else f" to be {expected}, not {short(value)}"
 
 
 def short(value: Any, limit: int = 200) -> str:
@@ -68,7 +69,7 @@ def _one_of(schema: Schema) -> Check:
 
     def check(value: Any) -> str | None:
         if isinstance(value, (dict, list)) or (type(value), value) not in allowed:
-            return f": expected {words}, got {short(value)}"
+            return f" to be {words}, not {short(value)}"
         return None
 
     return check
@@ -86,7 +87,7 @@ def _string(schema: Schema, _: Any) -> Check:
     def check(value: Any) -> str | None:
         if type(value) is str and match(value) and len(value) >= least:
             return None
-        return f": expected {words}, got {short(value)}"
+        return f" to be {words}, not {short(value)}"
 
     return check
 
@@ -100,7 +101,7 @@ def _integer(schema: Schema, _: Any) -> Check:
     def check(value: Any) -> str | None:
         if type(value) is int and least <= value <= most:
             return None
-        return f": expected {words}an integer {limits}, got {short(value)}"
+        return f" to be {words}an integer {limits}, not {short(value)}"
 
     return check
 
@@ -112,13 +113,13 @@ def _array(schema: Schema, definitions: dict[str, Schema]) -> Check:
 
     def check(value: Any) -> str | None:
         if type(value) is not list:
-            return f": expected an array, got {short(value)}"
+            return f" to be an array, not {short(value)}"
         for index, item in enumerate(value):
             fault = item_check(item)
             if fault is not None:
                 return f"[{index}]{fault}"
         if unique and len(set(value)) < len(value):
-            return f": expected each one once, got {short(value)}"
+            return f" to have each one once, not {short(value)}"
         return None
 
     return check
@@ -133,17 +134,17 @@ def _object(schema: Schema, definitions: dict[str, Schema]) -> Check:
 
     def check(value: Any) -> str | None:
         if type(value) is not dict:
-            return f": expected an object, got {short(value)}"
+            return f" to be an object, not {short(value)}"
         keys = value.keys()
         needed = required_then if key in value and value[key] == value_then else required
         if not needed <= keys:
-            missing = ", ".join(repr(each) for each in sorted(needed - keys))
-            return f": {missing} missing in {short(value)}"
+            missing = " and ".join(repr(each) for each in sorted(needed - keys))
+            return f" to have {missing}, unlike {short(value)}"
         for name, each in value.items():
             if name not in checks:
                 if is_open:
                     continue
-                return f": there must be no {name!r} in {short(value)}"
+                return f" to have no {name!r}, unlike {short(value)}"
             fault = checks[name](each)
             if fault is not None:
                 return f".{name}{fault}"

@@ -24,7 +24,7 @@ from slotmem_conformance.process_session import AdapterError, ProcessSession
 from slotmem_conformance.protocol import Message
 from slotmem_conformance.schema import short
 
-__all__ = ["AdapterError", "InProcessSession", "ProcessSession", "Session", "command_of", "open_session"]
+__all__ = ["AdapterError", "InProcessSession", "ProcessSession", "Session", "command_of", "open_session", "start"]
 
 TIMEOUT_S = 10.0
 _ALWAYS_IN_A_PROCESS = ("abi", "httpd")  # native code that may crash
@@ -71,11 +71,11 @@ class InProcessSession:
         """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
         response = self._answerer.answer(request)
         if response is None:
-            raise ValueError("quit has no response; close the session")
+            raise ValueError("expected close() of the session, for quit has no response")
         if "error" in response:
             fault = protocol.request_fault(request)
             if fault is not None:
-                raise ValueError(fault)
+                raise ValueError(f"expected {fault}")
             raise AdapterError(sent=short(request), got=short(response), expected="an answer")
         return response
 
@@ -121,7 +121,12 @@ def open_session(
     own = not spec.startswith(_EXEC)
     if own and not process and spec.partition(":")[0] not in _ALWAYS_IN_A_PROCESS:
         return InProcessSession(spec, runtime_dir=runtime_dir, generation=generation)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} if own else None
-    session = ProcessSession(command_of(spec), timeout_s=timeout_s, environment=environment)
+    session = start(spec, timeout_s=timeout_s)
     session.say_hello(runtime_dir, generation)
     return session
+
+
+def start(spec: str, *, timeout_s: float) -> ProcessSession:
+    """Start what a PROVIDER string names as a process, and say nothing. Raises: AdapterError; ValueError."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return ProcessSession(command_of(spec), timeout_s=timeout_s, environment=environment)
