@@ -173,6 +173,26 @@ def test_the_first_operations_of_a_long_history_that_holds_are_shown(tmp_path):
     assert len(data["placed"]) in (timeline.MOST - 1, timeline.MOST)
 
 
+def test_an_empty_history_has_a_page(tmp_path):
+    """There is nothing to show, and nothing breaks."""
+    data = data_of(judged_page(tmp_path, []))
+    assert (data["operations"], data["placed"], data["left_out"]) == ([], [], "All 0 operations are shown.")
+
+
+def test_a_grab_that_never_returned_shows_the_slot_that_it_took(tmp_path):
+    """Its result is not known, but its effect is."""
+    operations = [
+        operation(1, "grab", 5),
+        operation(2, "num_free_slots", 15, 25, value=2),
+        operation(3, "get", 20, slot=0),
+    ]
+    data = data_of(judged_page(tmp_path, operations))
+    assert [(each["operation"], each["slot"], each["used"]) for each in data["placed"]] == [
+        (0, 1, True),
+        (1, -1, False),
+    ]
+
+
 def test_a_page_without_states_says_why(tmp_path, monkeypatch):
     """Where there is no time for an order, the time line is there all the same."""
     monkeypatch.setattr(timeline_order, "_ORDER_S", 0.0)

@@ -271,8 +271,11 @@ def test_a_torn_get_can_be_replayed(tmp_path, capsys):
 
 def test_the_command_says_that_it_cannot(tmp_path, capsys):
     """Exit 0, with what was looked at; another algorithm than the trace's is named before it."""
-    assert run(REFERENCE, "--explain", written(tmp_path, DOUBLE_GRAB)) == 0
-    printed = capsys.readouterr().out
+    drawn = tmp_path / "drawn.svg"
+    assert run(REFERENCE, "--explain", written(tmp_path, DOUBLE_GRAB), "--svg", drawn) == 0
+    printed, said = capsys.readouterr()
+    assert said == f"no interleaving was found, so {drawn} was not written\n"
+    assert not drawn.exists()
     assert (
         f"{REFERENCE} cannot do that: no interleaving of the 2 operations alone returns what was observed,\n" in printed
     )

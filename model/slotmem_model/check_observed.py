@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -84,10 +85,11 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
         raise ValueError(f"{arguments.explain} is no trace that can be explained: {error}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{arguments.explain} is no trace: {error}") from error
-    if answer.told and arguments.svg:
-        arguments.svg.write_text(picture.drawn(answer.told), encoding="utf-8")
-    if answer.told and arguments.trace:
-        arguments.trace.write_text(trace.dumped(_traced(answer.told)), encoding="utf-8")
+    for path, written in ((arguments.svg, picture.drawn), (arguments.trace, _dumped)):
+        if path is not None and answer.told is not None:
+            path.write_text(written(answer.told), encoding="utf-8")
+        elif path is not None:
+            print(f"no interleaving was found, so {path} was not written", file=sys.stderr)
     if arguments.json:
         print(json.dumps(_as_json(answer), indent=2))
     else:
@@ -100,6 +102,10 @@ def _traced(told: Explanation) -> Trace:
     is_torn = any(interval.fault for interval in told.intervals)
     found = trace.record(told.model, "nothing-torn" if is_torn else "linearizable", told.sentence, told.steps)
     return found._replace(configuration=replace(found.configuration, linearizable=True))
+
+
+def _dumped(told: Explanation) -> str:
+    return trace.dumped(_traced(told))
 
 
 def _lines(given: Trace, answer: Answer) -> list[str]:
@@ -151,5 +157,5 @@ def _as_json(answer: Answer) -> dict[str, Any]:
     }
     if answer.told and answer.question:
         report |= {"setting": answer.question.setting, "configuration": asdict(answer.question.configuration)}
-        report["counterexample"] = json.loads(trace.dumped(_traced(answer.told)))
+        report["counterexample"] = json.loads(_dumped(answer.told))
     return report
