@@ -7,11 +7,11 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from browser import Document, needs_chromium, open_page
-from slotmem_stress import html_report, judge_command, timeline
+from slotmem_stress import html_report, judge_command, timeline, timeline_order
 from slotmem_stress.judging import LINEARIZABLE, VIOLATION, judge_path
 from slotmem_stress.stress_report import Report, Settings
 
@@ -106,14 +106,62 @@ def test_a_torn_get_is_what_cannot_be_explained(tmp_path):
     assert data["explained_ns"] == 949
 
 
-def test_of_a_long_history_what_is_near_the_violation_is_shown(tmp_path):
-    """No more than so many operations are in the page, it says how many are not, and the state at the left is still right."""
+@pytest.mark.parametrize("looked_at", [20_000, 0])
+def test_of_a_long_history_what_is_near_the_violation_is_shown(tmp_path, monkeypatch, looked_at):
+    """No more than so many operations are in the page, it says how many are not, and the state at the left is still right.
+
+    It is right whether the order is looked for from the beginning on, or from where the page begins.
+    """
+    monkeypatch.setattr(timeline, "MOST_LOOKED_AT", looked_at)
     data = data_of(judged_page(tmp_path, busy(2000) + double_grab(400_021) + busy(1000, start=400_200)))
     assert len(data["operations"]) == timeline.MOST
     assert data["left_out"] == "Left out of 12,002 operations: 3,502 earlier and 3,500 later ones."
     assert len(data["window"]) == 2
     assert data["first"]["inuse"] == ([0, 1] if 3502 % 4 in (1, 2, 3) else [0])
     assert data["first"]["values"][1] == str(100 + 3502 // 4)
+    assert len(data["placed"]) == 4499
+    assert data["note"] == ""
+
+
+@pytest.mark.parametrize("looked_at", [20_000, 0])
+def test_what_was_killed_takes_effect_if_something_shows_that(tmp_path, monkeypatch, looked_at):
+    """Of three operations that never returned, the grab and the release have happened, the put has not."""
+    monkeypatch.setattr(timeline, "MOST_LOOKED_AT", looked_at)
+    killed = [
+        operation(5, "release", 3, slot=0),
+        operation(6, "put", 4, slot=0, value=5),
+        operation(7, "grab", 5),
+    ]
+    told = [
+        operation(2, "get", 100_001, 100_011, slot=0, status="NOTFOUND"),
+        operation(2, "fgrab", 100_021, 100_031, slot=0),
+        operation(2, "get", 100_041, 100_051, slot=0, value=9),
+        operation(2, "grab", 100_061, 100_071, slot=2),
+        *double_grab(100_101),
+    ]
+    monkeypatch.setattr(timeline, "MOST", 40)
+    monkeypatch.setattr(timeline, "BEHIND", 0)
+    data = data_of(judged_page(tmp_path, [*killed, *busy(20), *told]))
+    assert data["note"] == ""
+    happened = {each["client"]: each["at"] is not None for each in data["operations"] if each["end"] is None}
+    assert happened == {5: True, 6: False, 7: True}
+    assert data["explained_ns"] + data["operations"][0]["begin"] > 0
+
+
+def test_what_ran_when_the_page_begins_may_have_taken_effect_before(tmp_path, monkeypatch):
+    """A put that ran for long was seen before what is shown begins; the order that is shown does without it."""
+    monkeypatch.setattr(timeline, "MOST_LOOKED_AT", 0)
+    monkeypatch.setattr(timeline, "MOST", 20)
+    monkeypatch.setattr(timeline, "BEHIND", 0)
+    slow = operation(5, "put", 3, 90_000, slot=0, value=55)
+    seen = operation(6, "get", 101, 111, slot=0, value=55)
+    over = operation(6, "put", 121, 131, slot=0, value=9)
+    told = operation(6, "get", 90_101, 90_111, slot=0, value=9)
+    data = data_of(judged_page(tmp_path, [slow, seen, over, *busy(20, start=200), told, *double_grab(100_101)]))
+    assert data["note"] == ""
+    assert data["first"]["values"][0] == "9"
+    assert [each["at"] for each in data["operations"] if each["client"] == 5] == [None]
+    assert data["explained_ns"] is not None
 
 
 def test_the_first_operations_of_a_long_history_that_holds_are_shown(tmp_path):
@@ -125,9 +173,29 @@ def test_the_first_operations_of_a_long_history_that_holds_are_shown(tmp_path):
     assert len(data["placed"]) in (timeline.MOST - 1, timeline.MOST)
 
 
+def test_an_empty_history_has_a_page(tmp_path):
+    """There is nothing to show, and nothing breaks."""
+    data = data_of(judged_page(tmp_path, []))
+    assert (data["operations"], data["placed"], data["left_out"]) == ([], [], "All 0 operations are shown.")
+
+
+def test_a_grab_that_never_returned_shows_the_slot_that_it_took(tmp_path):
+    """Its result is not known, but its effect is."""
+    operations = [
+        operation(1, "grab", 5),
+        operation(2, "num_free_slots", 15, 25, value=2),
+        operation(3, "get", 20, slot=0),
+    ]
+    data = data_of(judged_page(tmp_path, operations))
+    assert [(each["operation"], each["slot"], each["used"]) for each in data["placed"]] == [
+        (0, 1, True),
+        (1, -1, False),
+    ]
+
+
 def test_a_page_without_states_says_why(tmp_path, monkeypatch):
     """Where there is no time for an order, the time line is there all the same."""
-    monkeypatch.setattr(timeline, "_ORDER_S", 0.0)
+    monkeypatch.setattr(timeline_order, "_ORDER_S", 0.0)
     data = data_of(judged_page(tmp_path, busy(100)))
     assert (data["first"], data["placed"]) == (None, [])
     assert data["note"].startswith("The states are not shown: the budget of 0 s is used up")
@@ -181,6 +249,7 @@ NASTY |= st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(NASTY, NASTY)
 def test_no_text_can_leave_its_place(provider, finding):
     """Whatever a run's texts are, the page has the same elements, and the same texts in them."""
@@ -190,6 +259,7 @@ def test_no_text_can_leave_its_place(provider, finding):
     assert document.of_class("sentence") == [finding]
 
 
+@settings(deadline=None)
 @given(st.recursive(NASTY | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(NASTY, inner)))
 def test_data_comes_out_as_it_went_in(given_data):
     """No string ends the script that holds the data, or is changed by it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slotmem_model import spec
@@ -63,6 +63,7 @@ def histories(draw):
     return events
 
 
+@settings(deadline=None)
 @given(histories())
 def test_an_order_explains_what_the_judge_can_explain_and_no_more(events):
     """The order is one of the specification's; it is of everything exactly if the judge says that the history is linearizable."""

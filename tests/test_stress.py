@@ -1,6 +1,7 @@
 """`slotmem stress`: it holds what is right under every fault, accuses what is wrong, and leaves nothing behind."""
 
 import argparse
+import html
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import pytest
 import slotmem
 from slotmem.names import resolve
 from slotmem.segment import object_path
+from slotmem_model import check_command
 from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_stress import leaks, remembered, stress_command
 from slotmem_stress.client import Client, Rules, Stuck
@@ -338,14 +340,19 @@ def test_the_trace_of_a_window_has_its_operations():
             "return_ns": 5,
         },
     ]
-    trace = to_trace(Settings("algorithm:httpd"), window, "why")
+    trace = to_trace(Settings("algorithm:httpd", slots=2), window, [], [], "why")
     assert trace["configuration"]["algorithm"] == "httpd"
     assert trace["configuration"]["processes"] == 2
     assert trace["configuration"]["slots"] == 2
     assert trace["operations"] == [
-        {"process": 1, "request": {"op": "grab"}, "result": {"status": "APR_SUCCESS", "value": 1}},
-        {"process": 1, "request": {"op": "put", "id": 1, "data": "0101"}},
-        {"process": 2, "request": {"op": "get", "id": 1}, "result": {"status": "APR_SUCCESS", "data": "0100"}},
+        {"process": 1, "request": {"op": "grab"}, "result": {"status": "APR_SUCCESS", "value": 1}, "time": [0, 1]},
+        {"process": 1, "request": {"op": "put", "id": 1, "data": "0101"}, "time": [2]},
+        {
+            "process": 2,
+            "request": {"op": "get", "id": 1},
+            "result": {"status": "APR_SUCCESS", "data": "0100"},
+            "time": [3, 4],
+        },
     ]
 
 
@@ -386,6 +393,31 @@ def test_what_failed_last_is_done_again_first(command, capsys, tmp_path):
     said = capsys.readouterr()
     assert "what failed last: algorithm:stress_accused:LosesPuts, seed 5" in said.err
     assert "(seed 5;" in said.out
+
+
+@linux
+def test_a_violation_is_drawn_and_explained(command, capsys, tmp_path):
+    """--html writes a page with the window in it; --trace a trace that the checker can be asked about."""
+    page, window = tmp_path / "page.html", tmp_path / "window.json"
+    given = ["algorithm:stress_accused:LosesPuts", "--operations", "40000", "--processes", "2", "--seed", "5"]
+    assert command(*given, "--html", str(page), "--trace", str(window)) == 1
+    drawn = page.read_text(encoding="utf-8")
+    data = json.loads(drawn.split('id="data">')[1].split("</script>")[0])
+    roles = [data["operations"][number]["role"] for number in data["window"]]
+    assert roles.count(2) == 1
+    assert data["explained_ns"] is not None
+    assert data["placed"]
+    assert html.escape(json.loads(window.read_text())["sentence"]) in drawn
+    parser = argparse.ArgumentParser()
+    check_command.configure(parser)
+    assert check_command.run(parser.parse_args(["slotmem.slots:Slots", "--explain", str(window)])) == 0
+    assert "slotmem.slots:Slots cannot do that" in capsys.readouterr().out
+
+
+def test_a_page_is_not_written_where_there_is_no_folder(command, tmp_path):
+    """That is found out before anything is begun."""
+    with pytest.raises(slotmem.InvalidArgument, match="there is no such folder"):
+        command("plain", "--operations", "100", "--html", str(tmp_path / "no" / "page.html"))
 
 
 def test_kept_histories_can_be_judged_again(command, tmp_path):

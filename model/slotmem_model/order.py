@@ -1,11 +1,11 @@
 """An order that explains a history, as far as it can be explained: what a picture of a history is drawn from.
 
-Interface: `find_order(events, initials, step)` gives an `Order`: the calls in the order in which they take effect, with the state
-after each; and the call at whose return no order is left.
+Interface: `find_order(events, initials, step)` gives an `Order`: the calls in the order in which they take effect, with
+the state after each; and the call at whose return no order is left.
 
-The judge says only whether there is an order; here one is kept. It is the judge's own monitor that runs. The states that it is given
-remember how they came about, and two that came about differently are the same to it. So this costs a little more than judging, and is
-meant for some thousand operations. Of several orders it gives one.
+The judge says only whether there is an order; here one is kept. It is the judge's own monitor that runs. The states
+that it is given remember how they came about, and two that came about differently are the same to it. So this costs a
+little more than judging, and is meant for some thousand operations. Of several orders it gives one.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Interface: `of_run(report)` and `of_history(judged)` give the page, `write(path, page)` writes it.
 
 The page is made of the files in `page/`. It contains all that it needs and loads nothing; it works from file:. What is said about
-the run stands in it as text; the time line is drawn by `page.js` from the data of `slotmem_stress.timeline`.
+the run stands in it as text; the time line is drawn by the scripts from the data of `slotmem_stress.timeline`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from slotmem_stress.timeline import to_timeline
 
 NOTHING: dict[str, Any] = {"operations": []}
 """The data of a page without a time line."""
+_SCRIPTS = ("view.js", "drawing.js", "state.js", "hands.js")
 
 Figures = Iterable[tuple[str, str]]
 
@@ -82,7 +83,7 @@ def _page(
         "sentences": "\n".join(f'<p class="sentence {kind}">{escape(text)}</p>' for kind, text in sentences),
         "figures": "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in figures),
         "style": _file("page.css"),
-        "script": _file("page.js"),
+        "script": "\n".join(map(_file, _SCRIPTS)),
         "data": to_script(data),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: filled[match[1]], _file("page.html"))

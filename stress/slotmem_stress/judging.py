@@ -19,7 +19,7 @@ import numpy as np
 
 from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_model.slot_judge import judge
-from slotmem_stress.history import INVOKED, RETURNED
+from slotmem_stress.history import HEAD, INVOKED, PUT, RETURNED, SECOND, STATUS_SHIFT, TORN, VALUE
 from slotmem_stress.history_files import Recorded, read, to_columns, to_object
 from slotmem_stress.worker import die_with_parent, without_interrupts
 
@@ -44,7 +44,7 @@ class Judged:
     before: list[dict[str, Any]] = field(default_factory=list)
     """The states that the window contradicts: slots in use, values; none given: it contradicts itself."""
     excerpt: list[dict[str, Any]] = field(default_factory=list)
-    """What ran at the time of the window, the window included; the last of it, if there was much."""
+    """What ran at the time of the window, which is included; if that is much, what ran longest and the puts that were mixed."""
 
 
 def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Judged:
@@ -64,26 +64,33 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
     )
     if verdict.name == VIOLATION:
         rows = sorted(verdict.numbers, key=lambda row: int(recorded.records[row, INVOKED]))
-        judged.window = _objects(recorded, rows)
-        judged.window[rows.index(verdict.numbers[0])]["unexplained"] = True
-        judged.excerpt = _objects(recorded, _around(recorded, rows))
+        judged.window, judged.excerpt = (
+            _objects(recorded, each, verdict.numbers[0]) for each in (rows, _around(recorded, rows))
+        )
         judged.before = [_state(state, history.item_num) for state in verdict.before if _is_whole(state)]
     return judged
 
 
 def _around(recorded: Recorded, rows: list[int]) -> list[int]:
-    """Give the rows whose time overlaps that of the window, the last of them and always the window's own."""
+    """Give rows whose time overlaps the window's: the longest, the puts that were mixed, and always the window's own."""
     invoked, returned = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
     ends = np.where(returned == 0, np.iinfo(np.uint64).max, returned)
     begin = invoked[rows].min()
     end = max(returned[rows].max(), invoked[rows].max())
     found = np.flatnonzero((invoked <= end) & (ends >= begin))
-    found = found[np.argsort(invoked[found], kind="stable")][-EXCERPT_OPERATIONS:]
+    torn = [row for row in rows if recorded.records[row, HEAD] >> STATUS_SHIFT & 0xFF == TORN]
+    head, value = recorded.records[found, HEAD], recorded.records[found, VALUE]
+    is_mixed = (head & 0xFF == PUT) & np.isin(value, recorded.records[torn][:, [VALUE, SECOND]])
+    found = found[np.lexsort((ends[found] - invoked[found], is_mixed))][-EXCERPT_OPERATIONS:]
     return sorted({*found.tolist(), *rows}, key=lambda row: int(invoked[row]))
 
 
-def _objects(recorded: Recorded, rows: list[int]) -> list[dict[str, Any]]:
-    return [to_object(int(recorded.clients[row]), recorded.records[row].tolist()) for row in rows]
+def _objects(recorded: Recorded, rows: list[int], unexplained: int) -> list[dict[str, Any]]:
+    return [
+        to_object(int(recorded.clients[row]), recorded.records[row].tolist())
+        | ({"unexplained": True} if row == unexplained else {})
+        for row in rows
+    ]
 
 
 def _is_whole(state: Any) -> bool:

@@ -5,6 +5,8 @@ examples:
   slotmem stress shm --processes 8 --seconds 30 --kills 10 --restarts 1
   slotmem stress plain --processes 1 --threads 4          threads of one process
   slotmem stress algorithm:httpd                          Apache's own algorithm, on real memory: caught in a second or two
+  slotmem stress algorithm:httpd --html out.html          the violation on a time line, in a browser
+  slotmem stress algorithm:httpd --trace window.json      its window for the model: slotmem check --explain window.json
   slotmem stress shm --hours 8 --kills 5                  a soak: constant memory and disk; Ctrl-C ends it with a report
   slotmem stress shm --hours 8 --kills 5 --resume         goes on with it
   slotmem stress --last                                   what failed last time, with its seed, first
@@ -188,7 +190,13 @@ def _finish(arguments: argparse.Namespace, report: Report) -> int:
             file.write(json.dumps(report.to_json(), indent=2) + "\n")
     if arguments.trace is not None and report.window:
         with open(arguments.trace, "w", encoding="utf-8") as file:
-            file.write(json.dumps(to_trace(report.settings, report.window, report.findings[0]), indent=1) + "\n")
+            file.write(
+                json.dumps(
+                    to_trace(report.settings, report.window, report.before, report.excerpt, report.findings[0]),
+                    indent=1,
+                )
+                + "\n"
+            )
     if arguments.html is not None:
         html_report.write(arguments.html, html_report.of_run(report))
     print(json.dumps(report.to_json(), indent=2) if arguments.json == "-" else to_text(report))
