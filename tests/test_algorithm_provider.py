@@ -214,7 +214,11 @@ def test_what_is_no_algorithm_is_refused(opened, name, says):
         opened(name)
 
 
-def test_nothing_is_stored(opened):
-    """PERSIST is refused: an algorithm says nothing of snapshots."""
-    with pytest.raises(slotmem.InvalidArgument, match="PERSIST"):
-        opened("httpd").create("segment", SLOT_BYTES, SLOTS, Type.PREGRAB | Type.PERSIST)
+def test_what_is_persistent_is_stored(opened):
+    """A restart stores an algorithm's segment and restores it, as any other's."""
+    provider = opened("httpd")
+    given = ("segment", SLOT_BYTES, SLOTS, Type.PREGRAB | Type.PERSIST)
+    instance = provider.create(*given)
+    instance.put(instance.grab(), b"kept")
+    provider.restart()
+    assert provider.create(*given).get(0, 4) == b"kept"

@@ -21,10 +21,14 @@ from slotmem_conformance import protocol
 from slotmem_conformance.abi import AbiProvider
 from slotmem_conformance.httpd import HttpdProvider
 from slotmem_conformance.protocol import SUCCESS, Message
-from slotmem_conformance.real_algorithm import open_algorithm
+from slotmem_stress.algorithm_provider import AlgorithmProvider
 
 # Ours are known without installed metadata: a driver also works when the packages are merely on the path.
-_OWN: dict[str, Any] = {"abi": AbiProvider.from_spec, "algorithm": open_algorithm, "httpd": HttpdProvider.from_spec}
+_OWN: dict[str, Any] = {
+    "abi": AbiProvider.from_spec,
+    "algorithm": AlgorithmProvider.from_spec,
+    "httpd": HttpdProvider.from_spec,
+}
 CAPABILITIES = ("batch", "restart", "dptr", "doall")
 SHARED_CAPABILITIES = (*CAPABILITIES, "shared", "persist", "unsafe")
 _OTHER_STATUS = 1_000_000  # a walk's answers are numbers of ours: this one and those after it
