@@ -267,7 +267,12 @@ BAD = {
     "processes must be at least 1": lambda given: changed(given, configuration={"processes": 0}),
     "step 1 names process 7": lambda given: changed(given, interleaving=[{"process": 7, "does": "dies"}]),
     "step 1 needs 'does'": lambda given: changed(given, interleaving=[{"process": 1}]),
-    "interleaving is empty": lambda given: changed(given, interleaving=[]),
+    "expected when it was invoked": lambda given: changed(
+        given, operations=[{"process": 1, "request": {"op": "grab"}, "time": [1, 2]}]
+    ),
+    "expected a list of numbers": lambda given: changed(given, before=[{"inuse": ["x"], "data": {}}]),
+    "expected numbers of slots": lambda given: changed(given, before=[{"inuse": [], "data": {"x": "00"}}]),
+    "operation 1 of around needs 'process'": lambda given: changed(given, around=[{"request": {"op": "grab"}}]),
     "operation 1 needs 'op'": lambda given: changed(given, operations=[{"process": 1, "request": {}}]),
     "expected hexadecimal": lambda given: changed(
         given, operations=[{"process": 1, "request": {"op": "put", "id": 0, "data": "xy"}}]

@@ -26,8 +26,18 @@ def test_wheel_contents(tmp_path):
     assert {top for top in tops if not top.endswith(".dist-info")} == packages
     assert {f"{package}/py.typed" for package in packages} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not any("test_" in name for name in names)
-    for group in ("slotmem.commands", "slotmem.providers", "slotmem.algorithms", "console_scripts"):
+    assert not any("/test_" in name for name in names)
+    shipped = (
+        "PROTOCOL.md",
+        "MUTANTS.md",
+        "protocol.schema.json",
+        "slotmem_abi.h",
+        "httpd_host.c",
+        "racing.c",
+        "vector_files/manifest.json",
+    )
+    assert {f"slotmem_conformance/{name}" for name in shipped} <= set(names)
+    for group in ("pytest11", "slotmem.commands", "slotmem.providers", "slotmem.algorithms", "console_scripts"):
         assert f"[{group}]" in entry_points
 
 

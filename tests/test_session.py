@@ -47,7 +47,7 @@ def test_conversation(session):
         assert session.request(request) == response, request
 
 
-@pytest.mark.parametrize("name", ["httpd", "httpd-locked", "one-lock", "striped", "reference"])
+@pytest.mark.parametrize("name", ["httpd", "httpd-locked", "one-lock", "striped", "cas", "reference"])
 def test_algorithms(tmp_path, name):
     """`algorithm:NAME` runs an algorithm of the catalogue on real memory, walks and storing included."""
     with open_session(f"algorithm:{name}", runtime_dir=str(tmp_path), generation=7) as session:
@@ -56,14 +56,10 @@ def test_algorithms(tmp_path, name):
         assert session.hello["implementation"] == f"slotmem algorithm:{name}"
 
 
-def test_algorithms_that_cannot_run(tmp_path):
-    """An algorithm without a name is refused at hello; one that needs what real memory has not says so."""
+def test_an_algorithm_without_a_name(tmp_path):
+    """An algorithm that nobody knows is refused at hello."""
     with pytest.raises(AdapterError, match="there is no algorithm 'nonsense'"):
         open_session("algorithm:nonsense", runtime_dir=str(tmp_path))
-    with open_session("algorithm:cas", runtime_dir=str(tmp_path)) as session:
-        session.request(CREATE)
-        with pytest.raises(AdapterError, match="has no attribute"):
-            session.request({"op": "grab", "segment": 0})
 
 
 def test_batch(session):

@@ -11,12 +11,13 @@ examples:
   slotmem check cas --client 'grab -> a; release(a)' --client 'num_free_slots'
   slotmem check --list                       algorithms and properties
   slotmem check --litmus                     what the memory models allow
+  slotmem check --explain window.json        can its algorithm do what a stress run saw? (`slotmem stress --trace`)
 
 An algorithm is a name, museum:PIECE, or module:Class, a class of one's own. A client is what a process does: operations with
 registers, `me` is the process's number; one --client for all processes, or one for each.
 
 Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage or environment,
-3 undecided: the budget was used up first; 130 Ctrl-C.
+3 undecided: the budget was used up first; 130 Ctrl-C. With --explain: 1 the algorithm can do that, 0 it cannot.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from slotmem_model import check_report, client, naive, picture, shortest, sweep, trace
+from slotmem_model import check_observed, check_report, client, naive, picture, shortest, sweep, trace
 from slotmem_model.algorithms import catalogue
 from slotmem_model.check_report import Live, Row
 from slotmem_model.explain import Explanation, explain
@@ -64,6 +65,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     question.add_argument("--memory", choices=MEMORIES, help="sequentially consistent (default), or with store buffers")
     question.add_argument("--stripes", type=int, metavar="N", help="mutexes for slot bytes (default: one a slot)")
     question.add_argument("--no-pregrab", action="store_false", default=None, dest="pregrab", help="without PREGRAB")
+    question.add_argument(
+        "--explain",
+        type=Path,
+        metavar="TRACE",
+        help="look for an interleaving in which the operations of a trace return what was observed; ALGORITHM instead of the trace's",
+    )
     question.add_argument("--timeouts", action="store_true", default=None, help="a wait for a lock may be given up")
     question.add_argument(
         "--no-linearizable", action="store_false", default=None, dest="linearizable", help="do not run the monitor"
@@ -93,6 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.litmus:
         return _litmus(arguments.json)
     try:
+        if arguments.explain:
+            return check_observed.run(arguments, Live())
         questions = list(_questions(arguments))
         if arguments.promela:
             return _promela(arguments.promela, questions)

@@ -166,6 +166,13 @@ CLAUSES: dict[str, Clause] = _clauses(
         "An id that is not in 0..item_num-1 is refused with APR_EINVAL by every operation.",
     ),
     ("ID-2", "safe", "must", "slotmem", "An operation on a closed instance fails with APR_ENOSHMAVAIL."),
+    (
+        "ID-3",
+        "safe",
+        "must",
+        "slotmem",
+        "An id far out of range, up to 4294967295 and down to -1, is refused with APR_EINVAL like any other, and crashes nobody.",
+    ),
     # Grab, fgrab, release
     ("GRAB-1", "core", "must", "documentation", "grab marks a free slot in use and gives its id."),
     ("GRAB-2", "httpd", "must", "observed", "grab gives the lowest free slot."),

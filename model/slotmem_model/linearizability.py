@@ -55,7 +55,8 @@ class Verdict:
 
     `reason` is a sentence, empty for LINEARIZABLE. `window` has the events of the calls that contradict one another; they are a
     violation by themselves, beginning in any of the states in `before` (none given: in any state). `judged` counts the operations that
-    were looked at, `configurations` the most that were held at once.
+    were looked at, `configurations` the most that were held at once. `numbers` are the rows of the window's operations, if the
+    history was given in columns; the one that cannot be explained comes first.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Verdict:
     before: tuple[Any, ...] = ()
     judged: int = 0
     configurations: int = 0
+    numbers: tuple[int, ...] = ()
 
 
 class Configuration(NamedTuple):

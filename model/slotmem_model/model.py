@@ -177,28 +177,41 @@ def _automata(
     shape: Geometry,
     map_: Map,
 ) -> tuple[Place, list[Automaton], Events]:
-    """Build the automata for the values that words can have, until no step stores one that was not thought of."""
+    """Build the automata for the values that words can have, until no step stores one that was not thought of.
+
+    Registers are forgotten after each round, so that one round does all that any does: only the last building has all.
+    """
     possible = [{word.values.index(word.initial)} for word in map_.words]
     possible[map_.num_free] = set(range(configuration.slots + 1))
     robust = getattr(algorithm, "robust", True)
+    rounds = 1
     while True:
         place = Place(shape, map_, tuple(map(frozenset, possible)), configuration.timeouts, robust)
         graph_of = cache(partial(tabulate, algorithm, place))
-        events = Events()
-        automata = [
-            build(statements, configuration.rounds, process, configuration.slot_bytes, graph_of, events)
-            for process, statements in enumerate(clients)
-        ]
-        before = sum(map(len, possible))
-        for local in chain.from_iterable(automaton.locals for automaton in automata):
-            for action in local.actions:
-                if action.access.touches:
-                    possible[action.access.word] |= {move.value for move in action.moves if move and move != NEVER}
-            if configuration.crashes:
-                for mutex in local.held:
-                    possible[mutex].add(DEAD)
-        if sum(map(len, possible)) == before:
-            return place, automata, events
+        while True:
+            events = Events()
+            automata = [
+                build(statements, rounds, process, configuration.slot_bytes, graph_of, events)
+                for process, statements in enumerate(clients)
+            ]
+            if _widen(possible, automata, configuration.crashes > 0):
+                break
+            if rounds == configuration.rounds:
+                return place, automata, events
+            rounds = configuration.rounds
+
+
+def _widen(possible: list[set[int]], automata: list[Automaton], may_die: bool) -> bool:
+    """Add to the values of each word those that steps and deaths leave in it. Say whether there were any."""
+    before = sum(map(len, possible))
+    for local in chain.from_iterable(automaton.locals for automaton in automata):
+        for action in local.actions:
+            if action.access.touches:
+                possible[action.access.word] |= {move.value for move in action.moves if move and move != NEVER}
+        if may_die:
+            for mutex in local.held:
+                possible[mutex].add(DEAD)
+    return sum(map(len, possible)) > before
 
 
 def check(configuration: Configuration) -> None:

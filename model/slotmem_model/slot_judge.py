@@ -206,7 +206,8 @@ def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: flo
     window, states = _find_window(history, monitor.timeline, *failed, budget)
     reason = describe(history, window, failed[1])
     judged = int((monitor.timeline.invoked <= monitor.timeline.returned[failed[1]]).sum())
-    return Verdict(VIOLATION, reason, to_events(history, window), tuple(states), judged, monitor.most)
+    numbers = (failed[1], *(number for number in window if number != failed[1]))
+    return Verdict(VIOLATION, reason, to_events(history, window), tuple(states), judged, monitor.most, numbers)
 
 
 def _find_window(

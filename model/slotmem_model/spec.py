@@ -49,7 +49,7 @@ def fresh(item_size: int, item_num: int, pregrab: bool) -> Slots:
 
 
 def is_slot(state: Slots, item_id: int) -> bool:
-    """Say whether the segment has this slot (ID-1)."""
+    """Say whether the segment has this slot (ID-1, ID-3)."""
     return 0 <= item_id < len(state.inuse)
 
 

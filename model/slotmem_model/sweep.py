@@ -34,7 +34,7 @@ from slotmem_model.verdict import Budget, Outcome
 
 CHUNK = 1 << 16
 """States expanded at a time: their arrays stay in the processor's cache."""
-_COMPACT = 1 << 21
+_COMPACT = 1 << 19
 """A bucket with more rows than this is rid of repetitions before its turn."""
 
 

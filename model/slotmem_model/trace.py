@@ -8,12 +8,23 @@
      "interleaving": [{"process": 1, "does": "load inuse[0]"}, {"process": 2, "does": "dies"}, ...]}
 
 - `configuration`: the fields of `slotmem_model.model.Configuration`; one left out has its default.
-- `operations`: in the order of their first steps. A request is `{"op": "put", "id": 0, "data": "0101"}`: bytes are hexadecimal.
-  One that never returned has no result.
+- `operations`: in the order of their first steps. A request is `{"op": "put", "id": 0, "data": "0101"}`: bytes are
+  hexadecimal. One that never returned has no result.
 - `interleaving`: who did which access, in order. Values are not kept: the run gives them again.
 - Processes are numbered from 1.
 
-Interface: `record` makes a trace of a counterexample, `follow` gives its steps on a model, `dumped` and `load` go to and from JSON.
+The window of a stress run is a trace too. Nobody saw its interleaving, which is empty; `slotmem_model.observed` looks
+for one. It may say
+
+- `time` of an operation: [when it was invoked, when it returned], in any count that is the same for all; one that never
+  returned has one number.
+- `before`: the states that the operations may have begun in, [{"inuse": [0, 2], "data": {"2": "0303"}}, ...]; what is
+  in a slot that is not listed is not known. Without it, nothing is known.
+- `around`: operations with their times that ran then and are none of the window's; one or two of them may have had a
+  part in it.
+
+Interface: `record` makes a trace of a counterexample, `follow` gives its steps on a model, `dumped` and `load` go to
+and from JSON.
 """
 
 from __future__ import annotations
@@ -45,6 +56,7 @@ class Done(NamedTuple):
     process: int
     operation: Operation
     result: Result | None = None
+    time: tuple[int, ...] = ()
 
 
 class Move(NamedTuple):
@@ -52,6 +64,13 @@ class Move(NamedTuple):
 
     process: int
     does: str
+
+
+class Before(NamedTuple):
+    """A state that a window may have begun in: the slots in use, and what is in some of the slots."""
+
+    inuse: tuple[int, ...]
+    data: tuple[tuple[int, bytes], ...] = ()
 
 
 class Trace(NamedTuple):
@@ -62,6 +81,8 @@ class Trace(NamedTuple):
     sentence: str
     operations: tuple[Done, ...]
     interleaving: tuple[Move, ...]
+    before: tuple[Before, ...] = ()
+    around: tuple[Done, ...] = ()
 
 
 def record(model: Model, broken: str, sentence: str, steps: Sequence[Step]) -> Trace:
@@ -111,19 +132,28 @@ def follow(model: Model, trace: Trace) -> tuple[Step, ...]:
 
 def dumped(trace: Trace) -> str:
     """Give the JSON of a trace."""
-    given = {
+    given: dict[str, Any] = {
         "format": FORMAT,
         "configuration": asdict(trace.configuration),
         "breaks": trace.breaks,
         "sentence": trace.sentence,
-        "operations": [
-            {"process": done.process + 1, "request": request(done.operation)}
-            | ({} if done.result is None else {"result": answer(done.result)})
-            for done in trace.operations
-        ],
+        "operations": [_dumped(done) for done in trace.operations],
         "interleaving": [{"process": move.process + 1, "does": move.does} for move in trace.interleaving],
     }
+    if trace.before:
+        given["before"] = [
+            {"inuse": list(state.inuse), "data": {str(slot): data.hex() for slot, data in state.data}}
+            for state in trace.before
+        ]
+    if trace.around:
+        given["around"] = [_dumped(done) for done in trace.around]
     return "{" + ",".join(f"\n {json.dumps(key)}: {_folded(value)}" for key, value in given.items()) + "\n}\n"
+
+
+def _dumped(done: Done) -> dict[str, Any]:
+    given = {"process": done.process + 1, "request": request(done.operation)}
+    given |= {} if done.result is None else {"result": answer(done.result)}
+    return given | ({"time": list(done.time)} if done.time else {})
 
 
 def _folded(value: Any) -> str:
@@ -162,14 +192,16 @@ def load(text: str) -> Trace:
     for number, each in _items(given, "interleaving"):
         where = f"step {number}"
         moves.append(Move(_process(each, where, configuration.processes), _get(each, "does", str, where)))
-    if not moves:
-        raise BadTrace("its interleaving is empty; there is nothing to run")
     return Trace(
         configuration,
         _get(given, "breaks", str, "the trace"),
         _get(given, "sentence", str, "the trace"),
         done,
         tuple(moves),
+        tuple(_before(each) for _, each in _items(given, "before")) if "before" in given else (),
+        tuple(_done(each, f"operation {number} of around") for number, each in _items(given, "around"))
+        if "around" in given
+        else (),
     )
 
 
@@ -203,16 +235,37 @@ def _done(given: Any, where: str) -> Done:
         _data(asked, where) if key == "data" else _get(asked, key, int, where) for key in _ARGUMENTS.get(name, ())
     ]
     operation = (name, *arguments)
+    time = _numbers(given, "time", where) if "time" in given else ()
+    if time and len(time) != 1 + ("result" in given):
+        raise BadTrace(
+            f"{where} has {list(time)} as time; expected when it was invoked, and when it returned if it did"
+        )
     if "result" not in given:
-        return Done(_process(given, where), operation)
+        return Done(_process(given, where), operation, None, time)
     answered = _get(given, "result", dict, where)
     value = _data(answered, where) if "data" in answered else answered.get("value")
     value = tuple(value) if isinstance(value, list) else value
-    return Done(_process(given, where), operation, Result(_get(answered, "status", str, where), value))
+    return Done(_process(given, where), operation, Result(_get(answered, "status", str, where), value), time)
 
 
-def _data(given: dict[str, Any], where: str) -> bytes:
-    text = _get(given, "data", str, where)
+def _before(given: Any) -> Before:
+    where = "a state in before"
+    data = _get(given, "data", dict, where)
+    slots = [slot for slot in data if not slot.isdecimal()]
+    if slots:
+        raise BadTrace(f"{where} has data of {slots[0]!r}; expected numbers of slots")
+    return Before(_numbers(given, "inuse", where), tuple((int(slot), _data(data, where, slot)) for slot in data))
+
+
+def _numbers(given: dict[str, Any], key: str, where: str) -> tuple[int, ...]:
+    numbers = _get(given, key, list, where)
+    if not all(type(number) is int for number in numbers):
+        raise BadTrace(f"{where} has {numbers!r} as {key}; expected a list of numbers")
+    return tuple(numbers)
+
+
+def _data(given: dict[str, Any], where: str, key: str = "data") -> bytes:
+    text = _get(given, key, str, where)
     try:
         return bytes.fromhex(text)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Real processes: the benchmark."""
+"""Real processes: stress runs with faults, recorded histories, their judgement; and the benchmark."""

@@ -18,11 +18,17 @@ import slotmem
 from slotmem import Type
 from slotmem.shm import ShmProvider
 from slotmem_conformance import protocol
+from slotmem_conformance.abi import AbiProvider
+from slotmem_conformance.httpd import HttpdProvider
 from slotmem_conformance.protocol import SUCCESS, Message
-from slotmem_conformance.real_algorithm import open_algorithm
+from slotmem_stress.algorithm_provider import AlgorithmProvider
 
 # Ours are known without installed metadata: a driver also works when the packages are merely on the path.
-_OWN: dict[str, Any] = {"algorithm": open_algorithm}
+_OWN: dict[str, Any] = {
+    "abi": AbiProvider.from_spec,
+    "algorithm": AlgorithmProvider.from_spec,
+    "httpd": HttpdProvider.from_spec,
+}
 CAPABILITIES = ("batch", "restart", "dptr", "doall")
 SHARED_CAPABILITIES = (*CAPABILITIES, "shared", "persist", "unsafe")
 _OTHER_STATUS = 1_000_000  # a walk's answers are numbers of ours: this one and those after it
@@ -100,7 +106,9 @@ class Answerer:
     def _attach(self, request: Message) -> Message:
         options = {"unsafe": True} if request.get("unsafe") else {}
         instance = self.provider.attach(request["name"], **options)
-        shape = {"item_size": instance.slot_size(), "item_num": instance.num_slots()}
+        # A library's attach reports the shape itself, and may report a wrong one.
+        item_size, item_num = getattr(instance, "attached", None) or (instance.slot_size(), instance.num_slots())
+        shape = {"item_size": item_size, "item_num": item_num}
         return {"status": SUCCESS, "segment": self._number(instance), **shape}
 
     def _batch(self, request: Message) -> Message:

@@ -37,11 +37,17 @@ _STDERR_SHOWN = 2000
 class AdapterError(Exception):
     """The other side broke the protocol: what was sent, what came back, what was expected."""
 
-    def __init__(self, *, sent: str, got: str, expected: str, stderr: str = "") -> None:
+    def __init__(
+        self, *, sent: str, got: str, expected: str, stderr: str = "", silent: bool = False, ended: bool = False
+    ) -> None:
         self.sent = sent
         self.got = got
         self.expected = expected
         self.stderr = stderr
+        self.silent = silent
+        """Whether nothing came in time."""
+        self.ended = ended
+        """Whether the other side ended, of its own or by a signal."""
         said = f"; its standard error ends with: {stderr}" if stderr else ""
         super().__init__(f"sent {sent}, got {got}, expected {expected}{said}")
 
@@ -120,7 +126,7 @@ class ProcessSession:
             left = deadline - time.monotonic()
             readable, writable, _ = select.select([stdout], [stdin] if rest else [], [], max(0.0, left))
             if not readable and not writable:
-                raise self._failed(sent, self._silence(), "a response of one line, flushed")
+                raise self._failed(sent, self._silence(), "a response of one line, flushed", silent=True)
             if writable:
                 try:
                     rest = rest[os.write(stdin, rest) :]
@@ -129,7 +135,7 @@ class ProcessSession:
             if readable:
                 piece = os.read(stdout, _PIECE)
                 if not piece:
-                    raise self._failed(sent, self._end(), "a response of one line, flushed")
+                    raise self._failed(sent, self._end(), "a response of one line, flushed", ended=True)
                 self._buffer = self._buffer + piece if self._buffer else piece
         answer, self._buffer = self._buffer.split(b"\n", 1)
         return answer
@@ -191,9 +197,9 @@ class ProcessSession:
         text: str = self._stderr.read().decode(errors="replace").strip()
         return text
 
-    def _failed(self, sent: str, got: str, expected: str) -> AdapterError:
+    def _failed(self, sent: str, got: str, expected: str, *, silent: bool = False, ended: bool = False) -> AdapterError:
         """Kill the driver, and give the error that tells why."""
-        error = AdapterError(sent=sent, got=got, expected=expected, stderr=self.stderr())
+        error = AdapterError(sent=sent, got=got, expected=expected, stderr=self.stderr(), silent=silent, ended=ended)
         self.kill()
         return error
 

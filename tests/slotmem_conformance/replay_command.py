@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     """Do it. Raises: BadTrace, ValueError, OSError."""
     given = trace.load(arguments.trace.read_text(encoding="utf-8"))
+    if not given.interleaving:
+        raise BadTrace("its interleaving is empty, so there is nothing to run; `slotmem check --explain` looks for one")
     name = arguments.algorithm or given.configuration.algorithm
     model = compile_model(given.configuration, catalogue.find(name))
     try:

@@ -1,11 +1,13 @@
 """Hold a provider to the specification, to every interleaving, and to a short run of real workers: one verdict.
 
 examples:
-  slotmem verify                 the reference implementation, in about twenty seconds
-  slotmem verify plain --quick   the provider for threads, in about three
-  slotmem verify --json          the same as a report for machines
+  slotmem verify                      the reference implementation, in less than a minute
+  slotmem verify plain --quick        the provider for threads, in about five seconds
+  slotmem verify httpd                Apache's own module; it claims the profiles core and httpd
+  slotmem verify exec:./my-driver     any implementation: the clauses, profile by profile
+  slotmem verify --json               the same as a report for machines
 
-exit codes: 0 everything held, 1 something did not, 2 usage or environment
+exit codes: 0 everything that is claimed held, 1 something did not, 2 usage or environment, 3 not all was tried
 """
 
 from __future__ import annotations
@@ -13,27 +15,33 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import secrets
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 import slotmem
-from slotmem_conformance import server_machine, slots_machine, workers
+from slotmem_conformance import reports, server_machine, slots_machine, verify_profiles
+from slotmem_conformance.conform_command import Unusable
 from slotmem_conformance.driving import Difference
+from slotmem_conformance.verdicts import Report as Conformance
 from slotmem_model import check_report, clauses, shortest, sweep
 from slotmem_model.algorithms import catalogue
+from slotmem_model.clauses import PROFILES
 from slotmem_model.explain import explain
 from slotmem_model.model import Model, compile_model
 from slotmem_model.standard import STANDARD, Standard
 from slotmem_model.verdict import Outcome
+from slotmem_stress.faults import Plan
+from slotmem_stress.runner import run as stress
+from slotmem_stress.stress_report import HELD, Report, Settings
 
 SHARED = {"shm": True, "plain": False}
 
@@ -47,16 +55,26 @@ class Row:
     seconds: float
     held: bool
     finding: str
+    claimed: bool = True
+    """Whether it decides the verdict."""
+    tried: bool = True
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "provider", nargs="?", default="shm", choices=sorted(SHARED), help="what to verify (default: shm)"
+        "provider", nargs="?", default="shm", help="shm, plain, exec:COMMAND, abi:LIBRARY, httpd ... (default: shm)"
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
     parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
     parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
+    parser.add_argument(
+        "--budget-s",
+        type=float,
+        default=110.0,
+        metavar="S",
+        help="stop asking clauses after so many seconds (default: 110)",
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
@@ -66,14 +84,51 @@ def run(arguments: argparse.Namespace) -> int:
     # Files are spoiled on purpose: the library's warnings about them would be noise here.
     logging.getLogger("slotmem").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="slotmem-verify-", dir=arguments.runtime_dir) as folder:
-        rows = list(_rows(arguments.provider, folder, 10 if arguments.quick else 1, seed))
-    held = all(row.held for row in rows)
+        try:
+            rows = list(_all_rows(arguments, folder, seed))
+        except Unusable as error:
+            print(f"slotmem verify: {error}", file=sys.stderr)
+            return 2
+    held = all(row.held for row in rows if row.claimed)
     if arguments.json:
         rows_json = [asdict(row) for row in rows]
         print(json.dumps({"provider": arguments.provider, "seed": seed, "held": held, "rows": rows_json}, indent=2))
     else:
         _print(arguments.provider, seed, rows, held)
-    return 0 if held else 1
+    if not held:
+        return 1
+    return 0 if all(row.tried for row in rows if row.claimed) else 3
+
+
+def _all_rows(arguments: argparse.Namespace, folder: str, seed: int) -> Iterator[Row]:
+    provider, quick = arguments.provider, arguments.quick
+    ends = time.monotonic() + arguments.budget_s
+    if provider in SHARED:
+        yield from _rows(provider, folder, 10 if quick else 1, seed)
+        every = verify_profiles.SEQUENTIAL if quick else tuple(PROFILES)
+        yield _asked("clauses", provider, every, folder, seed, ends)
+    else:
+        verify_profiles.hello(provider, folder)
+        for profile in verify_profiles.SEQUENTIAL if quick else PROFILES:
+            yield _asked(profile, provider, (profile,), folder, seed, ends)
+
+
+def _asked(part: str, provider: str, profiles: Sequence[str], folder: str, seed: int, ends: float) -> Row:
+    """Ask the clauses of some profiles."""
+    report: Conformance | None = None
+
+    def work() -> None:
+        nonlocal report
+        report = verify_profiles.ask(provider, profiles, folder, seed=seed, budget_s=max(0.0, ends - time.monotonic()))
+        if found := verify_profiles.finding(report):
+            raise Difference(found)
+
+    row = _timed(part, f"the clauses of {', '.join(profiles)}", work)
+    assert report is not None
+    row.work += f": {len(report.outcomes)} cases; {reports.summary(report, profiles)}"
+    row.claimed = any(verify_profiles.claimed(provider, profile) for profile in profiles)
+    row.tried = not report.unfinished
+    return row
 
 
 def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
@@ -83,7 +138,7 @@ def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
         return slotmem.provider(provider, runtime_dir=runtime_dir, generation=generation)
 
     shared = SHARED[provider]
-    programs, lives, seconds = 1500 // less, (1000 if shared else 500) // less, 4.0 / less
+    programs, lives = 1500 // less, (1000 if shared else 500) // less
 
     yield _timed(
         "slots",
@@ -97,22 +152,40 @@ def _rows(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
     )
     if shared:
         yield _explored(STANDARD[: len(STANDARD) // less + 1])
-    report = workers.Report()
+    yield _stressed(provider, folder, 4.0 / less, seed)
+
+
+def _stressed(provider: str, folder: str, seconds: float, seed: int) -> Row:
+    """Let clients hammer one segment, kill some where that is possible, and judge what they recorded."""
+    shared = SHARED[provider]
+    settings = Settings(
+        provider,
+        processes=4 if shared else 1,
+        threads=1 if shared else 4,
+        seconds=seconds,
+        slots=6,
+        slot_bytes=256,
+        seed=seed,
+        plan=Plan(kills=3.0, pauses=3.0) if shared else Plan(),
+    )
+    report = Report(settings)
 
     def work() -> None:
         nonlocal report
-        if shared:
-            opening = partial(slotmem.provider, provider, runtime_dir=folder, timeout_s=workers.TIMEOUT_S)
-            report = workers.run_processes(opening, seconds=seconds, kills=10 // less, seed=seed)
-        else:
-            with make() as opened:
-                report = workers.run_threads(opened, seconds=seconds)
-        if report.findings:
-            raise Difference("\n".join(report.findings))
+        runtime_dir, histories = (os.path.join(folder, name) for name in ("stress", "histories"))
+        os.mkdir(runtime_dir)
+        os.mkdir(histories)
+        report = stress(settings, histories, runtime_dir)
+        if report.interrupted:
+            raise KeyboardInterrupt
+        if report.verdict != HELD:
+            raise Difference(
+                "\n".join([*report.findings, *report.undecided, *(f"left: {leak}" for leak in report.leaks)])
+            )
 
-    row = _timed("processes" if shared else "threads", "4 workers on 6 slots", work)
-    row.work += f": {report.rounds:,} rounds" + (f", {report.kills} killed" if shared else "")
-    yield row
+    row = _timed("processes" if shared else "threads", "4 clients on 6 slots", work)
+    row.work += f": {report.operations:,} operations" + (f", {report.kills} kills" if shared else "") + ", linearizable"
+    return row
 
 
 def _explored(questions: Sequence[Standard]) -> Row:
@@ -154,6 +227,12 @@ def _timed(part: str, work: str, do: Callable[[], None]) -> Row:
     return Row(part, work, round(time.monotonic() - began, 2), not finding, finding)
 
 
+def _told(row: Row) -> str:
+    if not row.claimed:
+        return "held" if row.held else "not held, not claimed"
+    return ("held" if row.tried else "unfinished") if row.held else "VIOLATED"
+
+
 def _print(provider: str, seed: int, rows: list[Row], held: bool) -> None:
     console = Console()
     table = Table(title=f"slotmem verify {provider}", title_justify="left")
@@ -162,7 +241,7 @@ def _print(provider: str, seed: int, rows: list[Row], held: bool) -> None:
     table.add_column("seconds", justify="right")
     table.add_column("verdict")
     for row in rows:
-        table.add_row(row.part, row.work, f"{row.seconds:.1f}", "held" if row.held else "VIOLATED")
+        table.add_row(row.part, row.work, f"{row.seconds:.1f}", _told(row))
     console.print(table)
     for row in rows:
         if not row.held:

@@ -1,0 +1,640 @@
+"""A right implementation in a hundred lines, in the memory of this process, and wrong ones that differ from it in one thing.
+
+`Miniature` answers the requests of the protocol; one lock guards all of it. Names, files and other processes it does not know.
+Each class below changes one thing, names the clause that this breaks, and says in its docstring what it does.
+"""
+
+import threading
+from typing import ClassVar
+
+OK = {"status": "APR_SUCCESS"}
+
+
+def status(name):
+    return {"status": f"APR_{name}"}
+
+
+class Segment:
+    def __init__(self, item_size, item_num, pregrab):
+        self.item_size, self.item_num, self.pregrab = item_size, item_num, pregrab
+        self.inuse = [False] * item_num
+        self.data = [bytearray(item_size) for _ in range(item_num)]
+
+
+class Miniature:
+    """Do everything right."""
+
+    clause: ClassVar[str] = ""
+    killable = False
+    hello: ClassVar[dict] = {
+        "protocol": 1,
+        "implementation": "miniature",
+        "version": "1",
+        "language": "Python",
+        "capabilities": ["restart", "dptr", "doall"],
+    }
+
+    def __init__(self, *, runtime_dir, generation=0, process=False):
+        self.generation, self.segments, self.named = generation, [], {}
+        self.lock = threading.Lock()
+
+    def request(self, request):
+        with self.lock:
+            arguments = {name: value for name, value in request.items() if name != "op"}
+            if "segment" not in arguments:
+                return getattr(self, request["op"])(**arguments)
+            segment = self.segments[arguments.pop("segment")]
+            if segment is None:
+                return status("ENOSHMAVAIL")
+            if "id" in arguments:
+                arguments["item_id"] = arguments.pop("id")
+                if not self.has(segment, arguments["item_id"]):
+                    return status("EINVAL")
+            return getattr(self, request["op"])(segment, **arguments)
+
+    def kill(self):
+        raise NotImplementedError
+
+    def close(self):
+        return OK
+
+    def has(self, segment, item_id):
+        return 0 <= item_id < segment.item_num
+
+    def is_anonymous(self, name):
+        return name is None or name.lower() in ("", "none")
+
+    def create(self, name, item_size, item_num, type):
+        if name is not None and ("\0" in name or ".." in name.split("/")):
+            return status("EINVAL")
+        if not self.is_anonymous(name) and name in self.named:
+            return self.open(self.named[name])
+        if item_size * item_num + item_num + 2**20 >= 2**63:
+            return status("EINVAL")
+        if item_size * item_num >= 2**40:
+            return status("ENOSPC")
+        segment = Segment(item_size, item_num, "PREGRAB" in type)
+        if not self.is_anonymous(name):
+            self.named[name] = segment
+        return self.open(segment)
+
+    def open(self, segment):
+        self.segments.append(segment)
+        return OK | {"segment": len(self.segments) - 1}
+
+    def attach(self, name, unsafe=False):
+        if name is not None and ("\0" in name or ".." in name.split("/")):
+            return status("EINVAL")
+        if self.is_anonymous(name):
+            return status("ENOSHMAVAIL")
+        if name not in self.named:
+            return status("ENOENT")
+        segment = self.named[name]
+        return self.open(segment) | {"item_size": segment.item_size, "item_num": segment.item_num}
+
+    def restart(self):
+        self.segments = [None] * len(self.segments)
+        self.named, self.generation = {}, self.generation + 1
+        return OK | {"generation": self.generation}
+
+    def grab(self, segment):
+        if all(segment.inuse):
+            return status("EINVAL")
+        item_id = segment.inuse.index(False)
+        segment.inuse[item_id] = True
+        return OK | {"id": item_id}
+
+    def fgrab(self, segment, item_id):
+        segment.inuse[item_id] = True
+        return OK
+
+    def release(self, segment, item_id):
+        if not segment.inuse[item_id]:
+            return status("NOTFOUND")
+        segment.inuse[item_id] = False
+        return OK
+
+    def get(self, segment, item_id, len=None):
+        nbytes = segment.item_size if len is None else len
+        if not 0 <= nbytes <= segment.item_size:
+            return status("EINVAL")
+        if segment.pregrab and not segment.inuse[item_id]:
+            return status("NOTFOUND")
+        segment.inuse[item_id] = True
+        return OK | {"data": segment.data[item_id][:nbytes].hex()}
+
+    def put(self, segment, item_id, data):
+        data = bytes.fromhex(data)
+        if len(data) > segment.item_size:
+            return status("EINVAL")
+        if segment.pregrab and not segment.inuse[item_id]:
+            return status("NOTFOUND")
+        segment.inuse[item_id] = True
+        segment.data[item_id][: len(data)] = data
+        return OK
+
+    def dptr(self, segment, item_id, data=""):
+        data = bytes.fromhex(data)
+        segment.data[item_id][: len(data)] = data
+        return OK | {"data": segment.data[item_id].hex()}
+
+    def doall(self, segment, answers=()):
+        seen, left = [], list(answers)
+        for item_id in range(segment.item_num):
+            if segment.inuse[item_id] or not segment.pregrab:
+                seen.append(segment.data[item_id].hex())
+                answer = left.pop(0) if left else "APR_SUCCESS"
+                if answer != "APR_SUCCESS":
+                    return {"status": answer, "slots": seen}
+        return OK | {"slots": seen}
+
+    def num_slots(self, segment):
+        return OK | {"value": segment.item_num}
+
+    def num_free_slots(self, segment):
+        return OK | {"value": segment.inuse.count(False)}
+
+    def slot_size(self, segment):
+        return OK | {"value": segment.item_size}
+
+
+class NoneIsAName(Miniature):
+    """Take "none" for a name like any other."""
+
+    clause = "NAME-1"
+
+    def is_anonymous(self, name):
+        return name is None or name == ""
+
+
+class NoneInLowerCaseOnly(Miniature):
+    """Know "none" in lower case only."""
+
+    clause = "ATTACH-4"
+
+    def is_anonymous(self, name):
+        return name in (None, "", "none")
+
+
+class NamesAlike(Miniature):
+    """Look at the first letter of a name alone."""
+
+    clause = "ATTACH-3"
+
+    def attach(self, name, unsafe=False):
+        found = next((known for known in self.named if name and known[0] == name[0]), name)
+        return super().attach(found)
+
+
+class NamesClimb(Miniature):
+    """Let a relative name climb."""
+
+    clause = "NAME-7"
+
+    def create(self, name, **shape):
+        return super().create(name and name.replace("..", "up").replace("\0", "nul"), **shape)
+
+
+class SwappedAtCreate(Miniature):
+    """Make item_size slots of item_num bytes."""
+
+    clause = "CREATE-1"
+
+    def create(self, name, item_size, item_num, type):
+        return super().create(name, item_num, item_size, type)
+
+
+class SwappedAtAttach(Miniature):
+    """Tell who attaches size and number swapped."""
+
+    clause = "ATTACH-1"
+
+    def attach(self, name, unsafe=False):
+        got = super().attach(name)
+        return got | {"item_size": got["item_num"], "item_num": got["item_size"]} if "segment" in got else got
+
+
+class DirtyMemory(Miniature):
+    """Begin with bytes that are not zero."""
+
+    clause = "CREATE-2"
+
+    def open(self, segment):
+        for data in segment.data:
+            data[:] = b"\xaa" * len(data)
+        return super().open(segment)
+
+
+class FirstInUse(Miniature):
+    """Begin with the first slot in use."""
+
+    clause = "CREATE-2"
+
+    def open(self, segment):
+        segment.inuse[:1] = [True] * min(1, segment.item_num)
+        return super().open(segment)
+
+
+class AnewAtCreate(Miniature):
+    """Make a name that is there anew."""
+
+    clause = "CREATE-3"
+
+    def create(self, name, **shape):
+        self.named.pop(name, None)
+        return super().create(name, **shape)
+
+
+class RefusesKnown(Miniature):
+    """Refuse a name that this very server has."""
+
+    clause = "CREATE-3"
+
+    def create(self, name, **shape):
+        return status("EEXIST") if name in self.named else super().create(name, **shape)
+
+
+class RefusesNothing(Miniature):
+    """Refuse a segment without slots."""
+
+    clause = "CREATE-4"
+
+    def create(self, name, item_size, item_num, type):
+        return super().create(name, item_size, item_num, type) if item_num else status("EINVAL")
+
+
+class SizeWraps(Miniature):
+    """Multiply sizes in 64 bits."""
+
+    clause = "CREATE-9"
+
+    def create(self, name, item_size, item_num, type):
+        fits = item_size * item_num % 2**64 < 2**30
+        return (
+            self.open(Segment(1, 1, False))
+            if fits and item_size > 2**40
+            else super().create(name, item_size, item_num, type)
+        )
+
+
+class CopyAtAttach(Miniature):
+    """Give who attaches a copy."""
+
+    clause = "ATTACH-2"
+
+    def attach(self, name, unsafe=False):
+        got = super().attach(name)
+        if "segment" in got:
+            self.segments[-1] = Segment(got["item_size"], got["item_num"], self.named[name].pregrab)
+        return got
+
+
+class OneIdTooMany(Miniature):
+    """Accept the id item_num, as <= does instead of <."""
+
+    clause = "ID-1"
+
+    def has(self, segment, item_id):
+        if item_id == segment.item_num:
+            segment.inuse.append(False)
+            segment.data.append(bytearray(segment.item_size))
+        return 0 <= item_id <= segment.item_num
+
+
+class IdsModulo(Miniature):
+    """Take ids in 20 bits."""
+
+    clause = "ID-3"
+
+    def request(self, request):
+        wrapped = {"id": request["id"] % 2**20} if "id" in request and abs(request["id"]) >= 2**20 else {}
+        return super().request(request | wrapped)
+
+
+class StaysOpen(Miniature):
+    """Let segments be used after a restart."""
+
+    clause = "ID-2"
+
+    def restart(self):
+        kept = self.segments
+        got = super().restart()
+        self.segments = kept
+        return got
+
+
+class GrabsLast(Miniature):
+    """Grab the highest free slot."""
+
+    clause = "GRAB-2"
+
+    def grab(self, segment):
+        if all(segment.inuse):
+            return status("EINVAL")
+        item_id = max(item_id for item_id, used in enumerate(segment.inuse) if not used)
+        segment.inuse[item_id] = True
+        return OK | {"id": item_id}
+
+
+class GrabsRoundRobin(Miniature):
+    """Grab the next free slot after the last one."""
+
+    clause = "GRAB-2"
+    last = -1
+
+    def grab(self, segment):
+        order = [(self.last + 1 + step) % segment.item_num for step in range(segment.item_num)]
+        free = [item_id for item_id in order if not segment.inuse[item_id]]
+        if not free:
+            return status("EINVAL")
+        self.last = free[0]
+        segment.inuse[self.last] = True
+        return OK | {"id": self.last}
+
+
+class GrabDoesNotMark(Miniature):
+    """Give a slot and leave it free."""
+
+    clause = "GRAB-1"
+
+    def grab(self, segment):
+        got = super().grab(segment)
+        if "id" in got:
+            segment.inuse[got["id"]] = False
+        return got
+
+
+class GrabClears(Miniature):
+    """Clear the slot that is grabbed."""
+
+    clause = "GRAB-3"
+
+    def grab(self, segment):
+        got = super().grab(segment)
+        if "id" in got:
+            segment.data[got["id"]][:] = bytes(segment.item_size)
+        return got
+
+
+class FullIsNotFound(Miniature):
+    """Answer a grab that finds no free slot with APR_NOTFOUND."""
+
+    clause = "GRAB-4"
+
+    def grab(self, segment):
+        return status("NOTFOUND") if all(segment.inuse) else super().grab(segment)
+
+
+class FgrabRefuses(Miniature):
+    """Refuse to fgrab a slot in use."""
+
+    clause = "FGRAB-2"
+
+    def fgrab(self, segment, item_id):
+        return status("EINVAL") if segment.inuse[item_id] else super().fgrab(segment, item_id)
+
+
+class FgrabGrabs(Miniature):
+    """Mark the lowest free slot instead of the given one."""
+
+    clause = "FGRAB-1"
+
+    def fgrab(self, segment, item_id):
+        self.grab(segment)
+        return OK
+
+
+class ReleaseDoesNothing(Miniature):
+    """Say that a slot is released, and keep it."""
+
+    clause = "RELEASE-1"
+
+    def release(self, segment, item_id):
+        return OK if segment.inuse[item_id] else status("NOTFOUND")
+
+
+class ReleaseClears(Miniature):
+    """Clear the slot that is released."""
+
+    clause = "RELEASE-2"
+
+    def release(self, segment, item_id):
+        got = super().release(segment, item_id)
+        segment.data[item_id][:] = bytes(segment.item_size)
+        return got
+
+
+class ReleaseTwice(Miniature):
+    """Let a free slot be released."""
+
+    clause = "RELEASE-3"
+
+    def release(self, segment, item_id):
+        segment.inuse[item_id] = False
+        return OK
+
+
+class GetsAllAlways(Miniature):
+    """Give the whole slot whatever the length."""
+
+    clause = "GET-3"
+
+    def get(self, segment, item_id, len=None):
+        return super().get(segment, item_id, None if len is None or 0 <= len <= segment.item_size else len)
+
+
+class GetsFree(Miniature):
+    """Get a free slot though PREGRAB asks for a grab."""
+
+    clause = "GET-2"
+
+    def get(self, segment, item_id, len=None):
+        used = segment.inuse[item_id]
+        segment.inuse[item_id] = True
+        got = super().get(segment, item_id, len)
+        segment.inuse[item_id] = used or not segment.pregrab
+        return got
+
+
+class GetDoesNotMark(Miniature):
+    """Leave a slot free that is got without PREGRAB."""
+
+    clause = "GET-4"
+
+    def get(self, segment, item_id, len=None):
+        used = segment.inuse[item_id]
+        got = super().get(segment, item_id, len)
+        segment.inuse[item_id] = used
+        return got
+
+
+class GetsNeighbour(Miniature):
+    """Give the next slot's bytes."""
+
+    clause = "GET-1"
+
+    def get(self, segment, item_id, len=None):
+        got = super().get(segment, item_id, len)
+        return (
+            got | {"data": segment.data[item_id - 1][: len if len is not None else segment.item_size].hex()}
+            if "data" in got
+            else got
+        )
+
+
+class GetsBeyond(Miniature):
+    """Give as many bytes as were asked for."""
+
+    clause = "GET-5"
+
+    def get(self, segment, item_id, len=None):
+        got = super().get(segment, item_id, None if len is not None and len > segment.item_size else len)
+        return got | {"data": got["data"].ljust(2 * (len or 0), "0")} if "data" in got else got
+
+
+class PutClearsRest(Miniature):
+    """Clear what is behind a short put."""
+
+    clause = "PUT-3"
+
+    def put(self, segment, item_id, data):
+        return super().put(segment, item_id, data.ljust(2 * segment.item_size, "0"))
+
+
+class PutsFree(Miniature):
+    """Write to a free slot, and then say that it was not found."""
+
+    clause = "PUT-2"
+
+    def put(self, segment, item_id, data):
+        if segment.pregrab and not segment.inuse[item_id] and len(data) <= 2 * segment.item_size:
+            segment.data[item_id][: len(data) // 2] = bytes.fromhex(data)
+        return super().put(segment, item_id, data)
+
+
+class PutDoesNotMark(Miniature):
+    """Leave a slot free that is put to without PREGRAB."""
+
+    clause = "PUT-4"
+
+    def put(self, segment, item_id, data):
+        used = segment.inuse[item_id]
+        got = super().put(segment, item_id, data)
+        segment.inuse[item_id] = used
+        return got
+
+
+class PutTruncates(Miniature):
+    """Put the beginning of what is too long."""
+
+    clause = "PUT-5"
+
+    def put(self, segment, item_id, data):
+        return super().put(segment, item_id, data[: 2 * segment.item_size])
+
+
+class PutShort(Miniature):
+    """Forget the last byte."""
+
+    clause = "PUT-1"
+
+    def put(self, segment, item_id, data):
+        return super().put(segment, item_id, data[:-2] if len(data) == 2 * segment.item_size else data)
+
+
+class WalksBackwards(Miniature):
+    """Walk from the last slot to the first."""
+
+    clause = "DOALL-1"
+
+    def doall(self, segment, answers=()):
+        got = super().doall(segment, answers)
+        return got if answers else got | {"slots": got["slots"][::-1]}
+
+
+class WalksFree(Miniature):
+    """Walk over free slots too, with PREGRAB."""
+
+    clause = "DOALL-2"
+
+    def doall(self, segment, answers=()):
+        pregrab, segment.pregrab = segment.pregrab, False
+        got = super().doall(segment, answers)
+        segment.pregrab = pregrab
+        return got
+
+
+class WalksOn(Miniature):
+    """Go on whatever the callback says."""
+
+    clause = "DOALL-3"
+
+    def doall(self, segment, answers=()):
+        return super().doall(segment)
+
+
+class ForgetsStatus(Miniature):
+    """Stop a walk and say that all went well."""
+
+    clause = "DOALL-3"
+
+    def doall(self, segment, answers=()):
+        return super().doall(segment, answers) | OK
+
+
+class PointsToCopy(Miniature):
+    """Give a copy of the slot as its pointer."""
+
+    clause = "DPTR-1"
+
+    def dptr(self, segment, item_id, data=""):
+        before = bytes(segment.data[item_id])
+        got = super().dptr(segment, item_id, data)
+        segment.data[item_id][:] = before
+        return got
+
+
+class CountsUsed(Miniature):
+    """Count the slots in use."""
+
+    clause = "COUNT-2"
+
+    def num_free_slots(self, segment):
+        return OK | {"value": segment.inuse.count(True)}
+
+
+class ShapeSwapped(Miniature):
+    """Say the size when asked for the number."""
+
+    clause = "COUNT-1"
+
+    def num_slots(self, segment):
+        return OK | {"value": segment.item_size}
+
+
+class SurvivesRestart(Miniature):
+    """Keep names over a restart."""
+
+    clause = "RESTART-2"
+
+    def restart(self):
+        kept = self.named
+        got = super().restart()
+        self.named = kept
+        return got
+
+
+class SameGeneration(Miniature):
+    """Stay in the generation."""
+
+    clause = "RESTART-3"
+
+    def restart(self):
+        return super().restart() | {"generation": 0}
+
+
+def _all(of):
+    return [each for direct in of.__subclasses__() for each in (direct, *_all(direct))]
+
+
+WRONG = _all(Miniature)

@@ -1,0 +1,68 @@
+"""Call a function in a process of its own, so that its crash, or its never coming back, is an answer.
+
+Interface:
+
+- `call_apart([function, ...], timeout_s=...)` runs each in a fresh process, all at the same time, and gives an `Ended` for
+  each: what it returned, or how it ended otherwise.
+- Functions can be pickled (`functools.partial` of a module's function); each gets nothing but its own arguments.
+- No process outlives the call, Ctrl-C included.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+
+class Ended(NamedTuple):
+    """How a process ended: `answer` is what its function returned, unless `death` says how it died instead."""
+
+    answer: Any = None
+    death: str = ""
+
+
+def call_apart(functions: Sequence[Callable[[], Any]], *, timeout_s: float) -> list[Ended]:
+    """Call functions in processes of their own, together; none may take longer than timeout_s in all."""
+    context = multiprocessing.get_context("spawn")
+    crew = []
+    ends = time.monotonic() + timeout_s
+    try:
+        for function in functions:
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_answer, args=(theirs, function), daemon=True)
+            process.start()
+            theirs.close()
+            crew.append((process, ours))
+        return [_ended(process, ours, ends) for process, ours in crew]
+    finally:
+        for process, ours in crew:
+            process.kill()
+            process.join()
+            ours.close()
+
+
+def _answer(pipe: Connection, function: Callable[[], Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who called us ends us
+    try:
+        pipe.send(Ended(function()))
+    except Exception as error:
+        pipe.send(Ended(death=f"{type(error).__name__}: {error}"))
+
+
+def _ended(process: Any, pipe: Connection, ends: float) -> Ended:
+    if not pipe.poll(max(0.0, ends - time.monotonic())):
+        return Ended(death="did not come back in time")
+    try:
+        answer: Ended = pipe.recv()
+    except EOFError:  # it died without a word
+        process.join()
+        return Ended(death=_name(process.exitcode))
+    return answer
+
+
+def _name(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

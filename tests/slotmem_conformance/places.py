@@ -1,0 +1,34 @@
+"""Where httpd and APR put a segment and its file: a second account of it, so that an implementation's own has a judge.
+
+Interface: `segment_name`, `object_path` and `persisted_path` of a slotmem's name, in a runtime directory and generation.
+
+Source: observed on httpd 2.4 and APR 1.7 (clauses NAME-4 to NAME-6).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+SHM_FOLDER = Path("/dev/shm")
+
+
+def segment_name(name: str, folder: str, generation: int) -> str:
+    """Give the full name of a segment; no file appears there."""
+    return name if name.startswith("/") else f"{folder}/slotmem-shm-{name}_{generation:x}.shm"
+
+
+def persisted_path(name: str, folder: str) -> Path:
+    """Give the path of the persisted file."""
+    return Path(f"{name}.persist" if name.startswith("/") else f"{folder}/slotmem-shm-{name}.shm.persist")
+
+
+def object_path(name: str, folder: str, generation: int) -> Path:
+    """Give the path of the shared object: two hashes of the segment's name, times-33 and Sedgewick's."""
+    letters = os.fsencode(segment_name(name, folder, generation))
+    times33, sedgewick, factor = 0, 0, 63689
+    for letter in letters:
+        times33 = times33 * 33 + letter
+        sedgewick = sedgewick * factor + (letter if letter < 128 else letter - 256)
+        factor = factor * 378551 % 2**32
+    return SHM_FOLDER / f"ShM.{times33 % 2**32:x}H{sedgewick % 2**32:x}"

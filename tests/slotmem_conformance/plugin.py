@@ -1,0 +1,99 @@
+"""The suite under pytest: `pytest --pyargs slotmem_conformance --provider P`, in parallel with `-n 2`.
+
+Each case is a test whose name is its id, so that `-k GRAB-2` selects. The entry point `pytest11` loads this module in every run of
+pytest on a machine that has slotmem: it imports nothing of the suite before that is asked for, and collects nothing unless
+`--provider` is given. From a checkout: `pytest -p slotmem_conformance.plugin --pyargs slotmem_conformance --provider shm`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from slotmem_conformance.cases import Case
+    from slotmem_conformance.verdicts import Outcome
+
+_COLLECTED = "cases.py"  # the module that stands for all cases in pytest's tree
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("slotmem")
+    group.addoption("--provider", default=None, help="what is held to the clauses of slotmem, as for slotmem conform")
+    group.addoption(
+        "--slotmem-select", action="append", default=[], metavar="WORDS", help="only these cases, clauses, profiles"
+    )
+    group.addoption("--slotmem-skip", action="append", default=[], metavar="WORDS", help="not these")
+    group.addoption("--slotmem-seed", type=int, default=0, help="the seed of what is random (default: 0)")
+    group.addoption("--slotmem-quick", action="store_true", help="fewer rounds of what is random")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect the cases, if this run is one of the suite."""
+    if parent.config.getoption("--provider") is not None and file_path == Path(__file__).with_name(_COLLECTED):
+        cases: pytest.Collector = Cases.from_parent(parent, path=file_path)
+        return cases
+    return None
+
+
+class CaseFailed(Exception):
+    """A clause does not hold."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+class Cases(pytest.File):
+    """All cases that were selected."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Give an item for each."""
+        from slotmem_conformance import selection
+        from slotmem_conformance.cases import collect
+
+        option = self.config.getoption
+        words = (selection.words(option(name)) for name in ("--slotmem-select", "--slotmem-skip"))
+        for case in selection.chosen(collect(), *words):
+            yield CaseItem.from_parent(self, name=case.id, case=case)
+
+
+class CaseItem(pytest.Item):
+    """One case."""
+
+    def __init__(self, *, case: Case, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.case = case
+
+    def runtest(self) -> None:
+        """Run it. Raises: CaseFailed; pytest's skip."""
+        from slotmem_conformance import runner
+        from slotmem_conformance.session import open_session
+        from slotmem_conformance.verdicts import Verdict
+
+        option = self.config.getoption
+        logging.getLogger("slotmem").setLevel(logging.ERROR)  # files are spoiled on purpose
+        opener = partial(open_session, option("--provider"))
+        outcome = runner.run_case(self.case, opener, seed=option("--slotmem-seed"), quick=option("--slotmem-quick"))
+        self.user_properties.append(("verdict", outcome.verdict.value))
+        if outcome.verdict is Verdict.SKIP:
+            pytest.skip(outcome.reason)
+        if not outcome.verdict.holds:
+            raise CaseFailed(outcome)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show the clause and the evidence instead of a traceback of ours."""
+        if not isinstance(excinfo.value, CaseFailed):
+            return super().repr_failure(excinfo, style)
+        outcome, clause = excinfo.value.outcome, self.case.clause
+        return f"{outcome.verdict.value}: {outcome.reason}\n{clause.id} asks: {clause.sentence}\n{outcome.evidence}"
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Say where it is."""
+        return self.path, None, self.case.id

@@ -1,0 +1,69 @@
+"""The suite is tried on wrong implementations, each of which it must catch, and on right ones, which it must not accuse."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import mutants
+from miniatures import Miniature
+from slotmem_conformance import runner
+from slotmem_conformance.cases import collect
+from slotmem_conformance.session import open_session
+from slotmem_conformance.verdicts import Verdict
+from slotmem_model.clauses import CLAUSES
+
+HERE = Path(__file__).parent
+ALONE = [
+    case for case in collect() if case.clause.profile in ("core", "httpd", "safe") or case.id.startswith("RESTORE")
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Files are spoiled on purpose: warnings about them are no news."""
+    logging.getLogger("slotmem").setLevel(logging.CRITICAL)
+    yield
+    logging.getLogger("slotmem").setLevel(logging.NOTSET)
+
+
+def test_there_are_enough():
+    """At least forty wrong implementations are tried, with names of their own, of clauses that there are."""
+    assert len(mutants.MUTANTS) >= 40
+    assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
+    assert {mutant.clause for mutant in mutants.MUTANTS + mutants.RACING} <= CLAUSES.keys()
+
+
+@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_wrong_one_is_caught(mutant):
+    """A wrong implementation fails the clause that it breaks."""
+    caught = mutant.failing()
+    assert caught
+    assert all(outcome.reason for outcome in caught)
+
+
+@pytest.mark.parametrize("mutant", mutants.RACING, ids=lambda mutant: mutant.name)
+def test_races_and_deaths_are_caught(mutant):
+    """Real processes show what the model checker found in the same algorithm; a race may need several tries."""
+    assert any(mutant.failing(seed=seed) for seed in range(5))
+
+
+def test_the_printed_table_is_up_to_date():
+    """MUTANTS.md is what `python -m mutants` prints."""
+    assert (HERE / "slotmem_conformance" / "MUTANTS.md").read_text() == mutants.to_markdown()
+
+
+RIGHT = {
+    "the reference": partial(open_session, "shm"),
+    "for threads": partial(open_session, "plain"),
+    "coarse-locked": Miniature,
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_ones_are_not_accused(name):
+    """Implementations that differ in everything but what they do fail no case, and most are judged."""
+    report = runner.run(ALONE, RIGHT[name], provider=name, hello={}, seed=1, quick=True)
+    assert [(each.case, each.reason) for each in report.outcomes if not each.verdict.holds] == []
+    assert sum(each.verdict is Verdict.PASS for each in report.outcomes) > 90
