@@ -78,6 +78,11 @@ static void end_all(void) { /* the numbers stay taken: an ended segment has no m
     for (size_t i = 0; i < nsegments; i++) { free(segments[i].data); free(segments[i].inuse); free(segments[i].name); segments[i] = (Segment){0}; }
 }
 
+static int climbs(const char *name) { /* .. is a part of it */
+    for (const char *at = name; (at = strstr(at, "..")); at += 2) if ((at == name || at[-1] == '/') && (!at[2] || at[2] == '/')) return 1;
+    return 0;
+}
+
 static void create(int attach) {
     Value name = get("name", 's'), size = get("item_size", 'i'), num = get("item_num", 'i'), type = get("type", 'a');
     size_t total, i;
@@ -85,13 +90,14 @@ static void create(int attach) {
     if (!attach && !(size.kind && num.kind && type.kind)) { error("no item_size, item_num or type"); return; }
     if (!name.kind || !*name.text || !strcasecmp(name.text, "none")) name.text = NULL; /* anonymous memory */
     if (!is_open || (attach && !name.text)) { answer("APR_ENOSHMAVAIL"); return; }
+    if (name.text && (climbs(name.text) || strchr(name.text, '\xff'))) { answer("APR_EINVAL"); return; }
     for (i = 0; name.text && i < nsegments; i++) if (segments[i].name && !strcmp(segments[i].name, name.text)) break;
     if (name.text && i < nsegments) {
         if (attach) printf("{\"status\":\"APR_SUCCESS\",\"segment\":%zu,\"item_size\":%zu,\"item_num\":%zu}\n", i, segments[i].size, segments[i].num);
         else number("segment", (long long)i);
     } else if (attach) answer("APR_ENOENT");
-    else if (__builtin_mul_overflow((size_t)size.number, (size_t)num.number, &total)) answer("APR_EINVAL");
-    else if (name.text && (!strncmp(name.text, "../", 3) || strstr(name.text, "/../") || strchr(name.text, '\xff'))) answer("APR_EINVAL");
+    /* 32: what httpd has before the slots */
+    else if (__builtin_mul_overflow((size_t)size.number, (size_t)num.number, &total) || (total + (size_t)num.number + 32) >> 63) answer("APR_EINVAL");
     else {
         Segment made = {NULL, calloc(total + 1, 1), calloc((size_t)num.number + 1, 1), (size_t)size.number, (size_t)num.number, !!strstr(type.text, "\"PREGRAB\"")};
         if (!made.data || !made.inuse) { free(made.data); free(made.inuse); answer("APR_ENOSPC"); return; }

@@ -8,6 +8,9 @@ const segments = [];
 let open = false, generation = 0;
 
 const anonymous = (name) => name === null || name === '' || name.toLowerCase() === 'none';
+const checkName = (name) => {
+  if (!anonymous(name) && (name.split('/').includes('..') || name.includes('\0'))) refuse('APR_EINVAL');
+};
 const integer = (value) => Number.isInteger(value) ? value : (() => { throw new TypeError(`no integer: ${value}`); })();
 const bytes = (hex) => /^([0-9a-f]{2})*$/.test(hex) ? Buffer.from(hex, 'hex') : (() => { throw new TypeError('no hex'); })();
 const check = (s, id) => integer(id) >= 0 && id < s.inuse.length || refuse('APR_EINVAL');
@@ -55,17 +58,19 @@ const verbs = {
   },
   create({name, item_size, item_num, type}) {
     if (!open) refuse('APR_ENOSHMAVAIL');
+    checkName(name);
     if (!anonymous(name) && byName.has(name)) return {segment: byName.get(name)};
-    if (integer(item_size) * integer(item_num) > 2 ** 64) refuse('APR_EINVAL');
-    if (!anonymous(name) && (name.split('/').includes('..') || name.includes('\0'))) refuse('APR_EINVAL');
-    if (item_size * item_num + item_num > 2 ** 30) refuse('APR_ENOSPC');
-    const data = Buffer.alloc(item_size * item_num);
-    segments.push({size: item_size, data, inuse: new Uint8Array(item_num), pregrab: type.includes('PREGRAB')});
+    const total = integer(item_size) * integer(item_num) + item_num + 32; // 32: what httpd has before the slots
+    if (total >= 2 ** 63) refuse('APR_EINVAL');
+    if (total > 2 ** 30) refuse('APR_ENOSPC'); // more than this process may have
+    const pregrab = type.includes('PREGRAB');
+    segments.push({size: item_size, data: Buffer.alloc(item_size * item_num), inuse: new Uint8Array(item_num), pregrab});
     if (!anonymous(name)) byName.set(name, segments.length - 1);
     return {segment: segments.length - 1};
   },
   attach({name}) {
     if (!open || anonymous(name)) refuse('APR_ENOSHMAVAIL');
+    checkName(name);
     const segment = byName.has(name) ? byName.get(name) : refuse('APR_ENOENT');
     return {segment, item_size: segments[segment].size, item_num: segments[segment].inuse.length};
   },

@@ -1,0 +1,121 @@
+"""Drivers: the examples speak the protocol and pass what they claim; each wrong one is found out; none is left behind."""
+
+import argparse
+import json
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slotmem_conformance import conform_command
+from slotmem_conformance import session as sessions
+from slotmem_conformance.adapter_check import check_adapter
+from slotmem_conformance.session import open_session
+from wrong_drivers import MISTAKES, SLOW
+
+HERE = Path(__file__).parent
+DRIVERS = HERE / "slotmem_conformance" / "drivers"
+COMPILERS = {
+    "c": ["cc", "-O2", "-Wall", "-Wextra", "-Werror"],
+    "rs": ["rustc", "--edition", "2021", "-O", "-Dwarnings"],
+}
+RUNTIMES = {"py": sys.executable, "js": "node"}
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture(params=["py", "js", "c", "rs"])
+def driver(request, tmp_path):
+    """Give the PROVIDER string of an example driver, compiled where that is needed."""
+    source = DRIVERS / f"driver.{request.param}"
+    tool = RUNTIMES.get(request.param) or COMPILERS[request.param][0]
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    if request.param in RUNTIMES:
+        return f"exec:{shlex.join([tool, str(source)])}"
+    subprocess.run([*COMPILERS[request.param], "-o", tmp_path / "driver", source], check=True)
+    return f"exec:{tmp_path / 'driver'}"
+
+
+def test_examples_speak_the_protocol(driver):
+    """The check of adapters finds nothing wrong with an example driver."""
+    assert [str(each) for each in check_adapter(driver, timeout_s=30)] == []
+
+
+def test_examples_conform(driver, capsys):
+    """No case fails of an example driver: what it does not have is skipped, and says so."""
+    parser = argparse.ArgumentParser()
+    conform_command.configure(parser)
+    arguments = parser.parse_args([driver, "--quick", "--seed", "1", "--timeout-s", "60", "--json"])
+    code = conform_command.run(arguments)
+    report = json.loads(capsys.readouterr().out)
+    assert code == conform_command.HELD, report
+    passed = [each for each in report["outcomes"] if each["verdict"] == "pass"]
+    assert len(passed) > 80
+
+
+@pytest.mark.parametrize("spec", ["shm", "plain"])
+def test_bundled_driver(spec):
+    """The check of adapters finds nothing wrong with the bundled driver."""
+    assert [str(each) for each in check_adapter(spec, timeout_s=30)] == []
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_wrong_drivers(mistake):
+    """Each mistake is found, and told in one line that says what was sent, what came back and what was expected."""
+    command = shlex.join([sys.executable, str(HERE / "wrong_drivers.py"), mistake])
+    findings = [str(each) for each in check_adapter(f"exec:{command}", timeout_s=2.5 if mistake in SLOW else 30)]
+    assert any(all(part in line for part in MISTAKES[mistake]) for line in findings), findings
+    assert all(line.startswith("sent ") and "\n" not in line for line in findings)
+
+
+def test_transport_is_a_batch(tmp_path):
+    """A batch of ten thousand operations is one exchange of two lines."""
+    with open_session("plain", runtime_dir=str(tmp_path), process=True, timeout_s=60) as session:
+        session.request({"op": "create", "name": "w", "item_size": 4, "item_num": 3, "type": []})
+        requests = [{"op": "put", "id": 0, "data": "41424344"}, {"op": "get", "id": 0}] * 5000
+        response = session.request({"op": "batch", "segment": 0, "requests": requests})
+    assert [each.get("data") for each in response["responses"]] == [None, "41424344"] * 5000
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_child_is_left(tmp_path, how):
+    """Whatever ends the one who opened a session, Ctrl-C and SIGKILL included, its driver ends too."""
+    script = (
+        "import sys, time; from slotmem_conformance.session import open_session\n"
+        f"session = open_session('shm', runtime_dir={str(tmp_path)!r}, process=True)\n"
+        "print(session.pid, flush=True); time.sleep(100)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    with parent:
+        pid = int(parent.stdout.readline())
+        descriptor = os.pidfd_open(pid)
+        parent.send_signal(how)
+        parent.wait(30)
+    try:
+        assert has_ended(descriptor), f"driver {pid} is still there"
+    finally:
+        os.close(descriptor)
+
+
+def test_children_of_a_driver_are_killed(tmp_path):
+    """A driver that runs under a shell is killed with the shell."""
+    session = sessions.start("exec:sh -c 'sleep 100 & echo $!; wait'", timeout_s=30)
+    descriptor = os.pidfd_open(int(session.exchange(b"\n")))
+    session.kill()
+    try:
+        assert has_ended(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def has_ended(descriptor):
+    """Tell whether a process ends within a time that is long enough for any machine."""
+    return bool(select.select([descriptor], [], [], 30)[0])
