@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import faults
 import mutants
 from miniatures import Miniature
 from slotmem_conformance import runner
 from slotmem_conformance.cases import collect
+from slotmem_conformance.cases_lives import LIVES, SHAPES
 from slotmem_conformance.session import open_session
 from slotmem_conformance.verdicts import Verdict
 from slotmem_model.clauses import CLAUSES
@@ -47,6 +49,20 @@ def test_every_wrong_one_is_caught(mutant):
 def test_races_and_deaths_are_caught(mutant):
     """Real processes show what the model checker found in the same algorithm; a race may need several tries."""
     assert any(mutant.failing(seed=seed) for seed in range(5))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["no-generation", "never-stores", "names-stay", "counter-not-restored", "flags-not-restored", "restores-anything"],
+)
+def test_random_lives_find_faults(name):
+    """Random lives of servers alone find what is wrong with generations, names and files, and show a life of a few requests."""
+    [fault] = [each for each in faults.FAULTS if each.name == name]
+    with fault.patched():
+        found = [runner.run_case(case, partial(open_session, "shm"), seed=1, quick=True) for case in (LIVES, SHAPES)]
+    caught = [outcome for outcome in found if outcome.verdict is Verdict.FAIL]
+    assert caught
+    assert all(len(outcome.evidence.splitlines()) <= 20 for outcome in caught)  # request and answer
 
 
 def test_the_printed_table_is_up_to_date():
