@@ -25,11 +25,11 @@ COMPILERS = {
     "c": ["cc", "-O2", "-Wall", "-Wextra", "-Werror"],
     "rs": ["rustc", "--edition", "2021", "-O", "-Dwarnings"],
 }
-RUNTIMES = {"py": sys.executable, "js": "node"}
+RUNTIMES = {"py": sys.executable, "js": "node", "sh": "sh"}
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-@pytest.fixture(params=["py", "js", "c", "rs"])
+@pytest.fixture(params=["py", "js", "sh", "c", "rs"])
 def driver(request, tmp_path):
     """Give the PROVIDER string of an example driver, compiled where that is needed."""
     source = DRIVERS / f"driver.{request.param}"
