@@ -5,7 +5,6 @@ import json
 import os
 import select
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import example_drivers
 from slotmem_conformance import conform_command
 from slotmem_conformance import session as sessions
 from slotmem_conformance.adapter_check import check_adapter
@@ -20,26 +20,13 @@ from slotmem_conformance.session import open_session
 from wrong_drivers import MISTAKES, SLOW
 
 HERE = Path(__file__).parent
-DRIVERS = HERE / "slotmem_conformance" / "drivers"
-COMPILERS = {
-    "c": ["cc", "-O2", "-Wall", "-Wextra", "-Werror"],
-    "rs": ["rustc", "--edition", "2021", "-O", "-Dwarnings"],
-}
-RUNTIMES = {"py": sys.executable, "js": "node", "sh": "sh"}
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-@pytest.fixture(params=["py", "js", "sh", "c", "rs"])
+@pytest.fixture(params=example_drivers.LANGUAGES)
 def driver(request, tmp_path):
-    """Give the PROVIDER string of an example driver, compiled where that is needed."""
-    source = DRIVERS / f"driver.{request.param}"
-    tool = RUNTIMES.get(request.param) or COMPILERS[request.param][0]
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
-    if request.param in RUNTIMES:
-        return f"exec:{shlex.join([tool, str(source)])}"
-    subprocess.run([*COMPILERS[request.param], "-o", tmp_path / "driver", source], check=True)
-    return f"exec:{tmp_path / 'driver'}"
+    """Give the PROVIDER string of an example driver."""
+    return example_drivers.provider(request.param, tmp_path)
 
 
 def test_examples_speak_the_protocol(driver):
