@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import select
 import shlex
 import signal
@@ -46,6 +47,13 @@ def test_examples_conform(driver, capsys):
     assert len(passed) > 80
 
 
+def test_the_protocol_tells_of_each_example():
+    """PROTOCOL.md has a row for each example driver, with its number of lines."""
+    text = (example_drivers.FOLDER.parent / "PROTOCOL.md").read_text()
+    told = {name: int(lines) for name, lines in re.findall(r"^\| `(\S+)` \|.*\| (\d+) \|", text, re.MULTILINE)}
+    assert told == {path.name: path.read_text().count("\n") for path in example_drivers.FOLDER.iterdir()}
+
+
 @pytest.mark.parametrize("spec", ["shm", "plain"])
 def test_bundled_driver(spec):
     """The check of adapters finds nothing wrong with the bundled driver."""
@@ -59,6 +67,34 @@ def test_wrong_drivers(mistake):
     findings = [str(each) for each in check_adapter(f"exec:{command}", timeout_s=2.5 if mistake in SLOW else 30)]
     assert any(all(part in line for part in MISTAKES[mistake]) for line in findings), findings
     assert all(line.startswith("sent ") and "\n" not in line for line in findings)
+
+
+def unfit(folder):
+    """Give commands that cannot be started, and what must be said of each."""
+    script, binary, lost = folder / "script", folder / "binary", folder / "lost"
+    for path, text in ((script, "print(1)"), (binary, "hello"), (lost, "#!/no/such/interpreter")):
+        path.write_text(text)
+        path.chmod(0o600 if path is script else 0o700)
+    return {
+        f"{folder}/nothing --flag": "No such file or directory",
+        f"{script}": "Permission denied.*chmod [+]x",
+        f"{folder}": "Permission denied",
+        f"{binary}": "Exec format error.*begins with #!",
+        f"{lost}": "No such file.*the line #!",
+        "": "names no command",
+        "'half": "names no command: no closing quotation",
+    }
+
+
+@pytest.mark.parametrize("options", [["--check-adapter"], ["--select", "GRAB-1"]], ids=" ".join)
+def test_commands_that_cannot_be_started(options, tmp_path, capsys):
+    """A command that cannot be started is the user's mistake: one line that says why, and exit code 2."""
+    parser = argparse.ArgumentParser()
+    conform_command.configure(parser)
+    for command, why in unfit(tmp_path).items():
+        assert conform_command.run(parser.parse_args([f"exec:{command}", *options])) == conform_command.USAGE
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.search(why, line), line
 
 
 def test_transport_is_a_batch(tmp_path):
