@@ -40,9 +40,13 @@ static int is(const char *word) { /* whether this is the operation */
     return op && *op == '"' && !strncmp(op + 1, word, strlen(word)) && op[strlen(word) + 1] == '"';
 }
 
-/* Print a field of the response. All of them have a comma behind them, for the status comes last. */
+/* Print fields of the response. Each has a comma behind it, for the status comes last. */
 static const char *told(const char *key, size_t value) { printf("\"%s\":%zu,", key, value); return SUCCESS; }
-static void hex(const char *data, size_t n) { for (size_t i = 0; i < n; i++) printf("%02x", (unsigned char)data[i]); }
+static void hex(const char *key, const char *data, size_t n) {
+    printf("%s\"", key);
+    for (size_t i = 0; i < n; i++) printf("%02x", (unsigned char)data[i]);
+    printf("\"");
+}
 
 /* The implementation. Each function prints the response's fields, and gives the status. */
 static const char *create(int attach) {
@@ -50,7 +54,7 @@ static const char *create(int attach) {
     size_t size = attach ? 0 : (size_t)integer("item_size"), num = attach ? 0 : (size_t)integer("item_num"), total, n = 0;
     if (!at || !type) wrong = "no name or type";
     if (wrong) return NULL;
-    if (*at == '"') for (end = ++at; *end != '"'; end++) if (*end == '\\') end++;
+    if (*at == '"') for (end = ++at; *end && *end != '"'; end++) if (*end == '\\' && end[1]) end++;
     char name[end - at + 1]; /* as JSON spells it, which is as good as any other way */
     *(char *)mempcpy(name, at, (size_t)(end - at)) = 0;
     int anonymous = !*name || !strcasecmp(name, "none");
@@ -75,22 +79,13 @@ static const char *create(int attach) {
     return told("segment", n);
 }
 
-static void end_all(void) { /* the numbers stay taken */
-    for (Segment *s = segments; s < segments + nsegments; s++) {
-        free(s->name), free(s->data), free(s->inuse);
-        *s = (Segment){0};
-    }
-}
-
 static const char *walk(const Segment *s, const char *answer) { /* answer: the array of them, or NULL */
     static char status[64];
     strcpy(status, SUCCESS);
     printf("\"slots\":[");
     for (size_t id = 0, seen = 0; id < s->num && !strcmp(status, SUCCESS); id++) {
         if (s->pregrab && !s->inuse[id]) continue;
-        printf(seen++ ? ",\"" : "\"");
-        hex(s->data + id * s->size, s->size);
-        printf("\"");
+        hex(seen++ ? "," : "", s->data + id * s->size, s->size);
         if (answer) answer = strpbrk(answer, "\"]"); /* the next one, or the end of them */
         if (answer && sscanf(answer, "\"%63[^\"]", status) == 1) answer += strlen(status) + 2;
     }
@@ -131,11 +126,7 @@ static const char *operate(void) {
     if (!*inuse && (release || (s->pregrab && (get || put)))) return "APR_NOTFOUND";
     if (!dptr) *inuse = !release;
     for (size_t i = 0; i < n; i++) slot[i] = (char)strtol((char[]){data[2 * i + 1], data[2 * i + 2], 0}, NULL, 16);
-    if (get || dptr) {
-        printf("\"data\":\"");
-        hex(slot, (size_t)len);
-        printf("\",");
-    }
+    if (get || dptr) hex("\"data\":", slot, (size_t)len), printf(",");
     return SUCCESS;
 }
 
@@ -145,12 +136,16 @@ static const char *answer(void) {
     if (is("create") || is("attach")) return create(is("attach"));
     if (is("hello")) {
         generation = integer("generation");
-        is_open = printf(HELLO) > 0;
+        is_open = 1;
+        printf(HELLO);
         return SUCCESS;
     }
     if (!is("restart") && !is("close")) return operate();
     if (!is_open) return "APR_ENOSHMAVAIL";
-    end_all();
+    for (Segment *s = segments; s < segments + nsegments; s++) {
+        free(s->name), free(s->data), free(s->inuse);
+        *s = (Segment){0}; /* its number stays taken */
+    }
     is_open = is("restart");
     return is_open ? told("generation", (size_t)++generation) : SUCCESS;
 }
