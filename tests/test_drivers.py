@@ -64,9 +64,8 @@ def test_bundled_driver(spec):
 def test_wrong_drivers(mistake):
     """Each mistake is found, and told in one line that says what was sent, what came back and what was expected."""
     command = shlex.join([sys.executable, str(HERE / "wrong_drivers.py"), mistake])
-    for timeout_s in (
-        (2.5, 30) if mistake in SLOW else (30,)
-    ):  # where nothing comes, a busy machine may need more than 2.5
+    # Where nothing is to come, waiting is short at first; a busy machine may need longer to start the driver at all.
+    for timeout_s in (2.5, 30) if mistake in SLOW else (30,):
         findings = [str(each) for each in check_adapter(f"exec:{command}", timeout_s=timeout_s)]
         found = any(all(part in line for part in MISTAKES[mistake]) for line in findings)
         if found:
