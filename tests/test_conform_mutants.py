@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import example_drivers
 import faults
 import mutants
 from miniatures import Miniature
@@ -77,9 +78,21 @@ RIGHT = {
 }
 
 
+def accused(opener, name):
+    """Give the outcomes that do not hold, of all cases for one server; most cases must have been judged."""
+    report = runner.run(ALONE, opener, provider=name, hello={}, seed=1, quick=True)
+    assert sum(each.verdict is Verdict.PASS for each in report.outcomes) > 90
+    return [(each.case, each.reason) for each in report.outcomes if not each.verdict.holds]
+
+
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_ones_are_not_accused(name):
     """Implementations that differ in everything but what they do fail no case, and most are judged."""
-    report = runner.run(ALONE, RIGHT[name], provider=name, hello={}, seed=1, quick=True)
-    assert [(each.case, each.reason) for each in report.outcomes if not each.verdict.holds] == []
-    assert sum(each.verdict is Verdict.PASS for each in report.outcomes) > 90
+    assert accused(RIGHT[name], name) == []
+
+
+@pytest.mark.parametrize("language", ["c", "sh"])
+def test_right_ones_in_other_languages_are_not_accused(language, tmp_path):
+    """Nor does one that was written in another language, and is asked through the protocol."""
+    spec = example_drivers.provider(language, tmp_path)
+    assert accused(partial(open_session, spec, timeout_s=60), spec) == []
