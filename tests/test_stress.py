@@ -356,6 +356,22 @@ def test_the_trace_of_a_window_has_its_operations():
     ]
 
 
+@pytest.mark.parametrize(
+    ("provider", "algorithm"),
+    [
+        ("shm", "reference"),
+        ("plain", "reference"),
+        ("httpd", "httpd"),
+        ("algorithm:museum:x", "museum:x"),
+        ("exec:a", "reference"),
+    ],
+)
+def test_a_trace_asks_about_the_algorithm_that_ran(provider, algorithm):
+    """As far as it is known: others are compared with the reference."""
+    window = [{"client": 1, "op": "grab", "slot": 0, "status": "OK", "invoke_ns": 1, "return_ns": 2}]
+    assert to_trace(Settings(provider), window, [], [], "")["configuration"]["algorithm"] == algorithm
+
+
 # -- the command --------------------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,8 @@
 """What `slotmem check --explain TRACE` does: it asks whether an algorithm can do what was observed, and shows how.
 
 Interface: `run(arguments, live)` gives the exit code: 1 it can, 0 it cannot, 3 undecided. `explain_trace(trace,
-algorithm, budget)` is the same for programs. The question and the search are those of `slotmem_model.observed`.
+algorithm, budget)` is the same for programs; `heading` says the answer in words, `as_json` for machines, and `traced`
+gives the interleaving as a trace that can be replayed. The question and the search are those of `slotmem_model.observed`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from slotmem_model.trace import BadTrace, Trace
 from slotmem_model.verdict import Budget, Outcome
 
 CAN, CANNOT, UNDECIDED = "can", "cannot", "undecided"
-_EXIT = {CAN: 1, CANNOT: 0, UNDECIDED: 3}
-_MEMORY_BYTES = 4 << 30
+EXIT_CODES = {CAN: 1, CANNOT: 0, UNDECIDED: 3}
+MEMORY_BYTES = 4 << 30
+"""What the search may take if nothing is said."""
 
 
 @dataclass
@@ -75,7 +77,7 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
         if len(arguments.algorithms) > 1:
             raise ValueError(f"--explain takes one algorithm, got {', '.join(arguments.algorithms)}")
         algorithm = arguments.algorithms[0] if arguments.algorithms else given.configuration.algorithm
-        memory_bytes = _MEMORY_BYTES if arguments.memory_mb is None else arguments.memory_mb * 2**20
+        memory_bytes = MEMORY_BYTES if arguments.memory_mb is None else arguments.memory_mb * 2**20
         live.begin(f"explaining {arguments.explain}")
         try:
             answer = explain_trace(given, algorithm, Budget(arguments.budget_s, memory_bytes, live))
@@ -91,13 +93,13 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
         elif path is not None:
             print(f"no interleaving was found, so {path} was not written", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(_as_json(answer), indent=2))
+        print(json.dumps(as_json(answer), indent=2))
     else:
-        check_report.say(_lines(given, answer))
-    return _EXIT[answer.verdict]
+        check_report.say([*heading(given, answer), *_shown(answer)])
+    return EXIT_CODES[answer.verdict]
 
 
-def _traced(told: Explanation) -> Trace:
+def traced(told: Explanation) -> Trace:
     """Give the interleaving as a trace that can be replayed: the monitor runs along there, and says that it breaks."""
     is_torn = any(interval.fault for interval in told.intervals)
     found = trace.record(told.model, "nothing-torn" if is_torn else "linearizable", told.sentence, told.steps)
@@ -105,14 +107,13 @@ def _traced(told: Explanation) -> Trace:
 
 
 def _dumped(told: Explanation) -> str:
-    return trace.dumped(_traced(told))
+    return trace.dumped(traced(told))
 
 
-def _lines(given: Trace, answer: Answer) -> list[str]:
+def heading(given: Trace, answer: Answer) -> list[str]:
+    """Say whether it can, and in which circumstances."""
     asked = [f"{answer.algorithm}: {given.sentence}", ""]
-    explored = (
-        f"{answer.outcome.states:,} states of {answer.questions} question{'s' * (answer.questions != 1)} were explored"
-    )
+    explored = _explored(answer)
     if answer.told is None or answer.question is None or answer.variant is None:
         if answer.verdict == UNDECIDED:
             return [*asked, f"undecided: {answer.outcome.reason}; {explored}"]
@@ -138,14 +139,23 @@ def _lines(given: Trace, answer: Answer) -> list[str]:
         *asked,
         f"{answer.algorithm} can do that{together}.",
         f"In the beginning: {answer.question.setting}{who}.",
-        "",
-        *lanes.drawn(answer.told),
-        "",
-        f"{len(answer.told.steps)} steps, with the fewest changes between processes; {explored}.",
     ]
 
 
-def _as_json(answer: Answer) -> dict[str, Any]:
+def _shown(answer: Answer) -> list[str]:
+    """Give the interleaving, if there is one."""
+    if answer.told is None:
+        return []
+    steps = f"{len(answer.told.steps)} steps, with the fewest changes between processes"
+    return ["", *lanes.drawn(answer.told), "", f"{steps}; {_explored(answer)}."]
+
+
+def _explored(answer: Answer) -> str:
+    return f"{answer.outcome.states:,} states of {answer.questions} question{'s' * (answer.questions != 1)} were explored"
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """Give the answer for a program."""
     outcome = answer.outcome
     report: dict[str, Any] = {
         "verdict": answer.verdict,
