@@ -291,7 +291,7 @@ def test_an_error_of_no_status_leaves_its_operation_pending(tmp_path):
         def grab(self):
             raise RuntimeError("no")
 
-        put = get = release = num_free_slots = grab
+        fgrab = put = get = release = num_free_slots = grab
 
     with pytest.raises(Stuck, match="RuntimeError: no"):
         Client(1, Rules(3, 16, (("grab", 1),), 0)).work(Broken(), Recorder(str(tmp_path), 1), lambda _: True)

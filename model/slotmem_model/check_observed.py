@@ -151,7 +151,9 @@ def _shown(answer: Answer) -> list[str]:
 
 
 def _explored(answer: Answer) -> str:
-    return f"{answer.outcome.states:,} states of {answer.questions} question{'s' * (answer.questions != 1)} were explored"
+    return (
+        f"{answer.outcome.states:,} states of {answer.questions} question{'s' * (answer.questions != 1)} were explored"
+    )
 
 
 def as_json(answer: Answer) -> dict[str, Any]:

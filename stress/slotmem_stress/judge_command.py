@@ -75,7 +75,7 @@ def _to_text(judged: Judged) -> str:
     if judged.reason:
         lines.append(judged.reason)
     if judged.window:
-        lines.append(f"\n{window_title(judged.window)}")
+        lines.append(f"\n{window_title(judged.window, judged.is_whole)}")
         lines += window_lines(judged.window)
     return "\n".join(lines)
 

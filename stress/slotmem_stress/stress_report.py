@@ -85,9 +85,12 @@ class Report:
     """Slots in use at the end that no living client holds. That is as it should be: nobody releases what the dead grabbed."""
     interrupted: bool = False
     window: list[dict[str, Any]] = field(default_factory=list)
-    """The operations that contradict one another; see `slotmem_stress.judging.Judged`, also for the next two."""
+    """The operations that contradict one another; see `slotmem_stress.judging.Judged`, also for the next three."""
+    is_whole: bool = False
     before: list[dict[str, Any]] = field(default_factory=list)
     excerpt: list[dict[str, Any]] = field(default_factory=list)
+    sentence: str = ""
+    """What the window shows."""
     history: str = ""
     """Where the history of the violation is kept, if it is."""
 
@@ -106,10 +109,10 @@ class Report:
         self.operations += judged.operations
         self.pending += judged.pending
         self.judge_s = round(self.judge_s + judged.seconds, 3)
-        if judged.verdict == VIOLATION and not self.window:
-            self.findings.append(judged.reason)
+        if judged.verdict == VIOLATION and (not self.window or (judged.is_whole and not self.is_whole)):
+            self.findings = [finding for finding in self.findings if finding != self.sentence] + [judged.reason]
             self.window, self.before, self.excerpt = judged.window, judged.before, judged.excerpt
-            self.history = judged.path
+            self.is_whole, self.sentence, self.history = judged.is_whole, judged.reason, judged.path
         elif judged.verdict == UNKNOWN and judged.reason not in self.undecided:
             self.undecided.append(judged.reason)
 
@@ -152,7 +155,7 @@ def _lines(report: Report) -> Iterator[str]:
             if f"{clause.id}:" in finding or f"{clause.id} " in finding
         )
     if report.window:
-        yield f"\n  {window_title(report.window)}"
+        yield f"\n  {window_title(report.window, report.is_whole)}"
         yield from window_lines(report.window)
     if report.before and len(report.before) == 1:
         yield f"  beginning with slots {report.before[0]['inuse']} in use"
@@ -182,8 +185,12 @@ def _slots(slots: list[int]) -> str:
     return f"slot{'s' if len(slots) > 1 else ''} {', '.join(map(str, slots))}"
 
 
-def window_title(window: list[dict[str, Any]]) -> str:
+def window_title(window: list[dict[str, Any]], is_whole: bool) -> str:
     """Give what stands above the lines of a window."""
+    if not is_whole:
+        return (
+            "the operation that nothing explains; those that stand against it are too many to be shown (times in us):"
+        )
     if len(window) == 1:
         return "the operation that nothing explains (times in us):"
     return f"the {len(window)} operations that contradict one another (times in us since the first):"

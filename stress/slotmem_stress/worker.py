@@ -71,7 +71,7 @@ class Broken(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """The worker has attached and begins with a round."""
+    """The worker has attached and begins with a round; 0: it has started."""
 
     number: int
 
@@ -131,22 +131,32 @@ def main(pipe: Connection, board_path: str, job: Job) -> None:
     """Work until told to end."""
     die_with_parent()
     board = map_board(board_path)
-    clients = [Client(number, job.rules) for number in job.clients]
+    clients = [Client(number, job.rules, seat) for number, seat in zip(job.clients, job.seats, strict=True)]
     provider: Any = None
     instance: Any = None
+    generation = -1
+
+    def open_it(now: int) -> None:
+        nonlocal provider, instance, generation
+        if provider is not None:
+            provider.close()
+        provider, instance, generation = open_provider(job.provider, job.runtime_dir, now, job.timeout_s), None, now
+
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the supervisor is gone: so are we
-        while (order := pipe.recv()) is not None:
-            try:
-                if provider is None or provider.generation != order.generation:
-                    if provider is not None:
-                        provider.close()
-                    provider = open_provider(job.provider, job.runtime_dir, order.generation, job.timeout_s)
+        try:
+            open_it(board[GENERATION])  # this takes longest
+            pipe.send(Ready(0))
+            while (order := pipe.recv()) is not None:
+                if order.generation != generation:
+                    open_it(order.generation)
+                if instance is None:
                     instance = provider.attach(NAME)
                 pipe.send(Ready(order.number))
-                broken = work_round(instance, clients, job.seats, board, order)
-            except SlotmemError as error:
-                broken = Broken(f"client {clients[0].number} could not attach: {type(error).__name__}: {error}")
-            pipe.send(broken or Done(order.number, held_by(clients)))
+                pipe.send(
+                    work_round(instance, clients, job.seats, board, order) or Done(order.number, held_by(clients))
+                )
+        except SlotmemError as error:
+            pipe.send(Broken(f"client {clients[0].number} could not attach: {type(error).__name__}: {error}"))
         if provider is not None:
             provider.close()
 

@@ -43,11 +43,15 @@ NOT_BROKEN, REPRODUCED, USAGE, DIVERGED = 0, 1, 2, 3
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("trace", type=Path, metavar="TRACE", help="a file that `slotmem check` or `slotmem stress` wrote")
+    parser.add_argument(
+        "trace", type=Path, metavar="TRACE", help="a file that `slotmem check` or `slotmem stress` wrote"
+    )
     parser.add_argument("--algorithm", metavar="NAME", help="run it on another algorithm than the trace names")
     parser.add_argument("--verbose", action="store_true", help="show memory after each step")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a picture")
-    parser.add_argument("--budget-s", type=float, metavar="S", help="look for the steps of a window for so long at most")
+    parser.add_argument(
+        "--budget-s", type=float, metavar="S", help="look for the steps of a window for so long at most"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
@@ -74,7 +78,10 @@ def _replay(arguments: argparse.Namespace) -> int:
     searched: dict[str, Any] = {}
     if not given.interleaving:
         answer = _looked_for(arguments, given, name)
-        heading = ["Nobody saw the steps of this trace, so they were looked for.", *check_observed.heading(given, answer)]
+        heading = [
+            "Nobody saw the steps of this trace, so they were looked for.",
+            *check_observed.heading(given, answer),
+        ]
         if answer.told is None:
             _say(arguments, check_observed.as_json(answer), heading)
             return check_observed.EXIT_CODES[answer.verdict]
