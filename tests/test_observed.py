@@ -136,6 +136,25 @@ def test_a_count_counts_slots_that_are_left_out(count, verdict):
     assert racing.verdict == (CAN if count in (5, 6) else CANNOT)
 
 
+def test_a_wrong_count_is_explained_by_a_counter_that_was_wrong_before(tmp_path, capsys):
+    """httpd's can become so, and the way there is shown and can be replayed; the reference's cannot."""
+    counted = window(Done(0, ("num_free_slots",), Result(SUCCESS, 5)), before=(Before((0, 7)),))
+    answer = explain_trace(counted, "httpd", Budget())
+    assert answer.verdict == CAN
+    assert answer.told.broken == "counter"
+    assert ask(counted, REFERENCE).verdict == CANNOT
+    path = written(tmp_path, counted)
+    assert run("--explain", path, "--trace", tmp_path / "found.json") == 1
+    assert "httpd can do that if its counter was wrong before" in capsys.readouterr().out
+    for given_path in (path, tmp_path / "found.json"):
+        assert replay(given_path) == 1
+        assert "broken: counter\n" in capsys.readouterr().out
+    assert run("--explain", path, "--json") == 1
+    assert len(json.loads(capsys.readouterr().out)["counterexample"]["interleaving"]) == 9
+    assert run(REFERENCE, "--explain", path) == 0
+    assert "nor can its counter become wrong" in capsys.readouterr().out
+
+
 def test_the_contents_before_are_kept():
     """A get of a value that was in the slot, from a state that says what was in it."""
     got = Done(0, ("get", 2), Result(SUCCESS, BYTES["o"]))

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from slotmem_model import check_report, lanes, picture, trace, wording
+from slotmem_model import check_report, lanes, picture, shortest, trace, wording
 from slotmem_model.algorithms import catalogue
 from slotmem_model.check_report import Live
 from slotmem_model.explain import Explanation, explain
-from slotmem_model.model import compile_model
+from slotmem_model.model import Configuration, compile_model
 from slotmem_model.observed import Question, is_explained, questions, variants
 from slotmem_model.observed_search import find
 from slotmem_model.trace import BadTrace, Trace
@@ -40,8 +40,9 @@ class Answer:
     questions: int
     """How many were put to the model: the window alone and with what ran around it, from each state that it may have begun in."""
     question: Question | None = None
+    """From which state. None though it can: only a counter that was wrong before explains what was counted."""
     told: Explanation | None = None
-    """How, if it can."""
+    """How, if it can; without a question, how the counter can become wrong."""
     variant: Trace | None = None
     """With which operations."""
 
@@ -67,7 +68,21 @@ def explain_trace(given: Trace, algorithm: str, budget: Budget) -> Answer:
             if budget.spent(answer.outcome, 0):
                 answer.outcome.reason = answer.outcome.reason or budget.spent(answer.outcome, 0)
                 return replace(answer, verdict=UNDECIDED)
+    if answer.verdict == CANNOT and _counts(given):
+        answer.told = _wrong_counter(algorithm, made, budget)
+        answer.verdict = CAN if answer.told else CANNOT
     return answer
+
+
+def _counts(given: Trace) -> bool:
+    return any(done.operation[0] == "num_free_slots" for done in given.operations)
+
+
+def _wrong_counter(algorithm: str, made: Callable[[Any], Any], budget: Budget) -> Explanation | None:
+    """Look for a way to a counter that is wrong when nobody is at work; the operations of a window begin with a right one."""
+    model = compile_model(Configuration(algorithm, linearizable=False), made)
+    found = shortest.find(model, "counter", budget)
+    return found and explain(model, found.broken, found.steps)
 
 
 def run(arguments: argparse.Namespace, live: Live) -> int:
@@ -102,7 +117,8 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
 def traced(told: Explanation) -> Trace:
     """Give the interleaving as a trace that can be replayed: the monitor runs along there, and says that it breaks."""
     is_torn = any(interval.fault for interval in told.intervals)
-    found = trace.record(told.model, "nothing-torn" if is_torn else "linearizable", told.sentence, told.steps)
+    broken = told.broken or ("nothing-torn" if is_torn else "linearizable")
+    found = trace.record(told.model, broken, told.sentence, told.steps)
     return found._replace(configuration=replace(found.configuration, linearizable=True))
 
 
@@ -114,6 +130,11 @@ def heading(given: Trace, answer: Answer) -> list[str]:
     """Say whether it can, and in which circumstances."""
     asked = [f"{answer.algorithm}: {given.sentence}", ""]
     explored = _explored(answer)
+    if answer.told is not None and answer.question is None:
+        return [
+            *asked,
+            f"{answer.algorithm} can do that if its counter was wrong before, which it can become, for example like this:",
+        ]
     if answer.told is None or answer.question is None or answer.variant is None:
         if answer.verdict == UNDECIDED:
             return [*asked, f"undecided: {answer.outcome.reason}; {explored}"]
@@ -125,7 +146,7 @@ def heading(given: Trace, answer: Answer) -> list[str]:
         return [
             *asked,
             f"{answer.algorithm} cannot do that: no interleaving of {alone} alone{with_others} returns what was observed,",
-            f"from no state that they may have begun in. {explored}.",
+            f"from no state that they may have begun in{', nor can its counter become wrong' * _counts(given)}. {explored}.",
         ]
     others = [
         f"{wording.operation(done.operation)} of {wording.process(done.process)}"
@@ -147,7 +168,8 @@ def _shown(answer: Answer) -> list[str]:
     if answer.told is None:
         return []
     steps = f"{len(answer.told.steps)} steps, with the fewest changes between processes"
-    return ["", *lanes.drawn(answer.told), "", f"{steps}; {_explored(answer)}."]
+    sentence = [] if answer.question else [f"Then {answer.told.sentence}."]
+    return ["", *lanes.drawn(answer.told), "", *sentence, f"{steps}; {_explored(answer)}."]
 
 
 def _explored(answer: Answer) -> str:
@@ -167,7 +189,8 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "questions": answer.questions,
         "reason": outcome.reason,
     }
-    if answer.told and answer.question:
-        report |= {"setting": answer.question.setting, "configuration": asdict(answer.question.configuration)}
+    if answer.told:
+        report |= {"setting": answer.question.setting} if answer.question else {}
+        report |= {"configuration": asdict(answer.told.model.configuration)}
         report["counterexample"] = json.loads(_dumped(answer.told))
     return report

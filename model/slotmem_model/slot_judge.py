@@ -224,14 +224,14 @@ def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: flo
 def _find_clearest(
     history: SlotHistory, timeline: Timeline, failed: tuple[int, int], budget: Budget
 ) -> tuple[int, Window]:
-    """Give the first operation that cannot be explained by a few others, and its window; the very first if there is none soon.
+    """Give the first operation that cannot be explained and has a clear window; if there is none soon, the clearest there is.
 
-    An operation that only very many contradict is taken for one that did not return. That allows more, so what cannot be
+    An operation that very many contradict is taken for one that did not return. That allows more, so what cannot be
     explained then is a violation by itself.
     """
-    number, window = first = failed[1], _find_window(history, timeline, *failed, budget)
+    number, window = best = failed[1], _find_window(history, timeline, *failed, budget)
     effort = Effort(budget.remaining_s(_LOOK_FURTHER_S))
-    while not window.is_whole and effort.remaining_s(1.0):
+    while not best[1].is_clear and effort.remaining_s(1.0):
         history = _without_return(history, number)
         try:
             monitor = SlotMonitor(history, budget)
@@ -241,7 +241,8 @@ def _find_clearest(
         if another is None:
             break
         number, window = another[1], _find_window(history, monitor.timeline, *another, budget)
-    return (number, window) if window.is_whole else first
+        best = min(best, (number, window), key=lambda found: (not found[1].is_whole, len(found[1].numbers)))
+    return best
 
 
 def _without_return(history: SlotHistory, number: int) -> SlotHistory:

@@ -24,10 +24,11 @@ from slotmem_model.slot_history import (
     PENDING,
     PUT,
     RELEASE,
+    TORN,
     SlotHistory,
 )
 
-_STATUS = {OK: spec.SUCCESS, NOTFOUND: spec.NOTFOUND, EINVAL: spec.EINVAL}
+_STATUS = {OK: spec.SUCCESS, TORN: spec.SUCCESS, NOTFOUND: spec.NOTFOUND, EINVAL: spec.EINVAL}
 
 
 def to_events(history: SlotHistory, window: Iterable[int]) -> tuple[Event, ...]:
@@ -43,7 +44,7 @@ def to_events(history: SlotHistory, window: Iterable[int]) -> tuple[Event, ...]:
         if outcome == PENDING:
             crashed.append(Crash(process))
             continue
-        gave = {GRAB: slot, COUNT: value, GET: _name(history, value)}.get(kind) if outcome == OK else None
+        gave = {GRAB: slot, COUNT: value, GET: _name(history, value)}.get(kind) if outcome in (OK, TORN) else None
         timed.append((int(history.returned[number]), 1, Return(process, spec.Result(_STATUS[outcome], gave))))
     timed.sort(key=lambda entry: entry[:2])
     return tuple([event for _, _, event in timed] + crashed)
@@ -53,6 +54,8 @@ def describe(history: SlotHistory, window: list[int], number: int) -> str:
     """Say in one sentence what is wrong with an operation."""
     kind, outcome, slot, value = _row(history, number)
     who = f"{NAMES[kind]} by process {_who(history, number)}"
+    if outcome == TORN:
+        return f"{who} returned value {_name(history, value)} of slot {slot}, which no put had written"
     if outcome == OK and kind == GET:
         return f"{who} returned value {_name(history, value)} of slot {slot}{_why_get(history, window, number)}"
     if outcome == OK and kind == COUNT:

@@ -44,6 +44,8 @@ from slotmem_model.slot_timeline import (
     Timeline,
 )
 
+FEW = 12
+"""So many operations can be seen at a glance."""
 _SIZES = [1 << power for power in range(8)]  # so many operations are looked at
 _SUSPECTS = 8  # so many slots, at most
 _ALL_S = 5.0
@@ -63,6 +65,11 @@ class Window(NamedTuple):
     numbers: list[int]
     states: list[State]
     is_whole: bool = True
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether one can see at a glance what is wrong."""
+        return self.is_whole and len(self.numbers) <= FEW
 
 
 class _Part(NamedTuple):

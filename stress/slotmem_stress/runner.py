@@ -243,7 +243,7 @@ class _Run:
         report = self.report
         if not report.findings:
             return False
-        return report.is_whole or report.findings != [report.sentence] or self._rounds >= self._found_in + _MORE_ROUNDS
+        return report.is_clear or report.findings != [report.sentence] or self._rounds >= self._found_in + _MORE_ROUNDS
 
     def _is_enough(self, began: int) -> bool:
         count, most = self._count(), self.settings.operations
@@ -280,7 +280,7 @@ class _Run:
                 self._count_up()
                 self._save(self.report)
             self._report_progress(passed_s)
-            if self._is_found() or (judged is None and not is_waiting):
+            if (self.report.window and self._is_found()) or (judged is None and not is_waiting):
                 return
 
     def _count_up(self) -> None:

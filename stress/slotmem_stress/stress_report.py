@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from slotmem_model import clauses
+from slotmem_model.slot_window import FEW
 from slotmem_stress.client import DEFAULT_MIX
 from slotmem_stress.faults import Plan
 from slotmem_stress.judging import UNKNOWN, VIOLATION, Judged
@@ -109,12 +110,17 @@ class Report:
         self.operations += judged.operations
         self.pending += judged.pending
         self.judge_s = round(self.judge_s + judged.seconds, 3)
-        if judged.verdict == VIOLATION and (not self.window or (judged.is_whole and not self.is_whole)):
+        if judged.verdict == VIOLATION and not self.is_clear and _clarity(judged) < _clarity(self):
             self.findings = [finding for finding in self.findings if finding != self.sentence] + [judged.reason]
             self.window, self.before, self.excerpt = judged.window, judged.before, judged.excerpt
             self.is_whole, self.sentence, self.history = judged.is_whole, judged.reason, judged.path
         elif judged.verdict == UNKNOWN and judged.reason not in self.undecided:
             self.undecided.append(judged.reason)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the window shows at a glance what is wrong."""
+        return bool(self.window) and self.is_whole and len(self.window) <= FEW
 
     def conclude(self) -> None:
         """Set the verdict to what the findings say."""
@@ -125,6 +131,11 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Give it as plain data."""
         return asdict(self)
+
+
+def _clarity(found: Report | Judged) -> tuple[bool, bool, int]:
+    """Give what is less for a window that shows more at a glance: there is one, it is whole, it is small."""
+    return not found.window, not found.is_whole, len(found.window)
 
 
 def to_text(report: Report) -> str:
