@@ -201,7 +201,7 @@ def test_rounds_are_short_at_first_and_as_long_as_the_judge_can_do():
     """The first three are judged one by one; later ones follow the judge's rate, within bounds."""
     pace = Pace()
     assert [pace.waiting(number) for number in (1, 3, 4)] == [0, 0, 3]
-    assert pace.operations(1) < pace.operations(2) < pace.operations(4) == 400_000
+    assert pace.operations(1) < pace.operations(2) < pace.operations(4) == 200_000
     pace.note(Judged("", LINEARIZABLE, "", 30_000, 0, 1.0, 1))
     assert pace.operations(4) == 60_000
     pace.note(Judged("", LINEARIZABLE, "", 1000, 0, 1.0, 1))

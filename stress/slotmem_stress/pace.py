@@ -14,7 +14,7 @@ from slotmem_stress.judging import Judged
 
 _SECONDS = 2.0
 _FIRST_SECONDS = 0.4
-_OPERATIONS = 400_000
+_OPERATIONS = 200_000
 _FEWEST = 20_000
 _FIRST_OPERATIONS = 40_000
 _FIRST_ROUNDS = 3
