@@ -200,7 +200,7 @@ def test_clients_of_their_own_slots_do_not_meet(tmp_path):
 def test_rounds_are_short_at_first_and_as_long_as_the_judge_can_do():
     """The first three are judged one by one; later ones follow the judge's rate, within bounds."""
     pace = Pace()
-    assert [pace.waiting(number) for number in (1, 3, 4)] == [0, 0, 3]
+    assert [pace.waiting(number) for number in (1, 3, 4)] == [0, 0, 2]
     assert pace.operations(1) < pace.operations(2) < pace.operations(4) == 200_000
     pace.note(Judged("", LINEARIZABLE, "", 30_000, 0, 1.0, 1))
     assert pace.operations(4) == 60_000
@@ -555,6 +555,7 @@ def test_a_soak_goes_on_where_it_was(command, capsys):
         (["--resume"], "--hours"),
         (["--mix", "fgrab:1", "--processes", "4", "--slots", "3"], "4 clients need as many slots, got 3"),
         (["--json", "/nowhere/at/all.json"], "no such folder"),
+        (["--trace", "/"], "it is a folder"),
         (["algorithm:none-such"], "no algorithm"),
         (["none-such"], "no provider"),
     ],

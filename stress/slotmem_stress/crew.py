@@ -160,7 +160,7 @@ class ProcessCrew:
         elif isinstance(said, Broken):
             if said.is_environment:
                 raise OSError(said.reason)
-            self.findings.append(f"clause KILL-3: {said.reason}")
+            self.findings.append(f"clause {said.clause}: {said.reason}")
             self._give_up(worker)
 
     def _give_up(self, worker: Worker) -> None:

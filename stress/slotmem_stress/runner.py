@@ -27,8 +27,8 @@ from slotmem_stress.faults import Company, Faults
 from slotmem_stress.history import Description
 from slotmem_stress.judging import JudgeProcess
 from slotmem_stress.owner import Owner
-from slotmem_stress.pace import Pace
-from slotmem_stress.stress_report import Report, Settings
+from slotmem_stress.pace import MOST_LOST, Pace
+from slotmem_stress.stress_report import THREADS_ONLY, Report, Settings
 from slotmem_stress.worker import (
     ATTACHES,
     FIRST_SEAT,
@@ -90,8 +90,11 @@ def run(
     except KeyboardInterrupt:
         report.interrupted = True
     finally:
-        with without_interrupts():
-            running.stop()
+        try:
+            with without_interrupts():
+                running.stop()
+        except KeyboardInterrupt:
+            report.interrupted = True
     report.leaks = leaks.find(before, runtime_dir, range(running.generations), running.expected_files())
     report.conclude()
     return report
@@ -139,7 +142,7 @@ class _Run:
         self._board = map_board(board_path)
         self._owner = Owner(settings, self.runtime_dir)
         self._judge = JudgeProcess(settings.budget_s, settings.memory_mb)
-        if settings.provider == "plain":
+        if settings.provider in THREADS_ONLY:
             self._crew = ThreadCrew(self._rules.seats, self._board, self._numbers, self._rules, self._owner.instance)
         else:
             job = Job(settings.provider, self.runtime_dir, settings.timeout_s, self._rules, (), ())
@@ -191,13 +194,13 @@ class _Run:
         Description(self.settings.slots, self.settings.slot_bytes, *owner.seen).write(folder)
         board[GENERATION] = owner.generation
         board[ROUND] = self._rounds
-        began_s, began = time.monotonic(), self._count()
+        began_s, began, kills = time.monotonic(), self._count(), self._faults.kills
         crew.begin(Round(self._rounds, folder, owner.generation))
         crew.gather(PATIENCE_S)
         self._faults.resume()
         restored = False
         seconds = min(self._pace.seconds(self._rounds), self.settings.seconds - self._worked_s)
-        while not (crew.findings or self._is_found() or restored or self._is_enough(began)):
+        while not (crew.findings or self._is_found() or restored or self._is_enough(began, kills)):
             passed_s = time.monotonic() - began_s
             if passed_s >= seconds:
                 break
@@ -245,8 +248,10 @@ class _Run:
             return False
         return report.is_clear or report.findings != [report.sentence] or self._rounds >= self._found_in + _MORE_ROUNDS
 
-    def _is_enough(self, began: int) -> bool:
+    def _is_enough(self, began: int, kills: int) -> bool:
         count, most = self._count(), self.settings.operations
+        if (self._faults.kills - kills) * self.settings.threads >= MOST_LOST:
+            return True
         return count - began >= self._pace.operations(self._rounds) or (most is not None and count >= most)
 
     def _count(self) -> int:

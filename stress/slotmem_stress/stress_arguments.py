@@ -1,7 +1,7 @@
 """The arguments of `slotmem stress`.
 
 Interface: `configure(parser)` adds them, `check(arguments)` refuses what cannot be done before anything is begun, and
-`to_settings(arguments)` gives what is asked for.
+`to_settings(arguments)` gives what is asked for. `amount` and `in_words` are for other commands too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from slotmem import InvalidArgument
 from slotmem.arguments import checked_runtime_dir
 from slotmem_stress.client import MIXABLE
 from slotmem_stress.faults import Plan
-from slotmem_stress.stress_report import Settings
+from slotmem_stress.stress_report import THREADS_ONLY, Settings
 from slotmem_stress.worker import MAX_SEATS
 
 
@@ -28,10 +28,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=_number(1), default=given.processes, metavar="N")
     parser.add_argument("--threads", type=_number(1), default=given.threads, metavar="N", help="in each process")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--seconds", type=_amount, default=given.seconds, metavar="S", help="how long (default: 5)")
+    length.add_argument("--seconds", type=amount, default=given.seconds, metavar="S", help="how long (default: 5)")
     length.add_argument("--operations", type=_number(1), default=None, metavar="N", help="how many, about")
     length.add_argument(
-        "--hours", type=_amount, default=None, metavar="H", help="a soak, which can be interrupted and resumed"
+        "--hours", type=amount, default=None, metavar="H", help="a soak, which can be interrupted and resumed"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the soak that was interrupted")
     parser.add_argument("--slots", type=_number(1), default=given.slots, metavar="N")
@@ -44,19 +44,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", choices=["spawn", "fork"], default=given.start, help="how processes start")
     faults = parser.add_argument_group("faults", "so many a second, on average")
     faults.add_argument(
-        "--kills", type=_amount, default=0.0, metavar="R", help="SIGKILL a worker; a new one takes its place"
+        "--kills", type=amount, default=0.0, metavar="R", help="SIGKILL a worker; a new one takes its place"
     )
     faults.add_argument(
-        "--pauses", type=_amount, default=0.0, metavar="R", help="SIGSTOP a worker, SIGCONT a moment later"
+        "--pauses", type=amount, default=0.0, metavar="R", help="SIGSTOP a worker, SIGCONT a moment later"
     )
-    faults.add_argument("--restarts", type=_amount, default=0.0, metavar="R", help="the owner stores, and restores")
+    faults.add_argument("--restarts", type=amount, default=0.0, metavar="R", help="the owner stores, and restores")
     faults.add_argument("--attach-storm", action="store_true", help="others attach and let go all the time")
     faults.add_argument("--pressure-mb", type=_number(1), default=0, metavar="MB", help="take and give back memory")
     judging = parser.add_argument_group("judging")
     judging.add_argument(
-        "--budget-s", type=_amount, default=given.budget_s, metavar="S", help="for one segment of the run"
+        "--budget-s", type=amount, default=given.budget_s, metavar="S", help="for one segment of the run"
     )
-    judging.add_argument("--memory-mb", type=_amount, default=given.memory_mb, metavar="MB", help="the same")
+    judging.add_argument("--memory-mb", type=amount, default=given.memory_mb, metavar="MB", help="the same")
     parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
     parser.add_argument(
         "--json",
@@ -111,10 +111,12 @@ def check(arguments: argparse.Namespace) -> None:
         )
     if arguments.resume and arguments.hours is None:
         raise InvalidArgument("--resume goes on with a soak; say --hours too")
-    if arguments.provider == "plain" and (
+    if arguments.provider in THREADS_ONLY and (
         arguments.kills or arguments.pauses or arguments.restarts or arguments.attach_storm
     ):
-        raise InvalidArgument("plain memory has threads only: they cannot be killed, paused, restarted or joined")
+        raise InvalidArgument(
+            f"{arguments.provider} has threads only: they cannot be killed, paused, restarted or joined"
+        )
     if arguments.provider.startswith("algorithm:") and arguments.restarts:
         raise InvalidArgument("an algorithm alone stores nothing, so that there are no restarts; leave them out")
     if arguments.runtime_dir is not None:
@@ -122,8 +124,19 @@ def check(arguments: argparse.Namespace) -> None:
     if arguments.keep is not None and os.path.isdir(arguments.keep) and os.listdir(arguments.keep):
         raise InvalidArgument(f"the folder {arguments.keep} is not empty; name a new one")
     for path in (arguments.json, arguments.trace, arguments.html):
-        if path not in (None, "-") and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-            raise InvalidArgument(f"{path} cannot be written: there is no such folder")
+        if path not in (None, "-"):
+            _check_writable(path)
+
+
+def _check_writable(path: str) -> None:
+    """Refuse a file that cannot be written. Raises: InvalidArgument."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise InvalidArgument(f"{path} cannot be written: there is no such folder")
+    if os.path.isdir(path):
+        raise InvalidArgument(f"{path} cannot be written: it is a folder")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise InvalidArgument(f"{path} cannot be written: permission denied")
 
 
 def _mix(text: str) -> tuple[tuple[str, int], ...]:
@@ -147,11 +160,17 @@ def _number(least: int) -> Any:
     return number
 
 
-def _amount(text: str) -> float:
+def in_words(error: OSError) -> str:
+    """Say what the system refused: the file, and why."""
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+
+
+def amount(text: str) -> float:
+    """Read a number of seconds, of megabytes, or of faults a second. Raises: ArgumentTypeError."""
     try:
-        amount = float(text)
+        read = float(text)
     except ValueError:
-        amount = -1.0
-    if not 0 <= amount < 1e6:
+        read = -1.0
+    if not 0 <= read < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to a million")
-    return amount
+    return read

@@ -44,7 +44,7 @@ from slotmem_model import trace
 from slotmem_stress import html_report, remembered
 from slotmem_stress.runner import Progress
 from slotmem_stress.runner import run as run_stress
-from slotmem_stress.stress_arguments import check, configure, to_settings
+from slotmem_stress.stress_arguments import check, configure, in_words, to_settings
 from slotmem_stress.stress_report import EXIT_CODES, VIOLATED, Report, Settings, to_text
 from slotmem_stress.window_trace import to_trace
 
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         if isinstance(error, SlotmemError):
             raise
-        print(f"slotmem stress: {error}", file=sys.stderr)
+        print(f"slotmem stress: {in_words(error)}", file=sys.stderr)
         return _USAGE
 
 

@@ -18,6 +18,8 @@ from slotmem_stress.client import DEFAULT_MIX
 from slotmem_stress.faults import Plan
 from slotmem_stress.judging import UNKNOWN, VIOLATION, Judged
 
+THREADS_ONLY = ("plain", "httpd:plain")
+"""The providers whose memory no other process can see."""
 HELD, VIOLATED, UNDECIDED = "held", "violated", "undecided"
 EXIT_CODES = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
 
@@ -146,7 +148,7 @@ def to_text(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     settings = report.settings
     many = f"{settings.processes} processes" + (f" of {settings.threads} threads" if settings.threads > 1 else "")
-    many = f"{settings.threads * settings.processes} threads" if settings.provider == "plain" else many
+    many = f"{settings.threads * settings.processes} threads" if settings.provider in THREADS_ONLY else many
     yield f"slotmem stress {settings.provider}: {many} on {settings.slots} slots of {settings.slot_bytes} bytes"
     yield ""
     rate = report.operations / report.seconds if report.seconds else 0.0

@@ -33,6 +33,7 @@ ROUND, GENERATION, ATTACHES, FIRST_SEAT = range(4)
 _BOARD_WORDS = 512
 MAX_SEATS = _BOARD_WORDS - FIRST_SEAT
 _PR_SET_PDEATHSIG = 1
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Job(NamedTuple):
@@ -66,6 +67,7 @@ class Broken(NamedTuple):
     """A client could not go on."""
 
     reason: str
+    clause: str = "KILL-3"
     is_environment: bool = False
     """Whether that says nothing about the provider: a full disk, say."""
 
@@ -110,21 +112,33 @@ def open_provider(spec: str, runtime_dir: str, generation: int, timeout_s: float
 def die_with_parent() -> None:
     """Leave Ctrl-C to the supervisor, who ends us; and end with it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Block Ctrl-C, so that a child that is started inherits that and leaves it to its parent."""
+    """Put Ctrl-C and SIGTERM off until the end. A child that is started meanwhile inherits that and leaves them to its parent.
+
+    To block them is not enough: a thread that does not, such as those of a library, would take the signal, and have the main
+    thread interrupted.
+
+    Raises: KeyboardInterrupt: at the end, if there was one.
+    """
     resource_tracker.ensure_running()  # the start of the first child would start it, and unblock Ctrl-C on the way
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    came: list[int] = []
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    handlers = [(number, signal.signal(number, lambda which, _: came.append(which))) for number in _INTERRUPTS]
     try:
         yield
     finally:
+        for number, handler in handlers:
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if came:
+        raise KeyboardInterrupt
 
 
 def main(pipe: Connection, board_path: str, job: Job) -> None:
@@ -156,7 +170,8 @@ def main(pipe: Connection, board_path: str, job: Job) -> None:
                     work_round(instance, clients, job.seats, board, order) or Done(order.number, held_by(clients))
                 )
         except SlotmemError as error:
-            pipe.send(Broken(f"client {clients[0].number} could not attach: {type(error).__name__}: {error}"))
+            reason = f"client {clients[0].number} could not attach: {type(error).__name__}: {error}"
+            pipe.send(Broken(reason, clause="ATTACH-1"))
         if provider is not None:
             provider.close()
 
@@ -179,7 +194,9 @@ def work_round(
         except Stuck as stuck:
             broken.append(Broken(f"client {client.number} could not go on: {stuck}"))
         except OSError as error:
-            broken.append(Broken(f"client {client.number} could not record: {error}", is_environment=True))
+            broken.append(
+                Broken(f"client {client.number} could not record: {error.strerror or error}", is_environment=True)
+            )
 
     pairs = list(zip(clients, seats, strict=True))
     threads = [threading.Thread(target=work, args=pair, daemon=True) for pair in pairs[1:]]
