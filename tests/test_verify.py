@@ -9,7 +9,7 @@ import pytest
 
 import slotmem
 from slotmem.slots import Slots
-from slotmem_conformance import verify_command
+from slotmem_conformance import verify_command, verify_parts
 from slotmem_model.standard import STANDARD, Standard
 
 
@@ -26,8 +26,8 @@ def test_verify_holds(provider, tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert (report["provider"], report["seed"], report["held"]) == (provider, 5, True)
     parts = {
-        "shm": ["slots", "servers", "interleavings", "processes", "clauses"],
-        "plain": ["slots", "servers", "threads", "clauses"],
+        "shm": ["slots", "servers", "interleavings", "processes", "core", "httpd", "safe"],
+        "plain": ["slots", "servers", "threads", "core", "httpd", "safe"],
     }
     assert [row["part"] for row in report["rows"]] == parts[provider]
     assert all(row["held"] and row["seconds"] > 0 for row in report["rows"])
@@ -59,7 +59,7 @@ def test_verify_fails(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(slotmem, "provider", make_wrong)
     assert verify("plain", "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
     said = capsys.readouterr().out
-    assert said.count("VIOLATED") == 4
+    assert said.count("VIOLATED") == 5  # slots, servers, threads, core, httpd
     assert "COUNT-2 says: num_free_slots gives the number of slots that are not in use." in said
     assert "verdict: violated" in said
 
@@ -67,7 +67,7 @@ def test_verify_fails(tmp_path, capsys, monkeypatch):
 def test_an_algorithm_with_a_wrong_interleaving_is_violated(tmp_path, capsys, monkeypatch):
     """If the reference fails where it must hold, verify shows the shortest counterexample, lane by lane."""
     wrong = [Standard(replace(each.configuration, algorithm="httpd")) for each in STANDARD]
-    monkeypatch.setattr(verify_command, "STANDARD", wrong)
+    monkeypatch.setattr(verify_parts, "STANDARD", wrong)
     assert verify("shm", "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
     said = capsys.readouterr().out
     assert said.count("VIOLATED") == 1

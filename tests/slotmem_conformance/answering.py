@@ -12,22 +12,21 @@ from __future__ import annotations
 
 import platform
 import time
+from pkgutil import resolve_name
 from typing import Any
 
 import slotmem
 from slotmem import Type
 from slotmem.shm import ShmProvider
 from slotmem_conformance import protocol
-from slotmem_conformance.abi import AbiProvider
-from slotmem_conformance.httpd import HttpdProvider
 from slotmem_conformance.protocol import SUCCESS, Message
-from slotmem_stress.algorithm_provider import AlgorithmProvider
 
-# Ours are known without installed metadata: a driver also works when the packages are merely on the path.
-_OWN: dict[str, Any] = {
-    "abi": AbiProvider.from_spec,
-    "algorithm": AlgorithmProvider.from_spec,
-    "httpd": HttpdProvider.from_spec,
+# Ours are known without installed metadata: a driver also works when the packages are merely on the path. Only the one
+# that is asked for is imported: a driver is started for every server of every case.
+_OWN = {
+    "abi": "slotmem_conformance.abi:AbiProvider",
+    "algorithm": "slotmem_stress.algorithm_provider:AlgorithmProvider",
+    "httpd": "slotmem_conformance.httpd:HttpdProvider",
 }
 CAPABILITIES = ("batch", "restart", "dptr", "doall")
 SHARED_CAPABILITIES = (*CAPABILITIES, "shared", "persist", "unsafe")
@@ -38,7 +37,7 @@ def open_provider(spec: str, *, runtime_dir: str, generation: int) -> Any:
     """Make the provider that a string names. Raises: slotmem.SlotmemError: it is not known, or cannot work here."""
     name, _, argument = spec.partition(":")
     if name in _OWN:
-        return _OWN[name](argument, runtime_dir=runtime_dir, generation=generation)
+        return resolve_name(_OWN[name]).from_spec(argument, runtime_dir=runtime_dir, generation=generation)
     return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
 
 

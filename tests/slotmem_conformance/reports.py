@@ -37,7 +37,7 @@ def summary(report: Report, profiles: Iterable[str] = tuple(PROFILES)) -> str:
 
 def markdown(report: Report) -> str:
     """Give a page for the summary of a CI run."""
-    lines = [f"# {_cell(title(report))}", "", f"**{summary(report)}**", ""]
+    lines = [f"# {cell(title(report))}", "", f"**{summary(report)}**", ""]
     if report.unfinished:
         lines += [f"Unfinished: {report.unfinished}", ""]
     lines += ["| profile | asks | verdict |", "|---|---|---|"]
@@ -45,13 +45,25 @@ def markdown(report: Report) -> str:
         lines.append(f"| {name} | {PROFILES[name]} | {total} |")
     lines += ["", "| clause | verdict | what it asks |", "|---|---|---|"]
     for id, verdict in by_clause(report.outcomes).items():
-        lines.append(f"| {id} | {MARKS[verdict]} {verdict.value} | {_cell(CLAUSES[id].sentence)} |")
+        lines.append(f"| {id} | {MARKS[verdict]} {verdict.value} | {cell(CLAUSES[id].sentence)} |")
     for each in report.outcomes:
         if each.verdict in (Verdict.FAIL, Verdict.ADAPTER_ERROR, Verdict.NON_STRICT):
             evidence = each.evidence.replace("```", "'''")
             lines += ["", f"## {each.case}: {each.verdict.value}", "", f"> {CLAUSES[each.clause].sentence}", ""]
-            lines += [_cell(each.reason), "", "```", evidence, "```", "", f"`{command(report, each)}`"]
+            lines += [cell(each.reason), "", "```", evidence, "```", "", f"`{command(report, each)}`"]
     return "\n".join(lines) + "\n"
+
+
+def ranges(clauses: Iterable[str]) -> str:
+    """Give the ids of clauses in short: `GRAB-1 to GRAB-3, GET-1`."""
+    runs: list[list[str]] = []
+    for id in clauses:
+        stem, _, number = id.rpartition("-")
+        if runs and runs[-1][-1] == f"{stem}-{int(number) - 1}":
+            runs[-1].append(id)
+        else:
+            runs.append([id])
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
 def command(report: Report, outcome: Outcome) -> str:
@@ -126,5 +138,6 @@ def _legible(text: str) -> str:
     return "".join(letter if letter in "\n\t" or letter >= " " else "?" for letter in text)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Give a text as a cell of a table in Markdown."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

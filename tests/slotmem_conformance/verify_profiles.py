@@ -1,33 +1,37 @@
 """The part of `slotmem verify` that asks the clauses, profile by profile.
 
-Interface: `hello(provider, folder)` says who it is, `ask(provider, profiles, ...)` runs the cases of some profiles and gives a
-`Report`, `finding(report)` tells what did not hold and how to see it. `CLAIMS` are the profiles that decide the verdict
-on those that promise less than all.
+Interface: `hello(provider, folder)` says who it is; `ask(provider, profiles, ...)` runs the cases of some profiles and gives a
+`Row`; `failures(report)` lists what did not hold, a clause each. `CLAIMS` are the profiles that decide the verdict on those
+that promise less than all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from slotmem_conformance import reports, runner, selection
 from slotmem_conformance.cases import collect
 from slotmem_conformance.conform_command import greet
+from slotmem_conformance.driving import Difference
 from slotmem_conformance.session import open_session
-from slotmem_conformance.verdicts import Report
+from slotmem_conformance.verdicts import Outcome, Report
+from slotmem_conformance.verify_parts import Row, timed
 from slotmem_model.clauses import PROFILES
 
 CLAIMS: dict[str, tuple[str, ...]] = {"httpd": ("core", "httpd"), "httpd:plain": ("core",)}
 SEQUENTIAL = ("core", "httpd", "safe")
 """The profiles that need little time."""
 
-_SHOWN = 5
 
+class Failure(NamedTuple):
+    """A clause that did not hold: a case that shows it, and how many others do."""
 
-def claimed(provider: str, profile: str) -> bool:
-    """Say whether a profile decides the verdict on a provider."""
-    return profile in CLAIMS.get(provider, tuple(PROFILES))
+    clause: str
+    shown: Outcome
+    others: int
 
 
 def hello(provider: str, folder: str) -> dict[str, Any]:
@@ -35,19 +39,45 @@ def hello(provider: str, folder: str) -> dict[str, Any]:
     return greet(partial(open_session, provider), folder)
 
 
-def ask(provider: str, profiles: Sequence[str], folder: str, *, seed: int, budget_s: float | None = None) -> Report:
-    """Run the cases of some profiles, quickly."""
+def ask(part: str, provider: str, profiles: Sequence[str], folder: str, *, seed: int, budget_s: float) -> Row:
+    """Run the cases of some profiles, quickly, and tell of them under a name."""
     cases = selection.chosen(collect(), profiles)
     opener = partial(open_session, provider)
-    return runner.run(cases, opener, provider=provider, hello={}, seed=seed, quick=True, budget_s=budget_s, base=folder)
+    report = Report(provider, {}, seed, True)
+
+    def work() -> None:
+        nonlocal report
+        tell = runner.Progress()
+        try:
+            report = runner.run(
+                cases,
+                opener,
+                provider=provider,
+                hello={},
+                seed=seed,
+                quick=True,
+                budget_s=budget_s,
+                base=folder,
+                tell=tell,
+            )
+        finally:
+            tell.end()
+        if found := failures(report):
+            raise Difference(", ".join(each.clause for each in found))
+
+    row = timed(part, f"the clauses of {', '.join(profiles)}", work)
+    row.work += f": {len(report.outcomes)} cases; {reports.summary(report, profiles)}"
+    row.claimed = any(profile in CLAIMS.get(provider, tuple(PROFILES)) for profile in profiles)
+    row.tried = not report.unfinished
+    row.clauses = report
+    return row
 
 
-def finding(report: Report) -> str:
-    """Tell what did not hold, and what to run to see it; nothing if all did."""
+def failures(report: Report) -> list[Failure]:
+    """List the clauses that did not hold, in the table's order."""
     wrong = [each for each in report.outcomes if not each.verdict.holds]
-    lines = []
-    for each in wrong[:_SHOWN]:
-        lines += [f"clause {each.clause}: {each.case}: {each.reason}", f"  see it: {reports.command(report, each)}"]
-    if len(wrong) > _SHOWN:
-        lines.append(f"and {len(wrong) - _SHOWN} other cases: slotmem conform '{report.provider}' --html report.html")
-    return "\n".join(lines)
+    found = []
+    for clause, outcomes in groupby(wrong, key=lambda each: each.clause):
+        shown, *others = outcomes
+        found.append(Failure(clause, shown, len(others)))
+    return found
