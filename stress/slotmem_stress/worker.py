@@ -134,9 +134,9 @@ def without_interrupts() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in handlers:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # what waits is noted now
+        for number, handler in reversed(handlers):
             signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if came:
         raise KeyboardInterrupt
 
