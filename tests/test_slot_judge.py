@@ -355,6 +355,19 @@ def test_a_torn_get_is_a_violation_by_itself():
     assert (verdict.numbers, verdict.before, verdict.is_whole) == ((0,), (), True)
 
 
+def test_a_torn_get_is_shown_however_long_it_ran():
+    """Three hundred operations run meanwhile; it stands by itself."""
+    events = [event for event in make_held_up_grab()[1:-1]]
+    events = [Invoke(2, ("grab",)), Return(2, OK._replace(value=0)), Invoke(1, ("get", 0)), *events[2:]]
+    events.append(Return(1, OK._replace(value=b"ab")))
+    history = slot_history.from_events(events, spec.fresh(2, 3, True))
+    outcome = np.where(history.kind == slot_history.GET, slot_history.TORN, history.outcome)
+    verdict = judge(dataclasses.replace(history, outcome=outcome))
+    assert verdict.is_whole
+    assert len(verdict.numbers) == 1
+    assert "which no put had written" in verdict.reason
+
+
 def test_an_unlucky_witness_is_no_violation():
     """A witness out of order proves nothing: the full judging finds the history linearizable."""
     history = histories.make_history(4, processes=4, item_num=8, operations=500)

@@ -232,7 +232,7 @@ def _find_clearest(
     number, window = best = failed[1], _find_window(history, timeline, *failed, budget)
     effort = Effort(budget.remaining_s(_LOOK_FURTHER_S))
     while not best[1].is_clear and effort.remaining_s(1.0):
-        history = _without_return(history, number)
+        history = without_return(history, number)
         try:
             monitor = SlotMonitor(history, budget)
             another = monitor.run()
@@ -245,7 +245,7 @@ def _find_clearest(
     return best
 
 
-def _without_return(history: SlotHistory, number: int) -> SlotHistory:
+def without_return(history: SlotHistory, number: int) -> SlotHistory:
     """Give the history in which an operation did not return; who did it goes on under another name."""
     outcome, process = history.outcome.copy(), history.process.copy()
     outcome[number] = PENDING

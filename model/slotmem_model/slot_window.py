@@ -88,6 +88,8 @@ def find_window(
     The judge found the operation at `position`. `states_at(positions)` gives the states that were possible before some events.
     """
     action = timeline.action
+    if action[number] == NEVER:
+        return Window([number], [])  # however long it ran
     marks = _collect(timeline, number, ~np.isin(action, (PUT, GET, LOST_PUT, NOTHING)))
     whole = _collect(timeline, number, action != NOTHING)
     known = states_at([position, *marks.starts, *whole.starts])
