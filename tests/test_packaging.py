@@ -34,7 +34,7 @@ def test_wheel_contents(tmp_path):
         "slotmem_abi.h",
         "httpd_host.c",
         "drivers/driver.sh",
-        "racing.c",
+        "loops.c",
         "vector_files/manifest.json",
     )
     assert {f"slotmem_conformance/{name}" for name in shipped} <= set(names)

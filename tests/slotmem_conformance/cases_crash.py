@@ -1,4 +1,4 @@
-"""Cases of death: SIGKILL of drivers at random moments, in each operation, and during a store."""
+"""Cases of death: SIGKILL of drivers at random moments and in each operation."""
 
 from __future__ import annotations
 
@@ -167,50 +167,6 @@ def attacher_lives(rig: Rig) -> None:
     rig.do("create w 4 2 PREGRAB; 1: attach w; 1: fgrab 1; 1: put 1 ABCD")
     rig.kill(0)
     rig.do("2: create w 4 2 PREGRAB; 1: get 1; 1: num_free_slots")
-
-
-def _stores(clause: str, what: str) -> Case:
-    """Make the case of killing a server while it stores."""
-
-    def run(rig: Rig) -> None:
-        rig.needs("shared", "persist")
-        size = 1 << 20
-        name = f"{rig.folder}/abs"
-        rig.must(f"create {name} {size} 4 PERSIST|PREGRAB; restart")
-        rig.leave(0)
-        old = rig.path(name).read_bytes()
-        during = 0
-        for server in range(1, 5 if rig.quick else 13):
-            rig.process(server)
-            rig.must(f"{server}: create {name} {size} 4 PERSIST|PREGRAB; {server}: fgrab 1")
-            letter = f"{server + 32:02x}"
-            rig.send(server, {"op": "put", "segment": 0, "id": 1, "data": letter * size})
-            wait = rig.begin(server, {"op": "restart"})
-            rig.pause(rig.choose.random() * 0.03)
-            rig.kill(server)
-            wait()
-            new = rig.path(name).read_bytes()
-            during += new == old
-            if not _is_file_of(new, server + 32, size):
-                if new != old and clause == "STORE-4":
-                    rig.fail(
-                        f"after SIGKILL during a store the file of {len(new)} bytes is neither the old nor the new one"
-                    )
-                if clause == "STORE-5" and not rig.object(name).exists():
-                    rig.fail("the segment is gone, and what was in it is not in its file")
-            old = new
-        if not during:
-            rig.skip("no kill came before the end of a store, so that nothing was tried")
-
-    return Case(f"{clause}/killed", run, what)
-
-
-def _is_file_of(data: bytes, letter: int, size: int) -> bool:
-    return len(data) == 8 + 4 * size + 4 + 32 and data[8 + size : 8 + 2 * size] == bytes([letter]) * size
-
-
-KILLED_STORES = _stores("STORE-4", "after SIGKILL during a store the file is the old one or the new one")
-KILLED_ENDS = _stores("STORE-5", "after SIGKILL during a restart the segment is there, or the new file is")
 
 
 @case("SIGNAL-1/exception-in-a-handler")

@@ -38,6 +38,8 @@ class Session(Protocol):
     """What it answered to hello."""
     killable: bool
     """Whether it is a process that `kill` ends."""
+    provider: str
+    """The PROVIDER string, if `answering.open_provider` opens it; empty for what can only be asked through the protocol."""
 
     def request(self, request: Message) -> Message:
         """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
@@ -62,6 +64,7 @@ class InProcessSession:
 
     def __init__(self, spec: str, *, runtime_dir: str, generation: int = 0) -> None:
         self._answerer = Answerer(spec)
+        self.provider = spec
         self.hello: Message = {}
         self.hello = self.request(
             {"op": "hello", "protocol": protocol.VERSION, "runtime_dir": runtime_dir, "generation": generation}
@@ -125,6 +128,7 @@ def open_session(
     if own and not process and spec.partition(":")[0] not in _ALWAYS_IN_A_PROCESS:
         return InProcessSession(spec, runtime_dir=runtime_dir, generation=generation)
     session = start(spec, timeout_s=timeout_s)
+    session.provider = spec if own else ""
     session.say_hello(runtime_dir, generation)
     return session
 
