@@ -33,6 +33,7 @@ def test_wheel_contents(tmp_path):
         "protocol.schema.json",
         "slotmem_abi.h",
         "httpd_host.c",
+        "drivers/driver.sh",
         "racing.c",
         "vector_files/manifest.json",
     )

@@ -100,7 +100,10 @@ def command_of(spec: str) -> list[str]:
     """Give the command that runs a PROVIDER string as a driver. Raises: ValueError: it names no command."""
     if not spec.startswith(_EXEC):
         return [sys.executable, "-m", "slotmem_conformance.driver", spec]
-    command = shlex.split(spec.removeprefix(_EXEC))
+    try:
+        command = shlex.split(spec.removeprefix(_EXEC))
+    except ValueError as error:
+        raise ValueError(f"{spec!r} names no command: {str(error).lower()}") from None
     if not command:
         raise ValueError(f"{spec!r} names no command; write exec:COMMAND, such as 'exec:./my-driver --flag'")
     return command
