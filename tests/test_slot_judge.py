@@ -357,7 +357,7 @@ def test_a_torn_get_is_a_violation_by_itself():
 
 def test_a_torn_get_is_shown_however_long_it_ran():
     """Three hundred operations run meanwhile; it stands by itself."""
-    events = make_held_up_grab()[1:-1]
+    events = list(make_held_up_grab()[1:-1])
     events = [Invoke(2, ("grab",)), Return(2, OK._replace(value=0)), Invoke(1, ("get", 0)), *events[2:]]
     events.append(Return(1, OK._replace(value=b"ab")))
     history = slot_history.from_events(events, spec.fresh(2, 3, True))
