@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from slotmem import SlotmemError
 from slotmem_conformance.abi import AbiInstance
 from slotmem_conformance.compiling import shared_library
 
@@ -108,8 +107,8 @@ def _with_status(call: Callable[..., None]) -> Callable[..., int]:
     def answer(*arguments: Any) -> int:
         try:
             call(*arguments)
-        except SlotmemError as error:
-            return int(error.status)
+        except Exception:  # the loops only ask whether it was refused
+            return 1
         return 0
 
     return answer
