@@ -38,7 +38,6 @@ from slotmem_conformance.session import AdapterError, Session
 _SHOWN = 40  # the last requests of a long program; what went before is counted
 _OPTIONAL = ("restart", "dptr", "doall", "batch")
 _SENDING_S = 0.02  # until requests of some ten kilobytes are in the pipes of drivers that are stopped
-_GENERATIONS = 4  # how many restarts' objects are looked for at the end, beyond the generation begun with
 
 
 class Failed(Exception):
@@ -299,10 +298,7 @@ class Rig:
         """End everything and leave nothing behind."""
         for server in list(self._sessions):
             self.leave(server)
-        for name, folder, generation in self._names:
-            for later in range(generation, generation + _GENERATIONS):
-                with suppress(OSError, ValueError):
-                    places.object_path(name, folder, later).unlink(missing_ok=True)
+        places.remove_objects(self._names)
         for folder in {self.folder, *self.folders.values()}:
             shutil.rmtree(folder, ignore_errors=True)
 
