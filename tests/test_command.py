@@ -300,7 +300,7 @@ def test_interrupted_verify_leaves_nothing(tmp_path, part):
     """Ctrl-C in any part of `slotmem verify` ends it and its workers, and leaves no file and no object."""
     with subprocess.Popen(
         [sys.executable, "-c", VERIFY, "--quick", "--runtime-dir", tmp_path],
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -308,7 +308,9 @@ def test_interrupted_verify_leaves_nothing(tmp_path, part):
         said = b""
         while f"{part}: ".encode() not in said:
             assert select.select([verify.stderr], [], [], 120)[0]
-            said += os.read(verify.stderr.fileno(), 4096)
+            more = os.read(verify.stderr.fileno(), 4096)
+            assert more, f"verify ended before it came to {part}; is slotmem installed? It said: {said.decode()}"
+            said += more
         os.killpg(verify.pid, signal.SIGINT)
         out, err = verify.communicate(timeout=60)
     assert (verify.returncode, out, b"Traceback" in err) == (130, b"", False)
