@@ -7,6 +7,8 @@ These cases are skipped for drivers, which can be asked in no other way, and whe
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -110,6 +112,33 @@ def killed_grabs(rig: Rig) -> None:
             rig.must(f"release {item_id}")
 
     _kill(rig, _SMALL, [partial(loops.grabs, process, 2) for process in range(_WORKERS)], look)
+
+
+@case("WAIT-1/stopped-holder")
+def stopped_holder(rig: Rig) -> None:
+    """While a process that puts is stopped, another's put with a bound on waiting is done, or ends with APR_TIMEUP, and later it is done."""
+    make = _maker(rig)
+    rig.needs("timeout")
+    rig.process(0)
+    rig.must(f"create w {_LARGE} 1 PREGRAB; fgrab 0")
+    rig.send(1, {"op": "attach", "name": "w", "timeout_ms": 100})
+    waited = 0
+    with _nursery(rig, make) as at_work:
+        for _ in range(40):
+            if waited == (2 if rig.quick else 8):
+                return
+            with at_work([partial(loops.puts, 1, 0, 0)]) as [pid]:
+                rig.pause(0.002 + rig.choose.random() * 0.01)
+                os.kill(pid, signal.SIGSTOP)
+                got = rig.ask("1: put 0 ABCD")
+                if got["status"] not in ("APR_SUCCESS", "APR_TIMEUP"):
+                    rig.fail(f"while another process is stopped in a put, a put is answered {got}")
+                waited += got["status"] == "APR_TIMEUP"
+                os.kill(pid, signal.SIGCONT)
+                rig.pause(0.01)
+            rig.must("1: put 0 ABCD")
+    if not waited:
+        rig.skip("no process was stopped while another needed what it held, so that nothing was tried")
 
 
 @case("STORE-6/full-speed")
