@@ -85,7 +85,7 @@ def _nurse(pipe: Connection, make_provider: Callable[[], Any], name: str) -> Non
         pipe.send(f"{type(error).__name__}: {error}")
         return
     pipe.send("")
-    with suppress(EOFError):
+    with suppress(EOFError, ConnectionError):
         while True:
             _let_work(pipe, instance, pipe.recv())
 
@@ -96,7 +96,7 @@ def _let_work(pipe: Connection, instance: Any, works: Sequence[Work]) -> None:
     pipe.send(pids)
     try:
         pipe.recv()
-    except EOFError:
+    except (EOFError, ConnectionError):
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         raise
