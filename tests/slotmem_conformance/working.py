@@ -24,6 +24,7 @@ from slotmem_conformance import loops
 from slotmem_conformance.apart import await_start
 from slotmem_conformance.loops import Work
 from slotmem_conformance.rig import Failed
+from slotmem_stress.interrupts import starting_a_child
 
 _AT_MOST_S = 60.0  # nobody works for ever, even if whoever started it is gone
 _START_S = 20.0
@@ -38,18 +39,20 @@ def nursery(make_provider: Callable[[], Any], name: str) -> Iterator[AtWork]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_nurse, args=(theirs, make_provider, name), daemon=True)
-    process.start()
-    theirs.close()
     try:
+        with starting_a_child():
+            process.start()
+        theirs.close()
         await_start(ours, _START_S)
         if trouble := _heard(ours):
             raise Failed(f"a process could not attach to the segment: {trouble}")
         yield partial(_at_work, ours)
     finally:
         ours.close()  # it ends then
-        process.join(_START_S)
-        process.kill()
-        process.join()
+        if process.pid is not None:
+            process.join(_START_S)
+            process.kill()
+            process.join()
 
 
 @contextmanager
