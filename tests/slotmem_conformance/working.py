@@ -3,8 +3,8 @@
 Interface:
 
 - `with nursery(make_provider, name) as at_work:` has a process attached to the segment, which forks others when asked to.
-- `with at_work(works):` has a process for each work at it. At the end of the block, and whatever happens in it, they get
-  SIGKILL, wherever they are, and are gone.
+- `with at_work(works) as pids:` has a process for each work at it. At the end of the block, and whatever happens in it, they
+  get SIGKILL, wherever they are, and are gone.
 
 Raises: Failed: the segment could not be attached, or a process died before its time. NotStarted: nothing was tried.
 """
@@ -28,7 +28,7 @@ from slotmem_conformance.rig import Failed
 _AT_MOST_S = 60.0  # nobody works for ever, even if whoever started it is gone
 _START_S = 20.0
 
-AtWork = Callable[[Sequence[Work]], AbstractContextManager[None]]
+AtWork = Callable[[Sequence[Work]], AbstractContextManager[list[int]]]
 
 
 @contextmanager
@@ -53,11 +53,11 @@ def nursery(make_provider: Callable[[], Any], name: str) -> Iterator[AtWork]:
 
 
 @contextmanager
-def _at_work(pipe: Connection, works: Sequence[Work]) -> Iterator[None]:
+def _at_work(pipe: Connection, works: Sequence[Work]) -> Iterator[list[int]]:
     pipe.send(works)
-    pids = _heard(pipe)
+    pids: list[int] = _heard(pipe)
     try:
-        yield
+        yield pids
     finally:
         for pid in pids:  # all of them before any is waited for; they keep their numbers until then
             os.kill(pid, signal.SIGKILL)
@@ -85,7 +85,7 @@ def _nurse(pipe: Connection, make_provider: Callable[[], Any], name: str) -> Non
         pipe.send(f"{type(error).__name__}: {error}")
         return
     pipe.send("")
-    with suppress(EOFError):
+    with suppress(EOFError, ConnectionError):
         while True:
             _let_work(pipe, instance, pipe.recv())
 
@@ -96,7 +96,7 @@ def _let_work(pipe: Connection, instance: Any, works: Sequence[Work]) -> None:
     pipe.send(pids)
     try:
         pipe.recv()
-    except EOFError:
+    except (EOFError, ConnectionError):
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         raise
