@@ -3,8 +3,8 @@
 Interface:
 
 - `with nursery(make_provider, name) as at_work:` has a process attached to the segment, which forks others when asked to.
-- `with at_work(works):` has a process for each work at it. At the end of the block, and whatever happens in it, they get
-  SIGKILL, wherever they are, and are gone.
+- `with at_work(works) as pids:` has a process for each work at it. At the end of the block, and whatever happens in it, they
+  get SIGKILL, wherever they are, and are gone.
 
 Raises: Failed: the segment could not be attached, or a process died before its time. NotStarted: nothing was tried.
 """
@@ -29,7 +29,7 @@ from slotmem_stress.interrupts import starting_a_child
 _AT_MOST_S = 60.0  # nobody works for ever, even if whoever started it is gone
 _START_S = 20.0
 
-AtWork = Callable[[Sequence[Work]], AbstractContextManager[None]]
+AtWork = Callable[[Sequence[Work]], AbstractContextManager[list[int]]]
 
 
 @contextmanager
@@ -56,11 +56,11 @@ def nursery(make_provider: Callable[[], Any], name: str) -> Iterator[AtWork]:
 
 
 @contextmanager
-def _at_work(pipe: Connection, works: Sequence[Work]) -> Iterator[None]:
+def _at_work(pipe: Connection, works: Sequence[Work]) -> Iterator[list[int]]:
     pipe.send(works)
-    pids = _heard(pipe)
+    pids: list[int] = _heard(pipe)
     try:
-        yield
+        yield pids
     finally:
         for pid in pids:  # all of them before any is waited for; they keep their numbers until then
             os.kill(pid, signal.SIGKILL)
