@@ -1,6 +1,7 @@
 """The README's examples do what they show."""
 
 import doctest
+import tempfile
 from pathlib import Path
 
 import slotmem
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 def test_examples(tmp_path, monkeypatch):
     """Each Python example of the README and of the package's docstring prints what stands there."""
     monkeypatch.setenv("SLOTMEM_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the examples make folders there
     readme = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
     package = doctest.testmod(slotmem)
     assert (readme.failed, package.failed) == (0, 0)
