@@ -19,7 +19,7 @@ from importlib import import_module
 from slotmem_conformance.rig import Rig
 from slotmem_model.clauses import CLAUSES, Clause
 
-MODULES = ("sequences", "shared", "files", "hostile", "concurrent", "crash", "random")
+MODULES = ("sequences", "shared", "files", "hostile", "concurrent", "crash", "durable", "random")
 
 
 @dataclass(frozen=True)

@@ -1,74 +1,115 @@
-"""Cases of death: SIGKILL of drivers at random moments, in each operation, and during a store."""
+"""Cases of death: SIGKILL of processes at random moments, in each operation.
+
+What Python can open by itself dies in the loops of `victims`, hundreds of times and nearly always inside a call. Somebody else's
+driver is killed in batches, a few times, and mostly while it reads or writes a line: there a pass says less.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from slotmem_conformance import batches, victims
 from slotmem_conformance.cases import Case, case
 from slotmem_conformance.notation import Request
 from slotmem_conformance.rig import Rig
 
 _SLOTS = 6
-_LENGTH, _LONGEST = 1200, 20000  # operations of a batch; one that is done too soon is made longer
-_BYTES = 1024
-_VICTIMS = 2  # at once: while two want a lock, one of them nearly always has it
+_VICTIMS = {
+    "KILL-2": 1,
+    "KILL-3": 2,
+    "KILL-4": 2,
+}  # of two that want a lock one nearly always has it; two tear puts by themselves
+_BYTES = {"KILL-2": 1 << 17, "KILL-3": 1024, "KILL-4": 64}  # a put of many bytes is one that takes long
+_DRIVER_BYTES = 16384  # at most, where each byte is two letters of a line
+_LINE = 400_000  # letters of a batch's requests
+_LINES = 20  # batches that a driver of somebody else's has before it when it is killed
 _SIGN: Request = {"op": "fgrab", "id": 5}  # the first operation of a batch, which tells the survivor that it has begun
 _SIGN_S = 5.0
-_OPERATIONS: dict[str, list[Request]] = {
-    "grab-and-release": [{"op": "grab"}, {"op": "release", "id": 2}, {"op": "release", "id": 3}],
-    "fgrab-and-release": [{"op": "fgrab", "id": 2}, {"op": "release", "id": 2}],
-    "put": [{"op": "put", "id": 0, "data": f"{value:02x}" * _BYTES} for value in (0x11, 0x22, 0x33)],
-    "get": [{"op": "get", "id": 0}],
-    "num_free_slots": [{"op": "num_free_slots"}],
-    "anything": [
-        {"op": "grab"},
-        *({"op": "put", "id": item_id, "data": f"{16 * item_id + 7:02x}" * _BYTES} for item_id in range(4)),
-        {"op": "release", "id": 3},
-        {"op": "get", "id": 1},
-        {"op": "fgrab", "id": 3},
-        {"op": "num_free_slots"},
-        {"op": "release", "id": 2},
-    ],
-}
+_KINDS = ("grab-and-release", "fgrab-and-release", "put", "get", "num_free_slots", "anything")
+
+
+def _operations(during: str, nbytes: int) -> list[Request]:
+    """Give what the victims do; slots 0 and 1 are in use, 5 is the sign's."""
+    take: list[Request] = [{"op": "grab"}, {"op": "release", "id": 2}, {"op": "release", "id": 3}]
+    mark: list[Request] = [{"op": "fgrab", "id": 2}, {"op": "release", "id": 2}]
+    puts: list[Request] = [
+        {"op": "put", "id": item_id, "data": f"{value:02x}" * nbytes}
+        for item_id, value in ((0, 0x11), (0, 0x22), (1, 0x33), (1, 0x44))
+    ]
+    get: Request = {"op": "get", "id": 0}
+    count: Request = {"op": "num_free_slots"}
+    kinds = {
+        "grab-and-release": take,
+        "fgrab-and-release": mark,
+        "put": puts[:2],
+        "get": [get],
+        "num_free_slots": [count],
+        "anything": [take[0], *puts, *take[1:], get, *mark, count],
+    }
+    return kinds[during]
 
 
 def _kills(clause: str, during: str) -> Case:
     """Make the case of killing processes again and again in one kind of operation, while another has the segment too."""
 
     def run(rig: Rig) -> None:
-        rig.needs("shared", "batch")
+        rig.needs("shared")
         rig.process(0)
-        rig.must(f"create w {_BYTES} {_SLOTS} PREGRAB; fgrab 0; fgrab 1")
+        make_provider = victims.maker(rig)
+        nbytes = _BYTES[clause] if make_provider else min(_BYTES[clause], _DRIVER_BYTES)
+        rig.must(f"create w {nbytes} {_SLOTS} PREGRAB; fgrab 0; fgrab 1")
         for item_id in (0, 1):
-            rig.send(0, {"op": "put", "segment": 0, "id": item_id, "data": "11" * _BYTES})
-        tried, length = False, _LENGTH
-        for number in range(3 if rig.quick else 8):
-            victims = range(1 + _VICTIMS * number, 1 + _VICTIMS * (number + 1))
-            rig.process(*victims)
-            requests = [_SIGN, *_OPERATIONS[during] * (length // len(_OPERATIONS[during]))]
-            for victim in victims:
-                rig.must(f"{victim}: attach w")
-            batch = {"op": "batch", "segment": 0, "requests": requests}
-            waits = [rig.begin(victim, batch) for victim in victims]
-            _await_sign(rig)
-            rig.pause(rig.choose.random() * 0.004)
-            for victim in victims:
-                rig.kill(victim)
-            answered = [wait() for wait in waits]
-            if all(answered):
-                length = min(4 * length, _LONGEST)
-            else:
-                tried = True
-            _LOOKS[clause](rig)
-            rig.ask("fgrab 5; release 5")
-        if not tried:
-            rig.skip("every batch was done before its process was killed, so that nothing was tried")
+            rig.send(0, {"op": "put", "segment": 0, "id": item_id, "data": "11" * nbytes})
+        requests, count = _operations(during, nbytes), _VICTIMS[clause]
+        if make_provider:
+            with victims.Nursery(make_provider) as nursery:
+                for number in range(_rounds(clause, quick=rig.quick)):
+                    nursery.begin("w", requests, count)
+                    rig.pause(rig.choose.random() * 0.001)
+                    if wrong := nursery.kill():
+                        rig.fail(f"{_after(count * number)}, the next process could not do its work: {wrong}")
+                    _LOOKS[clause](rig, nbytes, _after(count * number + count))
+        else:
+            _kill_drivers(rig, requests, count, lambda deaths: _LOOKS[clause](rig, nbytes, _after(deaths)))
 
     return Case(f"{clause}/{during}", run, f"after SIGKILL in {during}: {_SENTENCES[clause]}")
+
+
+def _rounds(clause: str, *, quick: bool) -> int:
+    return {"KILL-2": (12, 40), "KILL-3": (12, 60), "KILL-4": (60, 300)}[clause][not quick]
+
+
+def _after(deaths: int) -> str:
+    return f"after {deaths} deaths" if deaths else "before any death"
+
+
+def _kill_drivers(rig: Rig, requests: list[Request], count: int, look: Callable[[int], None]) -> None:
+    """Kill drivers that do batches of the requests. Most of their time they read and write lines: much luck is needed."""
+    rig.needs("batch")
+    often = max(1, _LINE // sum(len(request.get("data", "")) + 40 for request in requests))
+    tried = False
+    for number in range(4 if rig.quick else 12):
+        crew = range(1 + count * number, 1 + count * (number + 1))
+        rig.process(*crew)
+        for victim in crew:
+            rig.must(f"{victim}: attach w")
+        batch = {"op": "batch", "segment": 0, "requests": [_SIGN, *requests * often]}
+        waits = [rig.begin(victim, batch, times=_LINES) for victim in crew]
+        _await_sign(rig)
+        rig.pause(rig.choose.random() * 0.02)
+        for victim in crew:
+            rig.kill(victim)
+        answered = [wait() for wait in waits]
+        tried |= not all(answered)
+        look(count * (number + 1))
+        rig.ask("fgrab 5; release 5")
+    if not tried:
+        rig.skip("every batch was done before its process was killed, so that nothing was tried")
 
 
 def _await_sign(rig: Rig) -> None:
@@ -78,33 +119,34 @@ def _await_sign(rig: Rig) -> None:
         pass
 
 
-def _whole(rig: Rig) -> None:
+def _whole(rig: Rig, nbytes: int, when: str) -> None:
     """See that no slot has parts of two puts (KILL-2)."""
-    for item_id in range(_SLOTS):
-        got = rig.ask(f"fgrab {item_id}; get {item_id}")
-        data = bytes.fromhex(got.get("data", ""))
-        if data != data[:1] * _BYTES:
-            at = next((at for at in range(len(data)) if data[at] != data[0]), 0)
-            rig.fail(
-                f"slot {item_id} is torn: {data[:1].hex()} up to byte {at}, then {data[at : at + 1].hex()} ({got['status']})"
-            )
-        if item_id > 1:
-            rig.ask(f"release {item_id}")
+    for item_id in (0, 1):
+        got = rig.ask(f"get {item_id}")
+        letters = got.get("data", "")
+        if len(letters) != 2 * nbytes:
+            rig.fail(f"{when}, get of slot {item_id} answered {got['status']}, {len(letters) // 2} bytes of {nbytes}")
+        if letters != letters[:2] * nbytes:
+            seen = batches.runs(bytes.fromhex(letters))
+            rig.evidence = f"slot {item_id} {when}, when nobody is at work: {seen}"
+            rig.fail(f"{when}, slot {item_id} is torn: {seen}")
 
 
-def _usable(rig: Rig) -> None:
+def _usable(rig: Rig, nbytes: int, when: str) -> None:
     """See that the survivor can do every operation (KILL-3)."""
+    del when
     for item_id in range(_SLOTS):
         rig.must(f"fgrab {item_id}; get {item_id}")
-        rig.send(0, {"op": "put", "segment": 0, "id": item_id, "data": "11" * _BYTES})
+        rig.send(0, {"op": "put", "segment": 0, "id": item_id, "data": "11" * nbytes})
     rig.must("num_free_slots; release 5; grab; release 2; release 3; release 4; release 5")
 
 
-def _counted(rig: Rig) -> None:
+def _counted(rig: Rig, nbytes: int, when: str) -> None:
     """See that num_free_slots is the number of free slots (KILL-4)."""
+    del nbytes
     free, used = rig.ask("num_free_slots").get("value"), len(rig.value("doall", "slots"))
     if free != _SLOTS - used:
-        rig.fail(f"num_free_slots is {free}, but {used} of {_SLOTS} slots are in use")
+        rig.fail(f"{when}, num_free_slots is {free}, but {used} of {_SLOTS} slots are in use")
 
 
 _LOOKS = {"KILL-2": _whole, "KILL-3": _usable, "KILL-4": _counted}
@@ -113,7 +155,7 @@ _SENTENCES = {"KILL-2": "no slot is torn", "KILL-3": "the others can do everythi
 PROGRAMS = (
     *(_kills(clause, during) for clause, during in [
         ("KILL-2", "put"), ("KILL-2", "anything"),
-        *(("KILL-3", during) for during in _OPERATIONS),
+        *(("KILL-3", during) for during in _KINDS),
         ("KILL-4", "grab-and-release"), ("KILL-4", "fgrab-and-release"), ("KILL-4", "anything"),
     ]),
 )  # fmt: skip
@@ -169,57 +211,15 @@ def attacher_lives(rig: Rig) -> None:
     rig.do("2: create w 4 2 PREGRAB; 1: get 1; 1: num_free_slots")
 
 
-def _stores(clause: str, what: str) -> Case:
-    """Make the case of killing a server while it stores."""
-
-    def run(rig: Rig) -> None:
-        rig.needs("shared", "persist")
-        size = 1 << 20
-        name = f"{rig.folder}/abs"
-        rig.must(f"create {name} {size} 4 PERSIST|PREGRAB; restart")
-        rig.leave(0)
-        old = rig.path(name).read_bytes()
-        during = 0
-        for server in range(1, 5 if rig.quick else 13):
-            rig.process(server)
-            rig.must(f"{server}: create {name} {size} 4 PERSIST|PREGRAB; {server}: fgrab 1")
-            letter = f"{server + 32:02x}"
-            rig.send(server, {"op": "put", "segment": 0, "id": 1, "data": letter * size})
-            wait = rig.begin(server, {"op": "restart"})
-            rig.pause(rig.choose.random() * 0.03)
-            rig.kill(server)
-            wait()
-            new = rig.path(name).read_bytes()
-            during += new == old
-            if not _is_file_of(new, server + 32, size):
-                if new != old and clause == "STORE-4":
-                    rig.fail(
-                        f"after SIGKILL during a store the file of {len(new)} bytes is neither the old nor the new one"
-                    )
-                if clause == "STORE-5" and not rig.object(name).exists():
-                    rig.fail("the segment is gone, and what was in it is not in its file")
-            old = new
-        if not during:
-            rig.skip("no kill came before the end of a store, so that nothing was tried")
-
-    return Case(f"{clause}/killed", run, what)
-
-
-def _is_file_of(data: bytes, letter: int, size: int) -> bool:
-    return len(data) == 8 + 4 * size + 4 + 32 and data[8 + size : 8 + 2 * size] == bytes([letter]) * size
-
-
-KILLED_STORES = _stores("STORE-4", "after SIGKILL during a store the file is the old one or the new one")
-KILLED_ENDS = _stores("STORE-5", "after SIGKILL during a restart the segment is there, or the new file is")
-
-
 @case("SIGNAL-1/exception-in-a-handler")
 def exception_in_a_handler(rig: Rig) -> None:
     """An exception from a signal handler in the middle of operations leaves no lock held, nothing torn, the counter right."""
     session = rig.session()
     if session.killable or threading.current_thread() is not threading.main_thread():
         rig.skip("only an implementation in this process's main thread can be interrupted by an exception")
-    rig.must(f"create w {_BYTES} {_SLOTS} PREGRAB; fgrab 0; fgrab 1")
+    nbytes = _BYTES["KILL-3"]
+    requests = _operations("anything", nbytes)
+    rig.must(f"create w {nbytes} {_SLOTS} PREGRAB; fgrab 0; fgrab 1")
 
     class Interruption(BaseException):
         """What the handler raises."""
@@ -233,12 +233,12 @@ def exception_in_a_handler(rig: Rig) -> None:
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0.0002 + rig.choose.random() * 0.001)
                 while True:
-                    for request in _OPERATIONS["anything"]:
+                    for request in requests:
                         session.request({**request, "segment": 0})
             except Interruption:
-                _counted(rig)
-        _whole(rig)
-        _usable(rig)
+                _counted(rig, nbytes, "after an exception")
+        _whole(rig, nbytes, "after exceptions")
+        _usable(rig, nbytes, "after exceptions")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -249,5 +249,5 @@ def stopped_holder(rig: Rig) -> None:
     """While the holder of a lock is stopped, another's operation ends with APR_TIMEUP, or was not in need of the lock."""
     rig.needs("shared", "batch")
     rig.process(0)
-    rig.must(f"create w {_BYTES} 1 PREGRAB; fgrab 0; 1: attach w")
+    rig.must("create w 64 1 PREGRAB; fgrab 0; 1: attach w")
     rig.skip("the protocol has no way to ask for a bound on waiting")

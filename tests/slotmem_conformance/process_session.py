@@ -61,6 +61,7 @@ class ProcessSession:
         self, command: Sequence[str], *, timeout_s: float, environment: Mapping[str, str] | None = None
     ) -> None:
         self.hello: Message = {}
+        self.spec = ""
         self.timeout_s = timeout_s
         self._buffer = b""
         self._stderr: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the session

@@ -5,6 +5,7 @@ Interface:
 - `double_grabs(make_provider)` lets processes grab and release slots and counts the grabs that returned a slot which
   somebody still held.
 - `torn_gets(make_provider, item_size)` lets writers and readers at one slot and counts the gets that mixed two puts.
+- `loop_of_calls(instance, requests, ns)` gives what does requests on a library's segment over and over.
 - make_provider opens the provider in each process, all on one runtime directory; it can be pickled. The provider's segments
   must be shared.
 - `Died` is raised if a process crashed, which is a verdict of its own; `slotmem.Unsupported` without a C compiler.
@@ -199,6 +200,45 @@ def _read(instance: Any, nanoseconds: int) -> tuple[int, int, bytes]:
         segment, get, buffer, ctypes.c_size_t(size), ctypes.c_longlong(nanoseconds), counts, example
     )
     return counts[0], counts[1], example.raw
+
+
+class _Call(ctypes.Structure):
+    _fields_ = (
+        ("op", ctypes.c_int),
+        ("item_id", ctypes.c_uint),
+        ("bytes", ctypes.c_char_p),
+        ("len", ctypes.c_size_t),
+    )
+
+
+_LOOPED = ("grab", "fgrab", "release", "get", "put", "num_free_slots")  # in the order of racing.c
+
+
+def loop_of_calls(instance: AbiInstance, requests: Sequence[dict[str, Any]], nanoseconds: int) -> Callable[[], None]:
+    """Give a function that does slot operations (requests of a batch) for so long, whatever they answer. Raises: Unsupported."""
+    loops = ctypes.CDLL(str(shared_library(_LOOPS)))
+    size = instance.slot_size()
+    calls = (_Call * len(requests))()
+    for call, request in zip(calls, requests, strict=True):
+        data = bytes.fromhex(request["data"]) if "data" in request else None
+        call.op, call.item_id = _LOOPED.index(request["op"]), request.get("id", 0)
+        call.bytes, call.len = data, size if data is None else len(data)
+    functions = (ctypes.c_void_p * len(_LOOPED))(
+        *(ctypes.cast(getattr(instance.library, op), ctypes.c_void_p).value for op in _LOOPED)
+    )
+    room = ctypes.create_string_buffer(size)
+
+    def work() -> None:
+        loops.race_calls(
+            ctypes.c_void_p(instance.segment),
+            functions,
+            calls,
+            ctypes.c_size_t(len(calls)),
+            room,
+            ctypes.c_longlong(nanoseconds),
+        )
+
+    return work
 
 
 def _calls(instance: Any) -> tuple[Any, ...]:

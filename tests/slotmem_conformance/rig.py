@@ -54,7 +54,7 @@ class Informed(Exception):
 class Opener(Protocol):
     """Opens a session on the implementation in question: `session.open_session` with all but these settled."""
 
-    def __call__(self, *, runtime_dir: str, generation: int = 0, process: bool = False) -> Session: ...
+    def __call__(self, *, runtime_dir: str, generation: int = 0, process: bool = False, **how: Any) -> Session: ...
 
 
 class Rig:
@@ -73,6 +73,7 @@ class Rig:
         self.folders: dict[int, str] = {}
         self.generations: dict[int, int] = {}
         self.processes: set[int] = set()
+        self.under: dict[int, list[str]] = {}  # the commands that run drivers, such as a tracer's
         self.evidence = ""  # what a case shows instead of the requests, if it has something better
 
     # -- sessions ----------------------------------------------------------------------------------------------------
@@ -81,8 +82,9 @@ class Rig:
         """Give the session of a server."""
         if server not in self._sessions:
             folder, generation = self.folders.get(server, self.folder), self.generations.get(server, 0)
+            how = {"under": self.under[server]} if server in self.under else {}
             process = server in self.processes
-            self._sessions[server] = self._opener(runtime_dir=folder, generation=generation, process=process)
+            self._sessions[server] = self._opener(runtime_dir=folder, generation=generation, process=process, **how)
             self._handles[server] = []
         return self._sessions[server]
 
@@ -219,8 +221,8 @@ class Rig:
             raise broken[0]
         return [answer or {} for answer in got]
 
-    def begin(self, server: int, request: Request) -> Callable[[], bool]:
-        """Send a request and do not wait; gives what waits for its end, and says whether it was answered.
+    def begin(self, server: int, request: Request, *, times: int = 1) -> Callable[[], bool]:
+        """Send a request so many times and do not wait; gives what waits for the end, and says whether all were answered.
 
         The session may be killed meanwhile.
         """
@@ -230,11 +232,11 @@ class Rig:
 
         def work() -> None:
             with suppress(AdapterError, OSError, ValueError):
-                answers.append(session.request(wanted))
+                answers.extend(session.request(wanted) for _ in range(times))
 
         def wait() -> bool:
             thread.join()
-            return bool(answers)
+            return len(answers) == times
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
