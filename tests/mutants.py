@@ -42,7 +42,9 @@ MUSEUM_PIECES = {
 RACES = {
     "grab-race": "ATOMIC-2",
     "counter-race": "ATOMIC-2",
+    "no-record": "KILL-2",
     "not-consistent": "KILL-3",
+    "repair-forgotten": "KILL-4",
 }
 
 

@@ -94,7 +94,7 @@ def held_while_used(rig: Rig) -> None:
 def badges(rig: Rig) -> None:
     """Four processes grab and release in loops of C, each with a badge in the slots it holds; no grab gives a slot that has one."""
     for _ in range(2 if rig.quick else 5):
-        seen = _raced(rig, racing.double_grabs, seconds=0.3 if rig.quick else 0.6)
+        seen = _raced(rig, racing.double_grabs, seconds=0.3 if rig.quick else 0.5)
         if seen.doubled:
             rig.evidence = _meeting(seen.first)
             rig.fail(

@@ -19,11 +19,7 @@ from slotmem_conformance.notation import Request
 from slotmem_conformance.rig import Rig
 
 _SLOTS = 6
-_VICTIMS = {
-    "KILL-2": 1,
-    "KILL-3": 2,
-    "KILL-4": 2,
-}  # of two that want a lock one nearly always has it; two tear puts by themselves
+_VICTIMS = {"KILL-2": 1, "KILL-3": 2, "KILL-4": 2}  # at most at once; see _crews
 _BYTES = {"KILL-2": 1 << 17, "KILL-3": 1024, "KILL-4": 64}  # a put of many bytes is one that takes long
 _DRIVER_BYTES = 16384  # at most, where each byte is two letters of a line
 _LINE = 400_000  # letters of a batch's requests
@@ -68,24 +64,32 @@ def _kills(clause: str, during: str) -> Case:
         requests, count = _operations(during, nbytes), _VICTIMS[clause]
         if make_provider:
             with victims.Nursery(make_provider) as nursery:
-                for number in range(_rounds(clause, quick=rig.quick)):
-                    nursery.begin("w", requests, count)
+                deaths = 0
+                for crew in _crews(clause, quick=rig.quick):
+                    nursery.begin("w", requests, crew)
                     rig.pause(rig.choose.random() * 0.001)
                     if wrong := nursery.kill():
-                        rig.fail(f"{_after(count * number)}, the next process could not do its work: {wrong}")
-                    _LOOKS[clause](rig, nbytes, _after(count * number + count))
+                        rig.fail(f"{_after(deaths)}, the next process could not do its work: {wrong}")
+                    deaths += crew
+                    _LOOKS[clause](rig, nbytes, _after(deaths))
         else:
             _kill_drivers(rig, requests, count, lambda deaths: _LOOKS[clause](rig, nbytes, _after(deaths)))
 
     return Case(f"{clause}/{during}", run, f"after SIGKILL in {during}: {_SENTENCES[clause]}")
 
 
-def _rounds(clause: str, *, quick: bool) -> int:
-    return {"KILL-2": (12, 40), "KILL-3": (12, 60), "KILL-4": (60, 300)}[clause][not quick]
+def _crews(clause: str, *, quick: bool) -> list[int]:
+    """Give how many victims there are each time.
+
+    One alone first, so that what goes wrong without locks is not taken for a death's doing. Of two that want one lock
+    somebody nearly always has it.
+    """
+    rounds = {"KILL-2": (12, 40), "KILL-3": (12, 60), "KILL-4": (60, 200)}[clause][not quick]
+    return [1] * (rounds // 2) + [_VICTIMS[clause]] * (rounds - rounds // 2)
 
 
 def _after(deaths: int) -> str:
-    return f"after {deaths} deaths" if deaths else "before any death"
+    return f"after {deaths} death{'s' * (deaths > 1)}" if deaths else "before any death"
 
 
 def _kill_drivers(rig: Rig, requests: list[Request], count: int, look: Callable[[int], None]) -> None:

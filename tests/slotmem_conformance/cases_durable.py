@@ -32,7 +32,7 @@ def killed(rig: Rig) -> None:
     rig.must(create)
     lasts_s = _seconds_of(rig, "close")
     old, kept = _file_of(rig, name), 0
-    for server, changes in enumerate(_CHANGES[:4] if rig.quick else 3 * _CHANGES, start=1):
+    for server, changes in enumerate(_CHANGES[:4] if rig.quick else 2 * _CHANGES, start=1):
         letters = _fill(rig, server, create, number)
         before = _seen(rig.folder)
         wait = rig.begin(server, {"op": "restart"})
