@@ -71,7 +71,7 @@ def _kills(clause: str, during: str) -> Case:
                     if wrong := nursery.kill():
                         rig.fail(f"{_after(deaths)}, the next process could not do its work: {wrong}")
                     deaths += crew
-                    _LOOKS[clause](rig, nbytes, _after(deaths))
+                    _LOOKS[clause](rig, nbytes, _after(deaths, crew))
         else:
             _kill_drivers(rig, requests, count, lambda deaths: _LOOKS[clause](rig, nbytes, _after(deaths)))
 
@@ -88,8 +88,11 @@ def _crews(clause: str, *, quick: bool) -> list[int]:
     return [1] * (rounds // 2) + [_VICTIMS[clause]] * (rounds - rounds // 2)
 
 
-def _after(deaths: int) -> str:
-    return f"after {deaths} death{'s' * (deaths > 1)}" if deaths else "before any death"
+def _after(deaths: int, crew: int = 1) -> str:
+    """Say when; of two that worked at once the race may be to blame as well."""
+    if not deaths:
+        return "before any death"
+    return f"after {deaths} death{'s' * (deaths > 1)}" + ", two processes at a time" * (crew > 1)
 
 
 def _kill_drivers(rig: Rig, requests: list[Request], count: int, look: Callable[[int], None]) -> None:
