@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import example_drivers
+import faults
 import mutants
 from miniatures import Miniature
 from slotmem_conformance import runner
 from slotmem_conformance.cases import collect
+from slotmem_conformance.cases_lives import LIVES, SHAPES
 from slotmem_conformance.session import open_session
 from slotmem_conformance.verdicts import Verdict
 from slotmem_model.clauses import CLAUSES
@@ -49,6 +52,20 @@ def test_races_and_deaths_are_caught(mutant):
     assert any(mutant.failing(seed=seed) for seed in range(5))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["no-generation", "never-stores", "names-stay", "counter-not-restored", "flags-not-restored", "restores-anything"],
+)
+def test_random_lives_find_faults(name):
+    """Random lives of servers alone find what is wrong with generations, names and files, and show a life of a few requests."""
+    [fault] = [each for each in faults.FAULTS if each.name == name]
+    with fault.patched():
+        found = [runner.run_case(case, partial(open_session, "shm"), seed=1, quick=True) for case in (LIVES, SHAPES)]
+    caught = [outcome for outcome in found if outcome.verdict is Verdict.FAIL]
+    assert caught
+    assert all(len(outcome.evidence.splitlines()) <= 20 for outcome in caught)  # request and answer
+
+
 def test_the_printed_table_is_up_to_date():
     """MUTANTS.md is what `python -m mutants` prints."""
     assert (HERE / "slotmem_conformance" / "MUTANTS.md").read_text() == mutants.to_markdown()
@@ -61,9 +78,21 @@ RIGHT = {
 }
 
 
+def accused(opener, name):
+    """Give the outcomes that do not hold, of all cases for one server; most cases must have been judged."""
+    report = runner.run(ALONE, opener, provider=name, hello={}, seed=1, quick=True)
+    assert sum(each.verdict is Verdict.PASS for each in report.outcomes) > 90
+    return [(each.case, each.reason) for each in report.outcomes if not each.verdict.holds]
+
+
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_ones_are_not_accused(name):
     """Implementations that differ in everything but what they do fail no case, and most are judged."""
-    report = runner.run(ALONE, RIGHT[name], provider=name, hello={}, seed=1, quick=True)
-    assert [(each.case, each.reason) for each in report.outcomes if not each.verdict.holds] == []
-    assert sum(each.verdict is Verdict.PASS for each in report.outcomes) > 90
+    assert accused(RIGHT[name], name) == []
+
+
+@pytest.mark.parametrize("language", ["c", "sh"])
+def test_right_ones_in_other_languages_are_not_accused(language, tmp_path):
+    """Nor does one that was written in another language, and is asked through the protocol."""
+    spec = example_drivers.provider(language, tmp_path)
+    assert accused(partial(open_session, spec, timeout_s=60), spec) == []

@@ -3,9 +3,9 @@
 import argparse
 import json
 import os
+import re
 import select
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import example_drivers
 from slotmem_conformance import conform_command
 from slotmem_conformance import session as sessions
 from slotmem_conformance.adapter_check import check_adapter
@@ -20,26 +21,13 @@ from slotmem_conformance.session import open_session
 from wrong_drivers import MISTAKES, SLOW
 
 HERE = Path(__file__).parent
-DRIVERS = HERE / "slotmem_conformance" / "drivers"
-COMPILERS = {
-    "c": ["cc", "-O2", "-Wall", "-Wextra", "-Werror"],
-    "rs": ["rustc", "--edition", "2021", "-O", "-Dwarnings"],
-}
-RUNTIMES = {"py": sys.executable, "js": "node"}
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-@pytest.fixture(params=["py", "js", "c", "rs"])
+@pytest.fixture(params=example_drivers.LANGUAGES)
 def driver(request, tmp_path):
-    """Give the PROVIDER string of an example driver, compiled where that is needed."""
-    source = DRIVERS / f"driver.{request.param}"
-    tool = RUNTIMES.get(request.param) or COMPILERS[request.param][0]
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
-    if request.param in RUNTIMES:
-        return f"exec:{shlex.join([tool, str(source)])}"
-    subprocess.run([*COMPILERS[request.param], "-o", tmp_path / "driver", source], check=True)
-    return f"exec:{tmp_path / 'driver'}"
+    """Give the PROVIDER string of an example driver."""
+    return example_drivers.provider(request.param, tmp_path)
 
 
 def test_examples_speak_the_protocol(driver):
@@ -59,6 +47,13 @@ def test_examples_conform(driver, capsys):
     assert len(passed) > 80
 
 
+def test_the_protocol_tells_of_each_example():
+    """PROTOCOL.md has a row for each example driver, with its number of lines."""
+    text = (example_drivers.FOLDER.parent / "PROTOCOL.md").read_text()
+    told = {name: int(lines) for name, lines in re.findall(r"^\| `(\S+)` \|.*\| (\d+) \|", text, re.MULTILINE)}
+    assert told == {path.name: path.read_text().count("\n") for path in example_drivers.FOLDER.glob("driver.*")}
+
+
 @pytest.mark.parametrize("spec", ["shm", "plain"])
 def test_bundled_driver(spec):
     """The check of adapters finds nothing wrong with the bundled driver."""
@@ -69,9 +64,42 @@ def test_bundled_driver(spec):
 def test_wrong_drivers(mistake):
     """Each mistake is found, and told in one line that says what was sent, what came back and what was expected."""
     command = shlex.join([sys.executable, str(HERE / "wrong_drivers.py"), mistake])
-    findings = [str(each) for each in check_adapter(f"exec:{command}", timeout_s=2.5 if mistake in SLOW else 30)]
-    assert any(all(part in line for part in MISTAKES[mistake]) for line in findings), findings
+    # Where nothing is to come, waiting is short at first; a busy machine may need longer to start the driver at all.
+    for timeout_s in (2.5, 30) if mistake in SLOW else (30,):
+        findings = [str(each) for each in check_adapter(f"exec:{command}", timeout_s=timeout_s)]
+        found = any(all(part in line for part in MISTAKES[mistake]) for line in findings)
+        if found:
+            break
+    assert found, findings
     assert all(line.startswith("sent ") and "\n" not in line for line in findings)
+
+
+def unfit(folder):
+    """Give commands that cannot be started, and what must be said of each."""
+    script, binary, lost = folder / "script", folder / "binary", folder / "lost"
+    for path, text in ((script, "print(1)"), (binary, "hello"), (lost, "#!/no/such/interpreter")):
+        path.write_text(text)
+        path.chmod(0o600 if path is script else 0o700)
+    return {
+        f"{folder}/nothing --flag": "No such file or directory",
+        f"{script}": "Permission denied.*chmod [+]x",
+        f"{folder}": "Permission denied",
+        f"{binary}": "Exec format error.*begins with #!",
+        f"{lost}": "No such file.*the line #!",
+        "": "names no command",
+        "'half": "names no command: no closing quotation",
+    }
+
+
+@pytest.mark.parametrize("options", [["--check-adapter"], ["--select", "GRAB-1"]], ids=" ".join)
+def test_commands_that_cannot_be_started(options, tmp_path, capsys):
+    """A command that cannot be started is the user's mistake: one line that says why, and exit code 2."""
+    parser = argparse.ArgumentParser()
+    conform_command.configure(parser)
+    for command, why in unfit(tmp_path).items():
+        assert conform_command.run(parser.parse_args([f"exec:{command}", *options])) == conform_command.USAGE
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.search(why, line), line
 
 
 def test_transport_is_a_batch(tmp_path):

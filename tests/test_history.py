@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slotmem_model import slot_history
 from slotmem_stress import judge_command
 from slotmem_stress.history import (
     COUNT,
@@ -95,7 +96,7 @@ def test_the_columns_say_what_was_recorded(tmp_path):
     )
     columns = to_columns(read(str(tmp_path)))
     assert columns.kind.tolist() == [PUT, GET, RELEASE, GRAB]
-    assert columns.outcome.tolist() == [0, 0, 1, 3]
+    assert columns.outcome.tolist() == [0, slot_history.TORN, 1, slot_history.PENDING]
     assert columns.slot.tolist()[:3] == [3, 3, 2]
     assert columns.value[0] == 77
     assert columns.value[1] < 0

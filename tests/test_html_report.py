@@ -391,7 +391,7 @@ def test_a_browser_runs_nothing_that_a_text_contains(tmp_path):
     data = data_of(page)
     data["operations"][0] |= {"text": nasty, "kind": nasty, "client": nasty}
     data |= {"clients": [nasty, 2, 3], "left_out": nasty, "before": nasty, "note": nasty}
-    broken = html_report._page(nasty, nasty, [("violated", nasty)], [(nasty, nasty)], data)
+    broken = html_report._page(nasty, nasty, [("sentence violated", nasty)], [(nasty, nasty)], data)
     document = open_page(broken, tmp_path, "#from=0&to=1500&at=0")
     assert document.of_class("sentence") == [nasty]
     assert f"process {nasty}" in document.of_class("name")

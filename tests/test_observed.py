@@ -136,6 +136,25 @@ def test_a_count_counts_slots_that_are_left_out(count, verdict):
     assert racing.verdict == (CAN if count in (5, 6) else CANNOT)
 
 
+def test_a_wrong_count_is_explained_by_a_counter_that_was_wrong_before(tmp_path, capsys):
+    """httpd's can become so, and the way there is shown and can be replayed; the reference's cannot."""
+    counted = window(Done(0, ("num_free_slots",), Result(SUCCESS, 5)), before=(Before((0, 7)),))
+    answer = explain_trace(counted, "httpd", Budget())
+    assert answer.verdict == CAN
+    assert answer.told.broken == "counter"
+    assert ask(counted, REFERENCE).verdict == CANNOT
+    path = written(tmp_path, counted)
+    assert run("--explain", path, "--trace", tmp_path / "found.json") == 1
+    assert "httpd can do that if its counter was wrong before" in capsys.readouterr().out
+    for given_path in (path, tmp_path / "found.json"):
+        assert replay(given_path) == 1
+        assert "broken: counter\n" in capsys.readouterr().out
+    assert run("--explain", path, "--json") == 1
+    assert len(json.loads(capsys.readouterr().out)["counterexample"]["interleaving"]) == 9
+    assert run(REFERENCE, "--explain", path) == 0
+    assert "nor can its counter become wrong" in capsys.readouterr().out
+
+
 def test_the_contents_before_are_kept():
     """A get of a value that was in the slot, from a state that says what was in it."""
     got = Done(0, ("get", 2), Result(SUCCESS, BYTES["o"]))
@@ -257,7 +276,7 @@ def test_the_command_shows_lanes_and_can_be_replayed(tmp_path, capsys):
     assert printed.count("└ gives slot 0") == 2
     assert "8 steps, with the fewest changes between processes; " in printed
     assert drawn.read_text(encoding="utf-8").startswith("<svg")
-    assert replay_command.run(parsed(replay_command, [str(found)])) == 1
+    assert replay(found) == 1
 
 
 def test_a_torn_get_can_be_replayed(tmp_path, capsys):
@@ -265,7 +284,7 @@ def test_a_torn_get_can_be_replayed(tmp_path, capsys):
     found = tmp_path / "found.json"
     assert run("--explain", written(tmp_path, window(PUT, TORN)), "--trace", found) == 1
     assert "made by process 3 before anything else" in capsys.readouterr().out
-    assert replay_command.run(parsed(replay_command, [str(found)])) == 1
+    assert replay(found) == 1
     assert "broken: nothing-torn" in capsys.readouterr().out
 
 
@@ -329,10 +348,40 @@ def test_other_mistakes(tmp_path, capsys):
         assert capsys.readouterr().err.startswith("slotmem check: ")
 
 
-def test_a_window_without_an_interleaving_cannot_be_replayed(tmp_path, capsys):
-    """`slotmem replay` says what to do instead."""
-    assert replay_command.run(parsed(replay_command, [str(written(tmp_path, DOUBLE_GRAB))])) == 2
-    assert "slotmem check --explain" in capsys.readouterr().err
+def replay(*given):
+    """Run `slotmem replay`."""
+    return replay_command.run(parsed(replay_command, [str(each) for each in given]))
+
+
+def test_replay_looks_for_the_steps_of_a_window(tmp_path, capsys):
+    """It finds them as --explain does, says so, does them, and tells what they break."""
+    path = written(tmp_path, DOUBLE_GRAB)
+    assert replay(path) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("Nobody saw the steps of this trace, so they were looked for.\nhttpd: ")
+    assert "httpd can do that.\nIn the beginning: slot 5 (0 here) free.\n\nstep  process 1" in printed
+    assert printed.count("└ gives slot 0") == 2
+    assert "reproduced: processes 1 and 2 were both given slot 0\nbroken: held-once" in printed
+    assert replay(path, "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], len(report["steps"]), report["searched"]["verdict"]) == ("reproduced", 8, "can")
+
+
+def test_replay_of_a_torn_window(tmp_path, capsys):
+    """The steps end with the get that tears."""
+    assert replay(written(tmp_path, window(PUT, TORN))) == 1
+    assert "broken: nothing-torn" in capsys.readouterr().out
+
+
+def test_replay_says_that_an_algorithm_cannot_do_what_was_observed(tmp_path, capsys):
+    """The reference cannot: 0; without a budget it is not known: 3; a trace of nothing is a mistake: 2."""
+    path = written(tmp_path, DOUBLE_GRAB)
+    assert replay(path, "--algorithm", REFERENCE) == 0
+    assert f"{REFERENCE} cannot do that: no interleaving of the 2 operations" in capsys.readouterr().out
+    assert replay(path, "--algorithm", REFERENCE, "--budget-s", "0") == 3
+    assert "undecided: the budget of 0 s is used up" in capsys.readouterr().out
+    assert replay(written(tmp_path, window())) == 2
+    assert "is no trace: it has 0 operations" in capsys.readouterr().err
 
 
 # -- from a stress run --------------------------------------------------------------------------------------------------
@@ -345,8 +394,10 @@ def test_the_trace_of_a_stress_run_is_one_that_can_be_explained():
     slow = operation(8, "get", 100, 900, slot=3, value=2**41 + 1)
     elsewhere = operation(6, "put", 1, 999, slot=4, value=1)
     before = [{"inuse": [3, 4], "values": [0, 0, 0, 2**41 + 1, 17, 0, 0, 0]}]
-    given_trace = to_trace(Settings("algorithm:httpd"), [torn], before, [elsewhere, slow, put, torn], "torn")
+    sentence = f"get by process 7 returned value {2**41 + 1} mixed with {2**42 + 5} of slot 3"
+    given_trace = to_trace(Settings("algorithm:httpd"), [torn], before, [elsewhere, slow, put, torn], sentence)
     loaded = trace.load(json.dumps(given_trace))
+    assert loaded.sentence == "get by process 1 returned value 0101 mixed with 0202 of slot 3"
     assert loaded.operations == (Done(0, ("get", 3), Result(SUCCESS, b"\1\2"), (2, 3)),)
     assert [done.operation[0] for done in loaded.around] == ["put", "get"]
     assert loaded.before == ()  # a torn get contradicts every state

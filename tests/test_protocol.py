@@ -97,7 +97,7 @@ STAMPED = [OK | {"id": 0, "start": 1, "end": 2}, OK | {"data": "00", "start": 2,
 @pytest.mark.parametrize(
     ("request_", "response", "said"),
     [
-        ({"op": "grab", "segment": 0}, OK, 'response to have \'id\', unlike {"status":"APR_SUCCESS"}'),
+        ({"op": "grab", "segment": 0}, OK, "response to have 'id'"),
         ({"op": "grab", "segment": 0}, {"status": "EINVAL"}, "response.status to be APR's name of a status"),
         (
             {"op": "grab", "segment": 0},
@@ -108,7 +108,7 @@ STAMPED = [OK | {"id": 0, "start": 1, "end": 2}, OK | {"data": "00", "start": 2,
         ({"op": "fgrab", "segment": 0, "id": 0}, OK | {"id": 0}, "response to have no 'id'"),
         ({"op": "get", "segment": 0, "id": 0}, OK | {"data": "FF"}, "two lower-case hexadecimal digits each"),
         ({"op": "restart"}, [], "response to be an object, not []"),
-        ({"op": "restart"}, {"error": "no"}, 'an answer, not the error "no"'),
+        ({"op": "restart"}, {"error": "no"}, "an answer, not an error"),
         (BATCH, OK | {"responses": STAMPED[:1]}, "one for each of the 2 requests, not 1"),
         (BATCH, OK | {"responses": STAMPED[::-1]}, "response.responses[0]"),
         (BATCH, OK | {"responses": [STAMPED[0], STAMPED[1] | {"start": 1}]}, "time stamps that never go back"),
@@ -139,7 +139,7 @@ def test_good_batch():
 def test_decode():
     """NaN, Infinity, bad UTF-8 and half a line are not JSON."""
     for line in (b'{"a":NaN}', b'{"a":Infinity}', b'{"a":"\xff"}', b'{"a":', b""):
-        with pytest.raises(ValueError, match=r"not JSON|utf-8|Expecting"):
+        with pytest.raises(ValueError, match=r"not JSON|utf-8|expecting value at"):
             protocol.decode(line)
 
 

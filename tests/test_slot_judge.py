@@ -311,6 +311,63 @@ def test_a_window_is_a_violation_by_itself(fault):
     assert set(_replay(judge(history), history)) == {"VIOLATION"}
 
 
+def make_held_up_grab():
+    """Give a grab of slot 0 that goes on while another process takes and releases it again and again, and has it in the end."""
+    events = [Invoke(1, ("grab",))]
+    for _ in range(300):
+        events += [Invoke(2, ("grab",)), Return(2, OK._replace(value=0)), Invoke(2, ("release", 0)), Return(2, OK)]
+    events += [Invoke(2, ("grab",)), Return(2, OK._replace(value=0)), Return(1, OK._replace(value=0))]
+    return events
+
+
+def test_a_violation_that_takes_too_much_to_show_is_told_as_such():
+    """Each of three hundred moments is against the grab; the window has it alone, says so, and no state is given for it."""
+    verdict = check_slots(make_held_up_grab(), spec.fresh(2, 3, True))
+    assert verdict.name == "VIOLATION"
+    assert (
+        verdict.reason
+        == "grab by process 1 returned slot 0, which was not the lowest free one at any time while it ran"
+    )
+    assert not verdict.is_whole
+    assert (len(verdict.numbers), verdict.before) == (1, ())
+
+
+def test_a_violation_that_can_be_shown_is_preferred():
+    """A later double grab is told in place of the first one, which too much stands against."""
+    events = make_held_up_grab()
+    events += [Invoke(process, ("grab",)) for process in (3, 4)]
+    events += [Return(process, OK._replace(value=1)) for process in (3, 4)]
+    verdict = check_slots(events, spec.fresh(2, 3, True))
+    assert verdict.is_whole
+    assert verdict.reason == "grab by process 4 returned slot 1, which process 3 had grabbed, with no release between"
+    assert len(verdict.numbers) == 2
+
+
+def test_a_torn_get_is_a_violation_by_itself():
+    """Whatever else was seen of its slot: what it gave is none of the values that a slot can have."""
+    initial = dataclasses.replace(
+        slot_history.from_events([Invoke(1, ("get", 0)), Return(1, OK._replace(value=b"ab"))], spec.fresh(2, 1, True)),
+        outcome=np.array([slot_history.TORN]),
+        inuse=1,
+    )
+    verdict = judge(initial)
+    assert verdict.reason == "get by process 1 returned value b'ab' of slot 0, which no put had written"
+    assert (verdict.numbers, verdict.before, verdict.is_whole) == ((0,), (), True)
+
+
+def test_a_torn_get_is_shown_however_long_it_ran():
+    """Three hundred operations run meanwhile; it stands by itself."""
+    events = list(make_held_up_grab()[1:-1])
+    events = [Invoke(2, ("grab",)), Return(2, OK._replace(value=0)), Invoke(1, ("get", 0)), *events[2:]]
+    events.append(Return(1, OK._replace(value=b"ab")))
+    history = slot_history.from_events(events, spec.fresh(2, 3, True))
+    outcome = np.where(history.kind == slot_history.GET, slot_history.TORN, history.outcome)
+    verdict = judge(dataclasses.replace(history, outcome=outcome))
+    assert verdict.is_whole
+    assert len(verdict.numbers) == 1
+    assert "which no put had written" in verdict.reason
+
+
 def test_an_unlucky_witness_is_no_violation():
     """A witness out of order proves nothing: the full judging finds the history linearizable."""
     history = histories.make_history(4, processes=4, item_num=8, operations=500)

@@ -9,11 +9,11 @@ import time
 
 MISTAKES = {
     "silent": ('"op":"hello"', "got nothing in", "a response of one line"),
-    "exits at once": ('"op":"hello"', "its end with status 7"),
+    "exits at once": ('"op":"hello"', "its end with status 7", 'its standard error is "No module named mine"'),
     "crashes": ('"op":"fgrab"', "its end by SIGABRT"),
     "no line end": ('"op":"hello"', "without a line end"),
     "no flush": ('"op":"hello"', "got nothing in", "at the end of its input"),
-    "banner": ('"op":"hello"', "Welcome", "one line"),
+    "banner": ('"op":"hello"', "Welcome", "nothing else on the standard output"),
     "chatter": ('"op":"num_slots"', "and then", "one line for one request"),
     "chatter after hello": ("debug: ready", "expected"),
     "not JSON": ('"op":"num_slots"', "{'status'", "one line of JSON"),
@@ -31,8 +31,9 @@ MISTAKES = {
     "base64": ('"op":"get"', "response.data to be bytes, two lower-case"),
     "len ignored": ('"len":2', 'response.data to be "00ff"'),
     "value by another name": ('"op":"slot_size"', "response to have 'value'"),
+    "shared by word only": ("to a second driver with the same runtime_dir", 'response.status to be "APR_SUCCESS"'),
     "attach without shape": ('"op":"attach"', "response to have 'item_num'"),
-    "refusal as error": ('"op":"release"', "an answer, not the error"),
+    "refusal as error": ('"op":"release"', "an answer, not an error"),
     "refusal as success": ('"op":"release"', "to be another than APR_SUCCESS"),
     "unknown op is refused": ('"op":"dance"', '{"error":"..."}', "an operation that does not exist"),
     "unknown op ends it": ('"op":"dance"', "its end with status 1"),
@@ -48,7 +49,7 @@ MISTAKES = {
     "batch not announced": ('"op":"batch"', "batch is not among its capabilities"),
     "generation forgotten": ('"op":"restart"', "response.generation to be 6"),
     "numbers used again": ('"op":"create"', "a segment number that was never given before"),
-    "short lines only": ('"op":"put"', "an answer, not the error"),
+    "short lines only": ('"op":"put"', "an answer, not an error"),
     "answers quit": ('"op":"quit"', "bye", "no response"),
     "does not quit": ('"op":"quit"', "no end in", "an end with status 0"),
     "quits with status 1": ('"op":"quit"', "its end with status 1", "an end with status 0"),
@@ -66,6 +67,8 @@ def changed(mistake, request, response):
         response |= {"protocol 2": {"protocol": 2}, "unknown capability": {"capabilities": ["magic"]}}.get(mistake, {})
         if mistake == "hello without language":
             del response["language"]
+        if mistake == "shared by word only":
+            response["capabilities"].append("shared")
         if mistake == "batch not announced":
             response["capabilities"].remove("batch")
     if mistake == "status misspelt" and response.get("status") == "APR_NOTFOUND":
@@ -119,6 +122,7 @@ def batch_changed(mistake, responses):
 def main(mistake):
     """Answer like the bundled driver, but for one mistake."""
     if mistake == "exits at once":
+        print("Traceback:\nNo module named mine", file=sys.stderr)
         sys.exit(7)
     if mistake == "silent":
         time.sleep(60)

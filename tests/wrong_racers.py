@@ -37,13 +37,6 @@ class Crashing(_Wrapped):
         os.kill(os.getpid(), 11)
 
 
-class Raising(_Wrapped):
-    """Answers a grab with an exception that is no refusal."""
-
-    def grab(self):
-        raise RuntimeError("no")
-
-
 class Provider:
     """The reference's provider with wrong instances for those who attach."""
 

@@ -4,6 +4,7 @@ Interface:
 
 - `Budget(budget_s, memory_mb)` starts the clock; None means no bound.
 - `spend()` is called once for each piece of work; it raises `Exhausted` when the time or the memory is used up.
+- `Effort(budget_s)` is a budget of the processor's time: what it allows does not depend on who else is at work on the machine.
 
 The memory is what this process's resident set has grown by since the budget was made. Both are looked at once in 128 calls only,
 since looking costs more than most pieces of work.
@@ -34,10 +35,12 @@ def compute_resident_bytes() -> int:
 class Budget:
     """A bound on seconds and on mebibytes, from now on."""
 
+    now_s = staticmethod(time.monotonic)
+
     def __init__(self, budget_s: float | None = None, memory_mb: float | None = None) -> None:
         self.budget_s = budget_s
         self.memory_mb = memory_mb
-        self._start_s = time.monotonic()
+        self._start_s = self.now_s()
         self._start_bytes = compute_resident_bytes()
         self._calls = 0
 
@@ -49,7 +52,7 @@ class Budget:
 
     def look(self) -> None:
         """See at once whether a bound is passed. Raises: Exhausted."""
-        if self.budget_s is not None and time.monotonic() - self._start_s > self.budget_s:
+        if self.budget_s is not None and self.now_s() - self._start_s > self.budget_s:
             raise Exhausted(f"the budget of {self.budget_s:g} s is used up")
         if self.memory_mb is not None and compute_resident_bytes() - self._start_bytes > self.memory_mb * 2**20:
             raise Exhausted(f"the budget of {self.memory_mb:g} MB of memory is used up")
@@ -58,4 +61,10 @@ class Budget:
         """Give the seconds that are left, `at_most` if there are more."""
         if self.budget_s is None:
             return at_most
-        return max(0.0, min(at_most, self.budget_s - (time.monotonic() - self._start_s)))
+        return max(0.0, min(at_most, self.budget_s - (self.now_s() - self._start_s)))
+
+
+class Effort(Budget):
+    """A bound on the seconds that this process computes."""
+
+    now_s = staticmethod(time.process_time)

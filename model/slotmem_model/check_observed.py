@@ -1,7 +1,8 @@
 """What `slotmem check --explain TRACE` does: it asks whether an algorithm can do what was observed, and shows how.
 
 Interface: `run(arguments, live)` gives the exit code: 1 it can, 0 it cannot, 3 undecided. `explain_trace(trace,
-algorithm, budget)` is the same for programs. The question and the search are those of `slotmem_model.observed`.
+algorithm, budget)` is the same for programs; `heading` says the answer in words, `as_json` for machines, and `traced`
+gives the interleaving as a trace that can be replayed. The question and the search are those of `slotmem_model.observed`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from slotmem_model import check_report, lanes, picture, trace, wording
+from slotmem_model import check_report, lanes, picture, shortest, trace, wording
 from slotmem_model.algorithms import catalogue
 from slotmem_model.check_report import Live
 from slotmem_model.explain import Explanation, explain
-from slotmem_model.model import compile_model
+from slotmem_model.model import Configuration, compile_model
 from slotmem_model.observed import Question, is_explained, questions, variants
 from slotmem_model.observed_search import find
 from slotmem_model.trace import BadTrace, Trace
 from slotmem_model.verdict import Budget, Outcome
 
 CAN, CANNOT, UNDECIDED = "can", "cannot", "undecided"
-_EXIT = {CAN: 1, CANNOT: 0, UNDECIDED: 3}
-_MEMORY_BYTES = 4 << 30
+EXIT_CODES = {CAN: 1, CANNOT: 0, UNDECIDED: 3}
+MEMORY_BYTES = 4 << 30
+"""What the search may take if nothing is said."""
 
 
 @dataclass
@@ -38,8 +40,9 @@ class Answer:
     questions: int
     """How many were put to the model: the window alone and with what ran around it, from each state that it may have begun in."""
     question: Question | None = None
+    """From which state. None though it can: only a counter that was wrong before explains what was counted."""
     told: Explanation | None = None
-    """How, if it can."""
+    """How, if it can; without a question, how the counter can become wrong."""
     variant: Trace | None = None
     """With which operations."""
 
@@ -65,7 +68,21 @@ def explain_trace(given: Trace, algorithm: str, budget: Budget) -> Answer:
             if budget.spent(answer.outcome, 0):
                 answer.outcome.reason = answer.outcome.reason or budget.spent(answer.outcome, 0)
                 return replace(answer, verdict=UNDECIDED)
+    if answer.verdict == CANNOT and _counts(given):
+        answer.told = _wrong_counter(algorithm, made, budget)
+        answer.verdict = CAN if answer.told else CANNOT
     return answer
+
+
+def _counts(given: Trace) -> bool:
+    return any(done.operation[0] == "num_free_slots" for done in given.operations)
+
+
+def _wrong_counter(algorithm: str, made: Callable[[Any], Any], budget: Budget) -> Explanation | None:
+    """Look for a way to a counter that is wrong when nobody is at work; the operations of a window begin with a right one."""
+    model = compile_model(Configuration(algorithm, linearizable=False), made)
+    found = shortest.find(model, "counter", budget)
+    return found and explain(model, found.broken, found.steps)
 
 
 def run(arguments: argparse.Namespace, live: Live) -> int:
@@ -75,7 +92,7 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
         if len(arguments.algorithms) > 1:
             raise ValueError(f"--explain takes one algorithm, got {', '.join(arguments.algorithms)}")
         algorithm = arguments.algorithms[0] if arguments.algorithms else given.configuration.algorithm
-        memory_bytes = _MEMORY_BYTES if arguments.memory_mb is None else arguments.memory_mb * 2**20
+        memory_bytes = MEMORY_BYTES if arguments.memory_mb is None else arguments.memory_mb * 2**20
         live.begin(f"explaining {arguments.explain}")
         try:
             answer = explain_trace(given, algorithm, Budget(arguments.budget_s, memory_bytes, live))
@@ -91,28 +108,33 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
         elif path is not None:
             print(f"no interleaving was found, so {path} was not written", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(_as_json(answer), indent=2))
+        print(json.dumps(as_json(answer), indent=2))
     else:
-        check_report.say(_lines(given, answer))
-    return _EXIT[answer.verdict]
+        check_report.say([*heading(given, answer), *_shown(answer)])
+    return EXIT_CODES[answer.verdict]
 
 
-def _traced(told: Explanation) -> Trace:
+def traced(told: Explanation) -> Trace:
     """Give the interleaving as a trace that can be replayed: the monitor runs along there, and says that it breaks."""
     is_torn = any(interval.fault for interval in told.intervals)
-    found = trace.record(told.model, "nothing-torn" if is_torn else "linearizable", told.sentence, told.steps)
+    broken = told.broken or ("nothing-torn" if is_torn else "linearizable")
+    found = trace.record(told.model, broken, told.sentence, told.steps)
     return found._replace(configuration=replace(found.configuration, linearizable=True))
 
 
 def _dumped(told: Explanation) -> str:
-    return trace.dumped(_traced(told))
+    return trace.dumped(traced(told))
 
 
-def _lines(given: Trace, answer: Answer) -> list[str]:
+def heading(given: Trace, answer: Answer) -> list[str]:
+    """Say whether it can, and in which circumstances."""
     asked = [f"{answer.algorithm}: {given.sentence}", ""]
-    explored = (
-        f"{answer.outcome.states:,} states of {answer.questions} question{'s' * (answer.questions != 1)} were explored"
-    )
+    explored = _explored(answer)
+    if answer.told is not None and answer.question is None:
+        return [
+            *asked,
+            f"{answer.algorithm} can do that if its counter was wrong before, which it can become, for example like this:",
+        ]
     if answer.told is None or answer.question is None or answer.variant is None:
         if answer.verdict == UNDECIDED:
             return [*asked, f"undecided: {answer.outcome.reason}; {explored}"]
@@ -124,7 +146,7 @@ def _lines(given: Trace, answer: Answer) -> list[str]:
         return [
             *asked,
             f"{answer.algorithm} cannot do that: no interleaving of {alone} alone{with_others} returns what was observed,",
-            f"from no state that they may have begun in. {explored}.",
+            f"from no state that they may have begun in{', nor can its counter become wrong' * _counts(given)}. {explored}.",
         ]
     others = [
         f"{wording.operation(done.operation)} of {wording.process(done.process)}"
@@ -138,14 +160,26 @@ def _lines(given: Trace, answer: Answer) -> list[str]:
         *asked,
         f"{answer.algorithm} can do that{together}.",
         f"In the beginning: {answer.question.setting}{who}.",
-        "",
-        *lanes.drawn(answer.told),
-        "",
-        f"{len(answer.told.steps)} steps, with the fewest changes between processes; {explored}.",
     ]
 
 
-def _as_json(answer: Answer) -> dict[str, Any]:
+def _shown(answer: Answer) -> list[str]:
+    """Give the interleaving, if there is one."""
+    if answer.told is None:
+        return []
+    steps = f"{len(answer.told.steps)} steps, with the fewest changes between processes"
+    sentence = [] if answer.question else [f"Then {answer.told.sentence}."]
+    return ["", *lanes.drawn(answer.told), "", *sentence, f"{steps}; {_explored(answer)}."]
+
+
+def _explored(answer: Answer) -> str:
+    return (
+        f"{answer.outcome.states:,} states of {answer.questions} question{'s' * (answer.questions != 1)} were explored"
+    )
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """Give the answer for a program."""
     outcome = answer.outcome
     report: dict[str, Any] = {
         "verdict": answer.verdict,
@@ -155,7 +189,8 @@ def _as_json(answer: Answer) -> dict[str, Any]:
         "questions": answer.questions,
         "reason": outcome.reason,
     }
-    if answer.told and answer.question:
-        report |= {"setting": answer.question.setting, "configuration": asdict(answer.question.configuration)}
+    if answer.told:
+        report |= {"setting": answer.question.setting} if answer.question else {}
+        report |= {"configuration": asdict(answer.told.model.configuration)}
         report["counterexample"] = json.loads(_dumped(answer.told))
     return report

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from slotmem_model.budget import Budget, Exhausted
+from slotmem_model.budget import Budget, Effort, Exhausted
 from slotmem_model.events import Call, Event, History
 from slotmem_model.linearizability import Monitor, Step, find_failure
 
@@ -28,7 +28,7 @@ _LARGEST = 64  # else so many last calls at most
 def is_violation(history: History, initials: Iterable[Any], step: Step, seconds: float = _ATTEMPT_S) -> bool:
     """Say whether a history is certainly not linearizable; False also if that takes too long."""
     try:
-        return find_failure(history, initials, step, Budget(seconds))[0] is not None
+        return find_failure(history, initials, step, Effort(seconds))[0] is not None
     except Exhausted:
         return False
 
@@ -95,7 +95,7 @@ def minimise_history(
     except Exhausted:
         part, numbers = cut(history, 0, failed)
         return history.to_events(numbers), _describe(failing, len(numbers), []), (initial,)
-    kept = [numbers[call] for call in shrink(part, states, step, Budget(budget.remaining_s(_ALL_S)))]
+    kept = [numbers[call] for call in shrink(part, states, step, Effort(budget.remaining_s(_ALL_S)))]
     is_end = len(part.calls) < len(history.calls)
     return history.to_events(kept), _describe(failing, len(kept), states if is_end else []), tuple(states)
 

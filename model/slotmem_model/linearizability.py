@@ -54,7 +54,8 @@ class Verdict:
     """What the judge found.
 
     `reason` is a sentence, empty for LINEARIZABLE. `window` has the events of the calls that contradict one another; they are a
-    violation by themselves, beginning in any of the states in `before` (none given: in any state). `judged` counts the operations that
+    violation by themselves, beginning in any of the states in `before` (none given: in any state); unless it is not whole: then it has
+    only the one call that cannot be explained, because those that contradict it are too many to be shown. `judged` counts the operations that
     were looked at, `configurations` the most that were held at once. `numbers` are the rows of the window's operations, if the
     history was given in columns; the one that cannot be explained comes first.
     """
@@ -66,6 +67,7 @@ class Verdict:
     judged: int = 0
     configurations: int = 0
     numbers: tuple[int, ...] = ()
+    is_whole: bool = True
 
 
 class Configuration(NamedTuple):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slotmem_model.budget import Budget
-from slotmem_model.slot_configurations import Configuration, Pending, Tables
+from slotmem_model.slot_configurations import Configuration, Pending, Tables, list_bits
 from slotmem_model.slot_timeline import (
     COUNT,
     FGRAB,
@@ -62,12 +62,38 @@ def _is_release_free(tables: Tables, at: Configuration, slot: int) -> bool:
         not done & look.bit and look.action != SEES_FREE for look in tables.looks
     ):
         return False
-    grabs = list(tables.undone(GRAB, done)) if tables.grabs else []
-    if any(grab.slot > slot for grab in grabs):
+    if _list_higher_grabs(tables, at, slot):
         return False  # this slot in use may have been what let a higher one be the lowest free
     if any(not done & grab.bit for grab in tables.lost_grabs):  # these must all find a lower slot whatever happens
         return (~at.mask & ((1 << slot) - 1)).bit_count() >= _count_takers(tables, done)
     return True
+
+
+def _list_higher_grabs(tables: Tables, at: Configuration, slot: int) -> list[Pending]:
+    """Give the pending grabs of higher slots that may happen as long as this slot is in use.
+
+    Each free slot below must have somebody who takes it, and the slot itself be free or have somebody who releases it.
+    """
+    if not tables.grabs:
+        return []
+    done, free = at.done, ~at.mask & tables.full
+    lost = sum(1 for grab in tables.lost_grabs if not done & grab.bit)
+    found = []
+    for grab in tables.undone(GRAB, done):
+        if grab.slot <= slot:
+            continue
+        if not free >> grab.slot & 1 and tables.first_undone(tables.releases.get(grab.slot), done) is None:
+            continue
+        below = list_bits(free & ((1 << grab.slot) - 1))
+        if sum(1 for lower in below if not _list_takers(tables, at, lower)) <= lost:
+            found.append(grab)
+    return found
+
+
+def _list_takers(tables: Tables, at: Configuration, slot: int) -> list[Pending]:
+    """Give the pending actions that may take just this slot, one of a kind."""
+    listed = (tables.grabs.get(slot), tables.fgrabs.get(slot))
+    return [first for each in listed if (first := tables.first_undone(each, at.done)) is not None]
 
 
 def _count_takers(tables: Tables, done: int) -> int:
@@ -128,6 +154,14 @@ def _compute_redundant(
 def _matter(tables: Tables, at: Configuration, pending: Pending) -> Iterator[Pending]:
     """Give the actions that may have to happen before this one returns."""
     done = at.done
+    if (
+        pending.action == RELEASE
+        and at.mask >> pending.slot & 1
+        and tables.first_undone(tables.lost_grabs, done) is None
+        and not any(look.action != SEES_FREE and not done & look.bit for look in tables.looks)
+    ):
+        yield from _matter_to_release(tables, at, pending.slot)
+        return
     grabs = [*tables.undone(GRAB, done), *tables.undone(FGRAB, done)]
     yield from grabs
     lost = tables.first_undone(tables.lost_grabs, done)
@@ -148,11 +182,35 @@ def _matter(tables: Tables, at: Configuration, pending: Pending) -> Iterator[Pen
             cleared.add(release.slot)
             yield release
     for slot in cleared:
-        yielded = set()
-        for put in tables.puts.get(slot, ()):
-            if not done & put.bit and put.value not in yielded:
-                yielded.add(put.value)
-                yield put
+        yield from _list_puts(tables, at, slot)
+
+
+def _matter_to_release(tables: Tables, at: Configuration, slot: int) -> Iterator[Pending]:
+    """Give what may have to happen while a slot is still in use, where nobody counts: what else is pending can come later as well."""
+    higher = _list_higher_grabs(tables, at, slot)
+    yield from higher
+    highest = max((grab.slot for grab in higher), default=0)
+    for lower in list_bits(~at.mask & tables.full & ((1 << highest) - 1)):
+        yield from (taker for taker in _list_takers(tables, at, lower) if taker not in higher)
+    cleared = [slot]
+    if (fgrab := tables.first_undone(tables.fgrabs.get(slot), at.done)) is not None:
+        yield fgrab
+    for grab in higher:
+        release = tables.first_undone(tables.releases.get(grab.slot), at.done)
+        if release is not None and at.mask >> grab.slot & 1:
+            cleared.append(grab.slot)
+            yield release
+    for each in cleared:
+        yield from _list_puts(tables, at, each)
+
+
+def _list_puts(tables: Tables, at: Configuration, slot: int) -> Iterator[Pending]:
+    """Give the pending puts to a slot, one for each value."""
+    yielded = set()
+    for put in tables.puts.get(slot, ()):
+        if not at.done & put.bit and put.value not in yielded:
+            yielded.add(put.value)
+            yield put
 
 
 def _compute_reach(tables: Tables, at: Configuration) -> int:

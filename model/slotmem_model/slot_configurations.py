@@ -38,6 +38,13 @@ from slotmem_model.slot_timeline import (
 )
 
 
+def list_bits(mask: int) -> Iterator[int]:
+    """Give the numbers of the bits of a mask, lowest first."""
+    while mask:
+        yield (mask & -mask).bit_length() - 1
+        mask &= mask - 1
+
+
 class Pending:
     """An action between its invocation and its return. Those that return sort by the position of it, before the crashed ones."""
 

@@ -2,18 +2,21 @@
 
 Interface: `Future(timeline)`; `drop_doomed(configurations, tables)`.
 
-Who has a slot in use that a grab will give, while nobody asks for its release before that grab returns, is doomed: a mark goes away by a
-release only. Dropping it early changes no verdict, and keeps what a crashed grab may have taken from multiplying the configurations.
-If all are doomed they are kept, so that the violation shows at the operation that cannot be explained.
+Two kinds of them are doomed:
+
+- Who has overwritten what a later get will see, and nobody else puts.
+- Who has a slot in use that a grab will give, while nobody asks for its release before that grab returns: a mark goes away by a
+  release only. This keeps what a crashed grab may have taken from multiplying the configurations.
+
+Dropping them early changes no verdict. If all are doomed they are kept, so that the violation shows at the operation that
+cannot be explained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from slotmem_model.slot_configurations import Configuration, Tables
+from slotmem_model.slot_configurations import Configuration, Tables, list_bits
 from slotmem_model.slot_timeline import GRAB, LOST_RELEASE, RELEASE, Timeline
 
 
@@ -30,11 +33,12 @@ class Future:
 
     def drop_doomed(self, configurations: list[Configuration], tables: Tables) -> list[Configuration]:
         """Give the configurations that are not doomed; all if all are."""
+        configurations = _drop_overwritten(configurations, tables)
         some, all_ = 0, tables.full
         for at in configurations:
             some |= at.mask
             all_ &= at.mask
-        for slot in _list_bits(some & ~all_):
+        for slot in list_bits(some & ~all_):
             alive = [at for at in configurations if not (at.mask >> slot & 1 and self._is_doomed(at, slot, tables))]
             if alive:
                 configurations = alive
@@ -57,7 +61,12 @@ class Future:
         return release == len(self._releases) or int(self._releases[release]) > slot * self._span + returned
 
 
-def _list_bits(mask: int) -> Iterator[int]:
-    while mask:
-        yield (mask & -mask).bit_length() - 1
-        mask &= mask - 1
+def _drop_overwritten(configurations: list[Configuration], tables: Tables) -> list[Configuration]:
+    """Drop those in which a pending put has taken effect and was overwritten, although a get that begins later sees it."""
+    wanted = [put for listed in tables.puts.values() for put in listed if put.is_only and put.last_read > tables.now]
+    if not wanted:
+        return configurations
+    alive = [
+        at for at in configurations if not any(at.done & put.bit and at.values[put.slot] != put.value for put in wanted)
+    ]
+    return alive or configurations

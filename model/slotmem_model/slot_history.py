@@ -23,7 +23,7 @@ from slotmem_model import spec
 from slotmem_model.events import Call, Event, History, MalformedHistory
 
 GRAB, FGRAB, RELEASE, GET, PUT, COUNT = range(6)
-OK, NOTFOUND, EINVAL, PENDING = range(4)
+OK, NOTFOUND, EINVAL, PENDING, TORN = range(5)
 
 KINDS = {"grab": GRAB, "fgrab": FGRAB, "release": RELEASE, "get": GET, "put": PUT, "num_free_slots": COUNT}
 NAMES = {kind: name for name, kind in KINDS.items()}
@@ -43,7 +43,7 @@ class SlotHistory:
     """The operations of a segment with PREGRAB.
 
     `slot` is the argument, or what a grab gave (anything, if it gave none). `value` is the number of what was put or got, or the
-    count that num_free_slots gave. `returned` of a PENDING operation is ignored. `witness`, if there is one, is a number taken at the
+    count that num_free_slots gave; of a TORN get, which gave parts of several, it stands for all of these. `returned` of a PENDING operation is ignored. `witness`, if there is one, is a number taken at the
     operation's instant (inside its critical section), below zero if it was not taken. `inuse` is the mask of the slots in use at first,
     `values` what is in them. The names are what reports say instead of the numbers, where there are any.
     """
@@ -69,7 +69,7 @@ class SlotHistory:
             raise MalformedHistory("the columns of a history have one entry for each operation; these differ in length")
         if len(self.process) == 0:
             return
-        if not ((self.kind >= GRAB) & (self.kind <= COUNT) & (self.outcome >= OK) & (self.outcome <= PENDING)).all():
+        if not ((self.kind >= GRAB) & (self.kind <= COUNT) & (self.outcome >= OK) & (self.outcome <= TORN)).all():
             raise MalformedHistory("an operation of the history has a kind or an outcome that there is not")
         returned = np.where(self.outcome == PENDING, np.iinfo(np.int64).max, self.returned)
         if (returned <= self.invoked).any():

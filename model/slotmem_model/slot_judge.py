@@ -13,21 +13,23 @@ With repeated values it is right too, but may need more than its budget.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from slotmem_model import spec
-from slotmem_model.budget import Budget, Exhausted
+from slotmem_model.budget import Budget, Effort, Exhausted
 from slotmem_model.events import Event
 from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION, Verdict, check
 from slotmem_model.slot_closure import close
 from slotmem_model.slot_configurations import Configuration, Pending, Tables
 from slotmem_model.slot_future import Future
-from slotmem_model.slot_history import SlotHistory, Unsuited, from_events
+from slotmem_model.slot_history import PENDING, SlotHistory, Unsuited, from_events
 from slotmem_model.slot_sentences import describe, to_events
 from slotmem_model.slot_timeline import GET, GRAB, NEVER, PUT, Timeline
-from slotmem_model.slot_window import State, find_window
+from slotmem_model.slot_window import State, Window, find_window
 from slotmem_model.slot_witness import is_accepted
 
 _CHUNK = 1 << 16
+_LOOK_FURTHER_S = 2.0
 
 
 class SlotMonitor:
@@ -203,17 +205,56 @@ def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: flo
         return Verdict(UNKNOWN, str(exhausted))
     if failed is None:
         return Verdict(LINEARIZABLE, judged=len(history), configurations=monitor.most)
-    window, states = _find_window(history, monitor.timeline, *failed, budget)
-    reason = describe(history, window, failed[1])
     judged = int((monitor.timeline.invoked <= monitor.timeline.returned[failed[1]]).sum())
-    numbers = (failed[1], *(number for number in window if number != failed[1]))
-    return Verdict(VIOLATION, reason, to_events(history, window), tuple(states), judged, monitor.most, numbers)
+    number, window = _find_clearest(history, monitor.timeline, failed, budget)
+    reason = describe(history, window.numbers, number)
+    numbers = (number, *(other for other in window.numbers if other != number))
+    return Verdict(
+        VIOLATION,
+        reason,
+        to_events(history, window.numbers),
+        tuple(window.states),
+        judged,
+        monitor.most,
+        numbers,
+        window.is_whole,
+    )
 
 
-def _find_window(
-    history: SlotHistory, timeline: Timeline, position: int, number: int, budget: Budget
-) -> tuple[list[int], list[State]]:
-    """Give the window of a violation and the states it begins in; the operation alone if there is no time for it."""
+def _find_clearest(
+    history: SlotHistory, timeline: Timeline, failed: tuple[int, int], budget: Budget
+) -> tuple[int, Window]:
+    """Give the first operation that cannot be explained and has a clear window; if there is none soon, the clearest there is.
+
+    An operation that very many contradict is taken for one that did not return. That allows more, so what cannot be
+    explained then is a violation by itself.
+    """
+    number, window = best = failed[1], _find_window(history, timeline, *failed, budget)
+    effort = Effort(budget.remaining_s(_LOOK_FURTHER_S))
+    while not best[1].is_clear and effort.remaining_s(1.0):
+        history = without_return(history, number)
+        try:
+            monitor = SlotMonitor(history, budget)
+            another = monitor.run()
+        except Exhausted:
+            break
+        if another is None:
+            break
+        number, window = another[1], _find_window(history, monitor.timeline, *another, budget)
+        best = min(best, (number, window), key=lambda found: (not found[1].is_whole, len(found[1].numbers)))
+    return best
+
+
+def without_return(history: SlotHistory, number: int) -> SlotHistory:
+    """Give the history in which an operation did not return; who did it goes on under another name."""
+    outcome, process = history.outcome.copy(), history.process.copy()
+    outcome[number] = PENDING
+    process[number] = history.process.max() + 1
+    return replace(history, outcome=outcome, process=process)
+
+
+def _find_window(history: SlotHistory, timeline: Timeline, position: int, number: int, budget: Budget) -> Window:
+    """Give the window of a violation; one that is not whole if there is no time for it."""
 
     def states_at(positions: list[int]) -> dict[int, list[State]]:
         monitor = SlotMonitor(history, budget, positions)
@@ -223,7 +264,7 @@ def _find_window(
     try:
         return find_window(timeline, history.item_num, number, position, states_at, budget)
     except Exhausted:
-        return [number], []
+        return Window([number], [], is_whole=False)
 
 
 def check_slots(

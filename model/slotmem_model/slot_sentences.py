@@ -24,10 +24,11 @@ from slotmem_model.slot_history import (
     PENDING,
     PUT,
     RELEASE,
+    TORN,
     SlotHistory,
 )
 
-_STATUS = {OK: spec.SUCCESS, NOTFOUND: spec.NOTFOUND, EINVAL: spec.EINVAL}
+_STATUS = {OK: spec.SUCCESS, TORN: spec.SUCCESS, NOTFOUND: spec.NOTFOUND, EINVAL: spec.EINVAL}
 
 
 def to_events(history: SlotHistory, window: Iterable[int]) -> tuple[Event, ...]:
@@ -43,7 +44,7 @@ def to_events(history: SlotHistory, window: Iterable[int]) -> tuple[Event, ...]:
         if outcome == PENDING:
             crashed.append(Crash(process))
             continue
-        gave = {GRAB: slot, COUNT: value, GET: _name(history, value)}.get(kind) if outcome == OK else None
+        gave = {GRAB: slot, COUNT: value, GET: _name(history, value)}.get(kind) if outcome in (OK, TORN) else None
         timed.append((int(history.returned[number]), 1, Return(process, spec.Result(_STATUS[outcome], gave))))
     timed.sort(key=lambda entry: entry[:2])
     return tuple([event for _, _, event in timed] + crashed)
@@ -53,6 +54,8 @@ def describe(history: SlotHistory, window: list[int], number: int) -> str:
     """Say in one sentence what is wrong with an operation."""
     kind, outcome, slot, value = _row(history, number)
     who = f"{NAMES[kind]} by process {_who(history, number)}"
+    if outcome == TORN:
+        return f"{who} returned value {_name(history, value)} of slot {slot}, which no put had written"
     if outcome == OK and kind == GET:
         return f"{who} returned value {_name(history, value)} of slot {slot}{_why_get(history, window, number)}"
     if outcome == OK and kind == COUNT:
@@ -90,7 +93,7 @@ def _why_free(history: SlotHistory, window: list[int], number: int) -> str:
         return ", which the segment does not have"
     for other in _before(history, window, number, RELEASE, slot):
         return f", although the release of the slot by process {_who(history, other)} had returned"
-    return ", although the slot was not in use" if len(window) == 1 else _against(history, window, number)
+    return ", which was not in use at any time while it ran" if len(window) == 1 else _against(history, window, number)
 
 
 def _why_used(history: SlotHistory, window: list[int], number: int) -> str:
@@ -98,7 +101,7 @@ def _why_used(history: SlotHistory, window: list[int], number: int) -> str:
     for kind in (GRAB, FGRAB):
         for other in _before(history, window, number, kind, slot):
             return f" after the {NAMES[kind]} by process {_who(history, other)} had returned, with no release behind it"
-    return ", although it was" if len(window) == 1 else _against(history, window, number)
+    return ", although it was, all the time while that ran" if len(window) == 1 else _against(history, window, number)
 
 
 def _why_grab(history: SlotHistory, window: list[int], number: int) -> str:
@@ -115,11 +118,11 @@ def _why_grab(history: SlotHistory, window: list[int], number: int) -> str:
     for other in reversed(others):
         if not is_full and history.kind[other] in (GRAB, FGRAB) and history.slot[other] == slot:
             return f", which process {_who(history, other)} had grabbed, with no release between"
-    return (
-        ", although a lower slot was free or this one in use"
-        if len(window) == 1 and not is_full
-        else _against(history, window, number)
-    )
+    if len(window) > 1:
+        return _against(history, window, number)
+    if is_full:
+        return ", although there was one, all the time while it ran"
+    return ", which was not the lowest free one at any time while it ran"
 
 
 def _before(history: SlotHistory, window: list[int], number: int, kind: int, slot: int) -> list[int]:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from slotmem_model.budget import Budget
+from slotmem_model.budget import Budget, Effort
 from slotmem_model.events import Call, History
 from slotmem_model.judge_window import cut, is_violation, shrink
 from slotmem_model.linearizability import Step
@@ -44,6 +44,8 @@ from slotmem_model.slot_timeline import (
     Timeline,
 )
 
+FEW = 12
+"""So many operations can be seen at a glance."""
 _SIZES = [1 << power for power in range(8)]  # so many operations are looked at
 _SUSPECTS = 8  # so many slots, at most
 _ALL_S = 5.0
@@ -54,10 +56,20 @@ StatesAt = Callable[[list[int]], dict[int, list[State]]]
 
 
 class Window(NamedTuple):
-    """The operations that contradict one another, oldest first, and the states they do so from; none given: from any."""
+    """The operations that contradict one another, oldest first, and the states they do so from; none given: from any.
+
+    One that is not whole has only the operation that cannot be explained: those that contradict it are too many. So it is with a
+    grab that was held up inside for long: each of the moments at which others took and released its slot stands against it.
+    """
 
     numbers: list[int]
     states: list[State]
+    is_whole: bool = True
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether one can see at a glance what is wrong."""
+        return self.is_whole and len(self.numbers) <= FEW
 
 
 class _Part(NamedTuple):
@@ -71,16 +83,18 @@ class _Part(NamedTuple):
 def find_window(
     timeline: Timeline, item_num: int, number: int, position: int, states_at: StatesAt, budget: Budget
 ) -> Window:
-    """Give the smallest window that one of the specifications gives, else the operation alone.
+    """Give the smallest window that one of the specifications gives, else one that is not whole.
 
     The judge found the operation at `position`. `states_at(positions)` gives the states that were possible before some events.
     """
     action = timeline.action
+    if action[number] == NEVER:
+        return Window([number], [])  # however long it ran
     marks = _collect(timeline, number, ~np.isin(action, (PUT, GET, LOST_PUT, NOTHING)))
     whole = _collect(timeline, number, action != NOTHING)
     known = states_at([position, *marks.starts, *whole.starts])
     states = known[position]
-    budget = Budget(budget.remaining_s(_ALL_S))
+    budget = Effort(budget.remaining_s(_ALL_S))
     for slot in _suspect_slots(timeline, item_num, number, states):
         by_id = (timeline.slot == slot) & ~np.isin(action, (SEES_FULL, COUNT, LOST_GRAB))
         higher = (action == GRAB) & (timeline.slot > slot)
@@ -93,7 +107,7 @@ def find_window(
     found = _grow(marks, masks, _step_whole(item_num, False), budget)
     if found is None:
         found = _grow(whole, known, _step_whole(item_num, True), budget)
-    return Window([number], states) if found is None else Window(*found)
+    return Window([number], [], is_whole=False) if found is None else Window(*found)
 
 
 def _suspect_slots(timeline: Timeline, item_num: int, number: int, states: list[State]) -> list[int]:

@@ -2,13 +2,16 @@
 
 Interface:
 
-- `Rules` are the same for all clients of a run; `Client(number, rules)` is one, whose seed fixes its choices.
+- `Rules` are the same for all clients of a run; `Client(number, rules, seat)` is one, whose seed fixes its choices.
 - `Client.work(instance, recorder, goes_on)` does operations until told to stop, 64 between two looks.
 - `Stuck` is an error that no client may ever meet: a lock that is not to be had, memory that contradicts itself.
 
 The rules: every put has a value of its own, and its pattern fills the slot. put, get and release mostly concern a slot that the
 client holds. One get in four looks at any slot; one release in sixteen concerns any, so that what a dead client held
 does not stay taken for ever.
+
+A client's *own* slots are those that no other seat has: fgrab takes one of them. With fgrab in the mix, and no grab, a client holds and
+releases none but its own, so that no two ever meet in one slot: then only the counter and what is in a slot can go wrong.
 
 Nothing is allocated or called that an operation does not need: the recording costs about half a microsecond, most of it the two
 looks at the clock.
@@ -24,6 +27,7 @@ from typing import Any, NamedTuple
 from slotmem_stress.history import (
     COUNT,
     EINVAL,
+    FGRAB,
     GET,
     GRAB,
     INVOKED,
@@ -44,7 +48,7 @@ from slotmem_stress.history import (
 
 BATCH = 64
 DEFAULT_MIX = {"grab": 1, "put": 3, "get": 3, "release": 1}
-MIXABLE = ("grab", "put", "get", "release", "num_free_slots")
+MIXABLE = ("grab", "fgrab", "put", "get", "release", "num_free_slots")
 
 VALUE_BITS = 40
 """A value is client << 40 | counter."""
@@ -63,6 +67,8 @@ class Rules(NamedTuple):
     """A multiple of 8."""
     mix: tuple[tuple[str, int], ...]
     seed: int
+    seats: int = 1
+    """How many clients there are at a time; with fgrab in the mix, no more than slots."""
 
 
 class Stuck(Exception):
@@ -72,13 +78,16 @@ class Stuck(Exception):
 class Client:
     """One client: a process, or one of its threads."""
 
-    def __init__(self, number: int, rules: Rules) -> None:
+    def __init__(self, number: int, rules: Rules, seat: int = 0) -> None:
         self.number = number
         self.held: list[int] = []
         self.counter = 0
         self._rules = rules
         self._random = random.Random(f"{rules.seed}/{number}")
         self._kinds = _spread(rules.mix)
+        self._own = range(seat, rules.slots, rules.seats)
+        keeps_to_own = FGRAB in self._kinds and GRAB not in self._kinds
+        self._take, self._any_release = (FGRAB, 0) if keeps_to_own else (GRAB, _ANY_RELEASE)
 
     def work(self, instance: Any, recorder: Recorder, goes_on: Callable[[int], bool]) -> None:
         """Do operations while `goes_on(number of operations done since the last look)`. Raises: Stuck; OSError."""
@@ -91,8 +100,9 @@ class Client:
 
     def _batch(self, instance: Any, recorder: Recorder, at: int) -> int:
         """Do a batch of operations; give the word to go on at."""
-        grab, put, get = instance.grab, instance.put, instance.get
+        grab, fgrab, put, get = instance.grab, instance.fgrab, instance.put, instance.get
         release, count = instance.release, instance.num_free_slots
+        own, take, any_release = self._own, self._take, self._any_release
         slots, repeats = self._rules.slots, self._rules.slot_bytes // 8
         kinds, held, words, now = self._kinds, self.held, recorder.words, time.monotonic_ns
         choices = memoryview(self._random.randbytes(4 * BATCH)).cast("H")
@@ -100,8 +110,8 @@ class Client:
         slot = 0
         for choice in range(0, 2 * BATCH, 2):
             kind, dice = kinds[choices[choice] & 0xFF], choices[choice] >> 8
-            if not held and (kind == PUT or (kind == RELEASE and dice >= _ANY_RELEASE)):
-                kind = GRAB
+            if not held and (kind == PUT or (kind == RELEASE and dice >= any_release)):
+                kind = take
             try:
                 if kind == PUT:
                     slot = held[choices[choice + 1] % len(held)]
@@ -136,7 +146,7 @@ class Client:
                     words[at + RETURNED] = returned
                     held.append(slot)
                 elif kind == RELEASE:
-                    if held and dice >= _ANY_RELEASE:
+                    if held and dice >= any_release:
                         slot = held.pop(choices[choice + 1] % len(held))
                     else:
                         slot = choices[choice + 1] % slots
@@ -144,6 +154,14 @@ class Client:
                     words[at + INVOKED] = now()
                     release(slot)
                     words[at + RETURNED] = now()
+                elif kind == FGRAB:
+                    slot = own[choices[choice + 1] % len(own)]
+                    words[at] = head = FGRAB | slot << SLOT_SHIFT
+                    words[at + INVOKED] = now()
+                    fgrab(slot)
+                    words[at + RETURNED] = now()
+                    if slot not in held:
+                        held.append(slot)
                 else:
                     words[at] = head = COUNT
                     words[at + INVOKED] = now()

@@ -2,7 +2,7 @@
 
 Interface, the same for `ProcessCrew` and `ThreadCrew`:
 
-- `begin(round)` lets everybody work, `gather` waits until they do; `listen(timeout_s)` hears what they say meanwhile; `finish(timeout_s)` waits until the round,
+- `gather` waits until everybody has started; `begin(round)` lets them work, then `gather` waits until they do; `listen(timeout_s)` hears what they say meanwhile; `finish(timeout_s)` waits until the round,
   whose end the board must tell already, is over for all.
 - `findings` are sentences about workers that could not go on; each is a violation.
 - `stop()` ends all of them, whatever they are doing. Idempotent.
@@ -35,9 +35,9 @@ class Worker:
         self.pipe = pipe
         self.seat = seat
         self.clients = clients
-        self.ready_in = 0
-        """The round it is in, 0 before the first."""
-        self.done_with = 0
+        self.ready_in = -1
+        """The round it is in, 0 before the first, -1 before it has started."""
+        self.done_with = -1
 
     def tell(self, order: Round) -> None:
         """Tell it to work. That it is gone is heard when its pipe is read."""
@@ -96,11 +96,12 @@ class ProcessCrew:
         number = self._round.number if self._round else 0
         return [worker for worker in self.workers if worker.ready_in == number > worker.done_with]
 
-    def gather(self, timeout_s: float) -> None:
-        """Wait until everybody has begun with the round, or somebody could not."""
+    def gather(self, timeout_s: float) -> bool:
+        """Wait until everybody has begun with the round, or somebody could not. Gives whether all have."""
         ends = time.monotonic() + timeout_s
         while len(self.ready()) < len(self.workers) and not self.findings and time.monotonic() < ends:
             self.listen(0.1)
+        return len(self.ready()) == len(self.workers)
 
     def replace(self, worker: Worker) -> None:
         """Kill a worker, and start another one, with other clients, in its place."""
@@ -159,7 +160,7 @@ class ProcessCrew:
         elif isinstance(said, Broken):
             if said.is_environment:
                 raise OSError(said.reason)
-            self.findings.append(f"clause KILL-3: {said.reason}")
+            self.findings.append(f"clause {said.clause}: {said.reason}")
             self._give_up(worker)
 
     def _give_up(self, worker: Worker) -> None:
@@ -203,7 +204,7 @@ class ThreadCrew:
         self.started = threads
         self.held: set[int] = set()
         self.workers: list[Worker] = []
-        self._clients = [Client(number, rules) for number in numbers.take(threads)]
+        self._clients = [Client(number, rules, seat) for seat, number in enumerate(numbers.take(threads))]
         self._board = board
         self._instance = instance
         self._thread: threading.Thread | None = None
@@ -218,8 +219,9 @@ class ThreadCrew:
         """Give nobody: threads cannot be killed."""
         return []
 
-    def gather(self, timeout_s: float) -> None:
+    def gather(self, timeout_s: float) -> bool:
         """Threads begin at once."""
+        return not self.findings and timeout_s > 0
 
     def listen(self, timeout_s: float) -> None:
         """Let time pass."""

@@ -5,7 +5,8 @@ Interface:
 - `Plan` says how much of each; `Faults(plan, seed)` decides when the next of each is due. The seed fixes whom and how far apart.
 - `Faults.inflict(crew)` does the kills and pauses that are due; `restart_is_due()` asks for a restart, which only the owner can do;
   `calm()` lets everybody run who is paused.
-- `Company` are the extra processes: those that attach and let go all the time, and one that takes and gives back memory.
+- `Company` are the extra processes: those that attach and let go all the time, and one that takes and gives back memory. Between
+  two rounds they stand still, so that the judge comes to its turn.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from slotmem_stress.worker import (
     ATTACHES,
     GENERATION,
     NAME,
+    ROUND,
     die_with_parent,
     map_board,
     open_provider,
@@ -33,6 +35,7 @@ STORMERS = 2
 LONGEST_PAUSE_S = 0.05
 _MEGABYTE = 2**20
 _MOMENT_S = 0.001
+_BETWEEN_PRESSES_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Company:
         if plan.attach_storm:
             mains += [(_storm, (board_path, provider, runtime_dir))] * STORMERS
         if plan.pressure_mb:
-            mains.append((_press, (plan.pressure_mb,)))
+            mains.append((_press, (board_path, plan.pressure_mb)))
         for target, arguments in mains:
             ours, theirs = context.Pipe()
             process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
@@ -159,13 +162,15 @@ def _storm(pipe: Any, board_path: str, provider: str, runtime_dir: str) -> None:
     die_with_parent()
     board = map_board(board_path)
     while True:
+        time.sleep(_MOMENT_S)
+        if not board[ROUND]:
+            continue
         try:
             with open_provider(provider, runtime_dir, board[GENERATION], 20.0) as opened:
                 instance = opened.attach(NAME)
                 instance.num_free_slots()
                 instance.close()
             board[ATTACHES] += 1
-            time.sleep(_MOMENT_S)
         except NoSegment:
             continue  # between two generations
         except SlotmemError as error:
@@ -173,13 +178,17 @@ def _storm(pipe: Any, board_path: str, provider: str, runtime_dir: str) -> None:
             return
 
 
-def _press(pipe: Any, most_mb: int) -> None:
+def _press(pipe: Any, board_path: str, most_mb: int) -> None:
     """Take memory and give it back."""
     del pipe
     die_with_parent()
+    board = map_board(board_path)
     dice = random.Random(0)
     while True:
+        time.sleep(_BETWEEN_PRESSES_S)
+        if not board[ROUND]:
+            continue
         memory = bytearray(dice.randint(1, most_mb) * _MEGABYTE)
         for page in range(0, len(memory), 4096):
             memory[page] = 1
-        time.sleep(0.01)
+        del memory

@@ -123,7 +123,7 @@ def to_columns(recorded: Recorded) -> SlotHistory:
         mixed = (int(recorded.records[row, VALUE]), int(recorded.records[row, SECOND]))
         value[row] = _FIRST_TORN + number
         names[_FIRST_TORN + number] = f"{mixed[0]} mixed with {mixed[1]}"
-    outcome = np.where(status == TORN, slot_history.OK, status)
+    outcome = np.where(status == TORN, slot_history.TORN, status)
     outcome[pending] = slot_history.PENDING
     description = recorded.description
     try:

@@ -23,6 +23,10 @@ from slotmem_stress.timeline import to_timeline
 
 NOTHING: dict[str, Any] = {"operations": []}
 """The data of a page without a time line."""
+_NO_TIME_LINE = (
+    "There is no time line: only the history of a violation is kept. With --keep FOLDER all are, and "
+    "slotmem judge FOLDER/round-1 --html FILE draws one."
+)
 _SCRIPTS = ("view.js", "drawing.js", "state.js", "hands.js")
 
 Figures = Iterable[tuple[str, str]]
@@ -40,18 +44,22 @@ def of_run(report: Report) -> str:
         ("slots", f"{settings.slots} of {settings.slot_bytes} bytes"),
         ("faults", faults(report)),
         ("never returned", f"{report.pending:,}"),
-        ("judged", f"{report.segments:,} segments in {report.judge_s:.1f} s"),
+        ("judged", f"{report.segments:,} segment{'s' * (report.segments != 1)} in {report.judge_s:.1f} s"),
         ("leaks", f"{len(report.leaks)}" if report.leaks else "none"),
         ("seed", f"{settings.seed}"),
     ]
-    sentences = [("violated", text) for text in (*report.findings, *report.leaks)]
-    sentences += [("undecided", text) for text in report.undecided]
+    sentences = [("sentence violated", text) for text in (*report.findings, *report.leaks)]
+    sentences += [("sentence undecided", text) for text in report.undecided]
     data = NOTHING
     if report.history:
         try:
-            data = to_timeline(read(report.history), report.window, report.before)
+            data = to_timeline(read(report.history), report.window, report.before, report.is_whole)
         except (BadHistory, OSError) as error:
-            sentences.append(("undecided", f"there is no time line, because its history cannot be read: {error}"))
+            sentences.append(
+                ("sentence undecided", f"there is no time line, because its history cannot be read: {error}")
+            )
+    else:
+        sentences.append(("hint", _NO_TIME_LINE))
     return _page(f"slotmem stress {settings.provider}", report.verdict, sentences, figures, data)
 
 
@@ -62,8 +70,10 @@ def of_history(judged: Judged) -> str:
         ("never returned", f"{judged.pending:,}"),
         ("judged in", f"{judged.seconds:.1f} s"),
     ]
-    sentences = [("violated" if judged.window else "undecided", judged.reason)] if judged.reason else []
-    data = to_timeline(read(judged.path), judged.window, judged.before)
+    sentences = (
+        [("sentence violated" if judged.window else "sentence undecided", judged.reason)] if judged.reason else []
+    )
+    data = to_timeline(read(judged.path), judged.window, judged.before, judged.is_whole)
     return _page(f"slotmem judge {judged.path}", judged.verdict, sentences, figures, data)
 
 
@@ -80,7 +90,7 @@ def _page(
     filled = {
         "title": escape(title),
         "verdict": escape(verdict),
-        "sentences": "\n".join(f'<p class="sentence {kind}">{escape(text)}</p>' for kind, text in sentences),
+        "sentences": "\n".join(f'<p class="{kind}">{escape(text)}</p>' for kind, text in sentences),
         "figures": "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in figures),
         "style": _file("page.css"),
         "script": "\n".join(map(_file, _SCRIPTS)),

@@ -29,6 +29,7 @@ from slotmem_stress import html_report
 from slotmem_stress.history import BadHistory
 from slotmem_stress.history_files import export, read
 from slotmem_stress.judging import LINEARIZABLE, UNKNOWN, VIOLATION, Judged, judge_path
+from slotmem_stress.stress_arguments import amount, in_words
 from slotmem_stress.stress_report import window_lines, window_title
 
 _EXIT_CODES = {LINEARIZABLE: 0, VIOLATION: 1, UNKNOWN: 3}
@@ -38,9 +39,9 @@ _LARGE_BYTES = 10 * 2**20
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("path", metavar="FILE", help="a folder of records, or a file of JSON lines")
-    parser.add_argument("--budget-s", type=float, default=None, metavar="S", help="give up after so long")
+    parser.add_argument("--budget-s", type=amount, default=None, metavar="S", help="give up after so long")
     parser.add_argument(
-        "--memory-mb", type=float, default=1024.0, metavar="MB", help="give up at so much (default: 1024)"
+        "--memory-mb", type=amount, default=1024.0, metavar="MB", help="give up at so much (default: 1024)"
     )
     parser.add_argument(
         "--export", default=None, metavar="FILE", help="write the history as JSON lines, and judge it too"
@@ -61,8 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
         judged = judge_path(arguments.path, arguments.budget_s, arguments.memory_mb)
         if arguments.html is not None:
             html_report.write(arguments.html, html_report.of_history(judged))
-    except (BadHistory, OSError) as error:
-        print(f"slotmem judge: {arguments.path}: {error}", file=sys.stderr)
+    except BadHistory as error:
+        print(f"slotmem judge: {arguments.path} is no history: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"slotmem judge: {in_words(error)}", file=sys.stderr)
         return 2
     print(json.dumps(asdict(judged), indent=2) if arguments.json else _to_text(judged))
     return _EXIT_CODES[judged.verdict]
@@ -75,7 +79,7 @@ def _to_text(judged: Judged) -> str:
     if judged.reason:
         lines.append(judged.reason)
     if judged.window:
-        lines.append(f"\n{window_title(judged.window)}")
+        lines.append(f"\n{window_title(judged.window, judged.is_whole)}")
         lines += window_lines(judged.window)
     return "\n".join(lines)
 

@@ -43,6 +43,8 @@ class Judged:
     """The operations that contradict one another; the one that cannot be explained has the key `unexplained`."""
     before: list[dict[str, Any]] = field(default_factory=list)
     """The states that the window contradicts: slots in use, values; none given: it contradicts itself."""
+    is_whole: bool = True
+    """Whether the window is a contradiction by itself. If not, it has one operation, and far too many stand against it."""
     excerpt: list[dict[str, Any]] = field(default_factory=list)
     """What ran at the time of the window, which is included; if that is much, what ran longest and the puts that were mixed."""
 
@@ -67,6 +69,7 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
         judged.window, judged.excerpt = (
             _objects(recorded, each, verdict.numbers[0]) for each in (rows, _around(recorded, rows))
         )
+        judged.is_whole = verdict.is_whole
         judged.before = [_state(state, history.item_num) for state in verdict.before if _is_whole(state)]
     return judged
 

@@ -7,9 +7,9 @@ every slot; that is recorded too. What it saw is what the next round begins with
 ever, and nothing is taken for granted: what the owner sees is judged with the round, and no operation of a dead client
 can take effect later, since the looking takes every lock, which repairs.
 
-A restart ends a round in another way: the owner stores, goes to the next generation and restores while the clients still work on the old
-memory. What was restored must have been there at one instant of the restart; it is recorded as gets that began before the restart and
-returned after it.
+How long a round is says `slotmem_stress.pace`. A restart ends a round in another way: the owner stores, goes to the next
+generation and restores while the clients still work on the old memory. What was restored must have been there at one instant of
+the restart; it is recorded as gets that began before the restart and returned after it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from slotmem import SlotmemError, Type
 from slotmem_stress import leaks
 from slotmem_stress.client import Rules
 from slotmem_stress.crew import PATIENCE_S, Numbers, ProcessCrew, ThreadCrew
 from slotmem_stress.faults import Company, Faults
-from slotmem_stress.history import Description, Recorder
+from slotmem_stress.history import Description
 from slotmem_stress.judging import JudgeProcess
-from slotmem_stress.observing import Seen, observe, record_seen
-from slotmem_stress.stress_report import Report, Settings
+from slotmem_stress.owner import Owner
+from slotmem_stress.pace import MOST_LOST, Pace
+from slotmem_stress.stress_report import THREADS_ONLY, Report, Settings
 from slotmem_stress.worker import (
     ATTACHES,
     FIRST_SEAT,
@@ -40,16 +39,11 @@ from slotmem_stress.worker import (
     Round,
     make_board,
     map_board,
-    open_provider,
     without_interrupts,
 )
 
-FIRST_ROUND_S = 0.4
-ROUND_S = 2.0
-ROUND_OPERATIONS = 400_000
-FIRST_ROUND_OPERATIONS = 50_000
-MOST_WAITING = 3
 _TICK_S = 0.05
+_MORE_ROUNDS = 3
 
 
 @dataclass
@@ -96,9 +90,12 @@ def run(
     except KeyboardInterrupt:
         report.interrupted = True
     finally:
-        with without_interrupts():
-            running.stop()
-    report.leaks = leaks.find(before, runtime_dir, range(running.generation + 1), running.expected_files())
+        try:
+            with without_interrupts():
+                running.stop()
+        except KeyboardInterrupt:
+            report.interrupted = True
+    report.leaks = leaks.find(before, runtime_dir, range(running.generations), running.expected_files())
     report.conclude()
     return report
 
@@ -118,44 +115,50 @@ class _Run:
         keep: bool,
     ) -> None:
         self.settings, self.folder, self.runtime_dir, self.report = settings, folder, runtime_dir, report
-        self.generation = 0
         self._tell, self._save, self._keep = tell, save, keep
         self._numbers = Numbers(first_client)
         self._faults = Faults(settings.plan, f"{settings.seed}/{first_client}/faults")
-        self._rules = Rules(settings.slots, settings.slot_bytes, settings.mix, settings.seed)
+        seats = settings.processes * settings.threads
+        self._rules = Rules(settings.slots, settings.slot_bytes, settings.mix, settings.seed, seats)
+        self._pace = Pace()
         self._rounds = 0
+        self._found_in = 0
+        """The round in which a violation became known."""
         self._worked_s = 0.0
-        self._provider: Any = None
+        self._owner: Owner | None = None
         self._crew: ProcessCrew | ThreadCrew | None = None
         self._company: Company | None = None
         self._judge: JudgeProcess | None = None
-        self._seen = Seen((), (0,) * settings.slots)
+
+    @property
+    def generations(self) -> int:
+        """How many generations of the segment there were."""
+        return 1 if self._owner is None else self._owner.generation + 1
 
     def start(self) -> None:
         """Start everybody. Raises: SlotmemError; OSError."""
         settings = self.settings
         board_path = make_board(self.folder)
         self._board = map_board(board_path)
-        self._provider = open_provider(settings.provider, self.runtime_dir, 0, settings.timeout_s)
-        self._type = Type.PREGRAB | (Type.PERSIST if settings.plan.restarts else Type(0))
-        self._instance = self._create()
+        self._owner = Owner(settings, self.runtime_dir)
         self._judge = JudgeProcess(settings.budget_s, settings.memory_mb)
-        count = settings.processes * settings.threads
-        if settings.provider == "plain":
-            self._crew = ThreadCrew(count, self._board, self._numbers, self._rules, self._instance)
+        if settings.provider in THREADS_ONLY:
+            self._crew = ThreadCrew(self._rules.seats, self._board, self._numbers, self._rules, self._owner.instance)
         else:
             job = Job(settings.provider, self.runtime_dir, settings.timeout_s, self._rules, (), ())
             self._crew = ProcessCrew(
                 settings.start, settings.processes, settings.threads, board_path, self._numbers, job._replace
             )
             self._company = Company(settings.plan, settings.provider, self.runtime_dir, board_path)
+            self._crew.gather(PATIENCE_S)  # who works while others are still starting only delays them
         self._observer = self._numbers.take(1)[0]
+        self._complain()
 
     def work(self) -> None:
         """Do rounds until the time is over or something is wrong."""
         while not self._is_over():
-            self._do_round(FIRST_ROUND_S if self._rounds == 0 else ROUND_S)
-            self._hear_judge(MOST_WAITING)
+            self._do_round()
+            self._hear_judge(self._pace.waiting(self._rounds))
         self._hear_judge(0)
 
     def stop(self) -> None:
@@ -163,17 +166,13 @@ class _Run:
         if self._crew is not None:
             self._board[ROUND] = 0
             self._crew.stop()
-        for ending in (self._company, self._judge):
-            if ending is not None:
-                (ending.stop if isinstance(ending, Company) else ending.close)()
-        if self._provider is not None:
-            self._instance = None
-            try:
-                self._provider.close()
-            except SlotmemError as error:
-                self.report.findings.append(
-                    f"clause KILL-3: the owner could not close: {type(error).__name__}: {error}"
-                )
+        if self._company is not None:
+            self._company.stop()
+        if self._judge is not None:
+            self._judge.close()
+        if self._owner is not None:
+            self._owner.close()
+            self._complain()
             self._count_up()
             self._board.release()
 
@@ -184,23 +183,26 @@ class _Run:
 
     # -- one round ------------------------------------------------------------------------------------------------------
 
-    def _do_round(self, seconds: float) -> None:
-        crew, board = self._crew, self._board
+    def _do_round(self) -> None:
+        crew, owner, judge, board = self._crew, self._owner, self._judge, self._board
         assert crew is not None
+        assert owner is not None
+        assert judge is not None
         self._rounds += 1
         folder = os.path.join(self.folder, f"round-{self._rounds}")
         os.mkdir(folder)
-        Description(self.settings.slots, self.settings.slot_bytes, *self._seen).write(folder)
-        board[GENERATION] = self.generation
+        Description(self.settings.slots, self.settings.slot_bytes, *owner.seen).write(folder)
+        board[GENERATION] = owner.generation
         board[ROUND] = self._rounds
-        crew.begin(Round(self._rounds, folder, self.generation))
+        began_s, began, kills = time.monotonic(), self._count(), self._faults.kills
+        crew.begin(Round(self._rounds, folder, owner.generation))
         crew.gather(PATIENCE_S)
-        began_s, began = time.monotonic(), self._count()
         self._faults.resume()
         restored = False
-        while not (crew.findings or self.report.findings or restored or self._is_enough(began)):
+        seconds = min(self._pace.seconds(self._rounds), self.settings.seconds - self._worked_s)
+        while not (crew.findings or self._is_found() or restored or self._is_enough(began, kills)):
             passed_s = time.monotonic() - began_s
-            if passed_s >= min(seconds, self.settings.seconds - self._worked_s):
+            if passed_s >= seconds:
                 break
             crew.listen(self._faults.patience_s(_TICK_S))
             self._faults.inflict(crew)
@@ -211,76 +213,64 @@ class _Run:
         board[ROUND] = 0
         self._worked_s += time.monotonic() - began_s
         crew.finish(self.settings.timeout_s)
+        if not restored and owner.look(folder, self._observer):
+            self.report.held_by_the_dead = sorted(set(owner.seen.inuse) - crew.held)
         self._complain()
-        if not restored:
-            self._look(folder)
-        assert self._judge is not None
-        self._judge.submit(folder)
+        judge.submit(folder)
 
     def _restart(self, folder: str) -> bool:
         """Let the owner restart while everybody works. Gives whether the generation is another one now."""
         assert self._crew is not None
+        assert self._owner is not None
         self._faults.calm()  # a paused client may hold a lock that storing needs
-        self._crew.gather(PATIENCE_S)  # who is still on the way would not find the old generation
-        begun_ns = time.monotonic_ns()
-        try:
-            self._provider.restart()
-            self.generation = self._provider.generation
-            self._instance = self._create()
-            if not self._instance.restored:
-                self.report.findings.append(f"clause RESTORE-1: nothing was restored: {self._instance.restored!r}")
-            done_ns = time.monotonic_ns()
-            self._seen = observe(self._instance, self.settings.slots, None)
-        except SlotmemError as error:
-            self.report.findings.append(f"clause KILL-3: the owner could not restart: {type(error).__name__}: {error}")
+        if not self._crew.gather(PATIENCE_S):  # who is still on the way would not find the old generation
+            return False
+        if not self._owner.restart(folder, self._numbers.take(self.settings.slots)):
             return False
         self.report.held_by_the_dead = []  # as of an instant at which nobody stood still
-        record_seen(folder, self._seen, self._numbers.take(self.settings.slots), begun_ns, done_ns)
         self._faults.restarts += 1
         return True
-
-    def _look(self, folder: str) -> None:
-        """Look at every slot, all clients being still."""
-        assert self._crew is not None
-        recorder = Recorder(folder, self._observer, chunk_records=512)
-        try:
-            self._seen = observe(self._instance, self.settings.slots, recorder)
-            self.report.held_by_the_dead = sorted(set(self._seen.inuse) - self._crew.held)
-        except SlotmemError as error:
-            self.report.findings.append(f"clause KILL-3: the owner could not look: {type(error).__name__}: {error}")
-        finally:
-            recorder.close()
-
-    def _create(self) -> Any:
-        return self._provider.create(NAME, self.settings.slot_bytes, self.settings.slots, self._type)
 
     # -- what is known so far -------------------------------------------------------------------------------------------
 
     def _is_over(self) -> bool:
-        report, settings = self.report, self.settings
+        settings = self.settings
         return (
-            bool(report.findings)
+            self._is_found()
             or self._worked_s >= settings.seconds
             or (settings.operations is not None and self._count() >= settings.operations)
         )
 
-    def _is_enough(self, began: int) -> bool:
+    def _is_found(self) -> bool:
+        """Say whether something is wrong, and shown well enough: for a whole window some more rounds are done."""
+        report = self.report
+        if not report.findings:
+            return False
+        return report.is_clear or report.findings != [report.sentence] or self._rounds >= self._found_in + _MORE_ROUNDS
+
+    def _is_enough(self, began: int, kills: int) -> bool:
         count, most = self._count(), self.settings.operations
-        enough = FIRST_ROUND_OPERATIONS if self._rounds == 1 else ROUND_OPERATIONS
-        return count - began >= enough or (most is not None and count >= most)
+        if (self._faults.kills - kills) * self.settings.threads >= MOST_LOST:
+            return True
+        return count - began >= self._pace.operations(self._rounds) or (most is not None and count >= most)
 
     def _count(self) -> int:
         return sum(self._board[FIRST_SEAT:])
 
     def _complain(self) -> None:
-        """Note what workers and newcomers complain of."""
-        assert self._crew is not None
-        self.report.findings += [finding for finding in self._crew.findings if finding not in self.report.findings]
+        """Note what the owner, workers and newcomers complain of."""
+        assert self._owner is not None
+        known = self.report.findings
+        complaints = self._owner.findings + (self._crew.findings if self._crew is not None else [])
+        known += [finding for finding in complaints if finding not in known]
         if self._company is not None:
-            self.report.findings += self._company.findings()
+            known += self._company.findings()
 
     def _hear_judge(self, most_waiting: int | None, passed_s: float = 0.0) -> None:
-        """Note what was judged, and wait until no more than so many rounds are left; None: do not wait."""
+        """Note what was judged, and wait until no more than so many rounds are left; None: do not wait.
+
+        Once there is a violation the rest does not matter.
+        """
         judge = self._judge
         assert judge is not None
         while True:
@@ -288,12 +278,14 @@ class _Run:
             judged = judge.poll(_TICK_S if is_waiting else 0.0)
             if judged is not None:
                 self.report.note(judged)
+                self._found_in = self._found_in or (self._rounds if self.report.window else 0)
+                self._pace.note(judged)
                 if not self._keep and judged.path != self.report.history:
                     shutil.rmtree(judged.path, ignore_errors=True)
                 self._count_up()
                 self._save(self.report)
             self._report_progress(passed_s)
-            if judged is None and not is_waiting:
+            if (self.report.window and self._is_found()) or (judged is None and not is_waiting):
                 return
 
     def _count_up(self) -> None:

@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from slotmem_model import clauses
+from slotmem_model.slot_window import FEW
 from slotmem_stress.client import DEFAULT_MIX
 from slotmem_stress.faults import Plan
 from slotmem_stress.judging import UNKNOWN, VIOLATION, Judged
 
+THREADS_ONLY = ("plain", "httpd:plain")
+"""The providers whose memory no other process can see."""
 HELD, VIOLATED, UNDECIDED = "held", "violated", "undecided"
 EXIT_CODES = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
 
@@ -85,9 +88,12 @@ class Report:
     """Slots in use at the end that no living client holds. That is as it should be: nobody releases what the dead grabbed."""
     interrupted: bool = False
     window: list[dict[str, Any]] = field(default_factory=list)
-    """The operations that contradict one another; see `slotmem_stress.judging.Judged`, also for the next two."""
+    """The operations that contradict one another; see `slotmem_stress.judging.Judged`, also for the next three."""
+    is_whole: bool = False
     before: list[dict[str, Any]] = field(default_factory=list)
     excerpt: list[dict[str, Any]] = field(default_factory=list)
+    sentence: str = ""
+    """What the window shows."""
     history: str = ""
     """Where the history of the violation is kept, if it is."""
 
@@ -106,12 +112,17 @@ class Report:
         self.operations += judged.operations
         self.pending += judged.pending
         self.judge_s = round(self.judge_s + judged.seconds, 3)
-        if judged.verdict == VIOLATION and not self.window:
-            self.findings.append(judged.reason)
+        if judged.verdict == VIOLATION and not self.is_clear and _clarity(judged) < _clarity(self):
+            self.findings = [finding for finding in self.findings if finding != self.sentence] + [judged.reason]
             self.window, self.before, self.excerpt = judged.window, judged.before, judged.excerpt
-            self.history = judged.path
+            self.is_whole, self.sentence, self.history = judged.is_whole, judged.reason, judged.path
         elif judged.verdict == UNKNOWN and judged.reason not in self.undecided:
             self.undecided.append(judged.reason)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the window shows at a glance what is wrong."""
+        return bool(self.window) and self.is_whole and len(self.window) <= FEW
 
     def conclude(self) -> None:
         """Set the verdict to what the findings say."""
@@ -124,6 +135,11 @@ class Report:
         return asdict(self)
 
 
+def _clarity(found: Report | Judged) -> tuple[bool, bool, int]:
+    """Give what is less for a window that shows more at a glance: there is one, it is whole, it is small."""
+    return not found.window, not found.is_whole, len(found.window)
+
+
 def to_text(report: Report) -> str:
     """Give the page."""
     return "\n".join(_lines(report))
@@ -132,7 +148,7 @@ def to_text(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     settings = report.settings
     many = f"{settings.processes} processes" + (f" of {settings.threads} threads" if settings.threads > 1 else "")
-    many = f"{settings.threads * settings.processes} threads" if settings.provider == "plain" else many
+    many = f"{settings.threads * settings.processes} threads" if settings.provider in THREADS_ONLY else many
     yield f"slotmem stress {settings.provider}: {many} on {settings.slots} slots of {settings.slot_bytes} bytes"
     yield ""
     rate = report.operations / report.seconds if report.seconds else 0.0
@@ -152,7 +168,7 @@ def _lines(report: Report) -> Iterator[str]:
             if f"{clause.id}:" in finding or f"{clause.id} " in finding
         )
     if report.window:
-        yield f"\n  {window_title(report.window)}"
+        yield f"\n  {window_title(report.window, report.is_whole)}"
         yield from window_lines(report.window)
     if report.before and len(report.before) == 1:
         yield f"  beginning with slots {report.before[0]['inuse']} in use"
@@ -182,8 +198,12 @@ def _slots(slots: list[int]) -> str:
     return f"slot{'s' if len(slots) > 1 else ''} {', '.join(map(str, slots))}"
 
 
-def window_title(window: list[dict[str, Any]]) -> str:
+def window_title(window: list[dict[str, Any]], is_whole: bool) -> str:
     """Give what stands above the lines of a window."""
+    if not is_whole:
+        return (
+            "the operation that nothing explains; those that stand against it are too many to be shown (times in us):"
+        )
     if len(window) == 1:
         return "the operation that nothing explains (times in us):"
     return f"the {len(window)} operations that contradict one another (times in us since the first):"

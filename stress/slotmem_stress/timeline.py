@@ -4,7 +4,7 @@ Interface: `to_timeline(recorded, window)` gives plain data for `slotmem_stress.
 
     clients      the lanes, in order
     operations   [{client, kind, begin, end, text, short, role, at}]; role: 1 of the window, 2 what cannot be explained
-    window       the numbers of the window's operations
+    window       the numbers of the window's operations; `before` is a sentence on what they contradict
     first        {inuse, values}: the state at first; None if it is not known
     placed       [{operation, at, slot, used, value}], in order: what each does to a slot; slot -1: it changes nothing
     explained_ns up to when an order explains what was seen; None: to the end of what is shown
@@ -36,8 +36,10 @@ MOST_LOOKED_AT = 20_000
 """For so many operations the order is looked for from the beginning on; of longer histories, from where the page begins."""
 
 
-def to_timeline(recorded: Recorded, window: list[dict[str, Any]], before: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give the data. `window` and `before` are those of `slotmem_stress.judging.Judged`; no window: no violation."""
+def to_timeline(
+    recorded: Recorded, window: list[dict[str, Any]], before: list[dict[str, Any]], is_whole: bool = True
+) -> dict[str, Any]:
+    """Give the data. `window`, `before` and `is_whole` are those of `slotmem_stress.judging.Judged`; no window: no violation."""
     begun, ended = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
     by_begin = np.argsort(begun, kind="stable")
     roles = {(done["client"], done["invoke_ns"]): 2 if done.get("unexplained") else 1 for done in window}
@@ -64,7 +66,7 @@ def to_timeline(recorded: Recorded, window: list[dict[str, Any]], before: list[d
         "clients": sorted({done["client"] for done in operations}),
         "operations": operations,
         "window": [number for number, done in enumerate(operations) if done["role"]],
-        "before": _before(window, before),
+        "before": _before(window, before, is_whole),
         "first": None,
         "placed": [],
         "explained_ns": None,
@@ -93,15 +95,18 @@ def _operation(done: dict[str, Any], origin: int, role: int) -> dict[str, Any]:
     }
 
 
-def _before(window: list[dict[str, Any]], before: list[dict[str, Any]]) -> str:
+def _before(window: list[dict[str, Any]], before: list[dict[str, Any]], is_whole: bool) -> str:
     if not window:
         return ""
+    if not is_whole:
+        return "Those that stand against it are too many to be named."
+    they = "It contradicts" if len(window) == 1 else "They contradict"
     if not before:
-        return "They contradict one another, whatever the state was before."
+        return f"{they} {'itself' if len(window) == 1 else 'one another'}, whatever the state was before."
     states = {
         f"slots {', '.join(map(str, state['inuse']))} in use" if state["inuse"] else "all free" for state in before
     }
-    return f"They contradict what the state was before: {' or '.join(sorted(states)[:4])}{' ...' * (len(states) > 4)}."
+    return f"{they} what the state was before: {' or '.join(sorted(states)[:4])}{' ...' * (len(states) > 4)}."
 
 
 def _left_out(total: int, before: int, behind: int) -> str:

@@ -16,7 +16,7 @@ from slotmem_model import spec
 from slotmem_model.budget import Budget, Exhausted
 from slotmem_model.events import Crash, Event, Invoke, Return
 from slotmem_model.order import Order, find_order
-from slotmem_model.slot_judge import SlotMonitor
+from slotmem_model.slot_judge import SlotMonitor, without_return
 from slotmem_model.slot_timeline import Timeline
 from slotmem_stress.history import Description
 from slotmem_stress.history_files import Recorded, to_columns
@@ -94,6 +94,9 @@ class Search:
             is_early = other["invoke_ns"] < failed["return_ns"]
             if is_early and number not in found.numbers and _are_related(other, failed):
                 yield sorted([*found.numbers, number])
+        yield [
+            other for other in found.numbers if other != found.failed
+        ]  # a violation too, but not the one that is shown
 
     def reach(self, found: Found) -> float:
         """Say how far an order goes."""
@@ -116,18 +119,24 @@ def first_state(description: Description) -> spec.Slots:
 
 
 def states_at(recorded: Recorded, instant_ns: int) -> list[spec.Slots]:
-    """Give the states that the judge holds possible at an instant."""
-    history = to_columns(recorded)
-    begun = Timeline.compile(history).invoked[np.argsort(history.invoked, kind="stable")]
+    """Give the states that the judge holds possible at an instant; none if it comes to none within its budget.
+
+    What cannot be explained before counts as not returned: the violation that is shown may not be the first.
+    """
+    history, budget = to_columns(recorded), Budget(_ORDER_S, _ORDER_MB)
     first = int(np.searchsorted(np.sort(history.invoked), instant_ns))
-    watched = begun[first : first + _TRIED].tolist()  # the judge does not look at each
-    monitor = SlotMonitor(history, Budget(_ORDER_S, _ORDER_MB), watched)
-    try:
-        monitor.run()
-    except Exhausted:
-        return []
-    found = next((monitor.seen[position] for position in watched if monitor.seen[position]), [])
-    return [_state(*state) for state in found]
+    while True:
+        begun = Timeline.compile(history).invoked[np.argsort(history.invoked, kind="stable")]
+        watched = begun[first : first + _TRIED].tolist()  # the judge does not look at each
+        monitor = SlotMonitor(history, budget, watched)
+        try:
+            failed = monitor.run()
+        except Exhausted:
+            return []
+        found = next((monitor.seen[position] for position in watched if monitor.seen[position]), [])
+        if found or failed is None:
+            return [_state(*state) for state in found]
+        history = without_return(history, failed[1])
 
 
 def _state(mask: int, values: Sequence[int]) -> spec.Slots:

@@ -6,7 +6,7 @@ Interface: `to_trace(settings, window, before, excerpt, sentence)`; what it take
 A trace of a stress run has no interleaving: nobody saw the single accesses. It says which clients did what, when, what
 they were told, and in which states of the slots the window is a contradiction; so the checker can be asked whether the
 algorithm can do that at all. Clients are numbered from 1 in the order of their first operation, values are numbered too
-and have as many bytes as the checker's slots, two. Times are ranks.
+and have as many bytes as the checker's slots, two; so are those in the sentence. Times are ranks.
 
 A torn get says nothing of who wrote what it mixes, and the judge needs no reason for what it finds. So other operations
 on the window's slots that ran at the time are listed too, those that took longest: a process that stood still inside
@@ -15,6 +15,7 @@ one is likely to have had a part in it.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from slotmem_stress.stress_report import Settings
@@ -39,17 +40,16 @@ def to_trace(
     processes: dict[int, int] = {}
     values: dict[int, int] = {0: 0}
     operations, around = ([_operation(done, processes, values, ranks) for done in each] for each in (window, others))
-    name = settings.provider.partition(":")[2] or "reference"
     trace = {
         "format": FORMAT,
         "configuration": {
-            "algorithm": name,
+            "algorithm": _algorithm(settings.provider),
             "processes": max(1, len(processes)),
             "slots": settings.slots,
             "slot_bytes": _SLOT_BYTES,
         },
         "breaks": "linearizable",
-        "sentence": sentence,
+        "sentence": _renumbered(sentence, processes, values),
         "operations": operations,
         "interleaving": [],
     }
@@ -63,6 +63,24 @@ def to_trace(
         if not any(done.get("status") == "TORN" for done in window)  # which contradicts every state
     ]
     return trace | ({"before": states} if states else {}) | ({"around": around} if around else {})
+
+
+def _algorithm(provider: str) -> str:
+    """Give the algorithm to ask about; of others than our own and httpd's nothing is known but what is right."""
+    kind, _, name = provider.partition(":")
+    return {"algorithm": name, "httpd": "httpd"}.get(kind, "reference")
+
+
+def _renumbered(sentence: str, processes: dict[int, int], values: dict[int, int]) -> str:
+    """Give the sentence with the processes and the values of the trace, as far as it names its."""
+
+    def renumbered(match: re.Match[str]) -> str:
+        said, number = match[1], int(match[2])
+        if said == "process ":
+            return f"{said}{processes.get(number, number)}"
+        return f"{said}{_data(values, number) if number in values else number}"
+
+    return re.sub(r"(process |value |overwriting by |mixed with )(\d+)", renumbered, sentence)
 
 
 def _others(window: list[dict[str, Any]], excerpt: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ ROUND, GENERATION, ATTACHES, FIRST_SEAT = range(4)
 _BOARD_WORDS = 512
 MAX_SEATS = _BOARD_WORDS - FIRST_SEAT
 _PR_SET_PDEATHSIG = 1
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Job(NamedTuple):
@@ -66,12 +67,13 @@ class Broken(NamedTuple):
     """A client could not go on."""
 
     reason: str
+    clause: str = "KILL-3"
     is_environment: bool = False
     """Whether that says nothing about the provider: a full disk, say."""
 
 
 class Ready(NamedTuple):
-    """The worker has attached and begins with a round."""
+    """The worker has attached and begins with a round; 0: it has started."""
 
     number: int
 
@@ -110,43 +112,66 @@ def open_provider(spec: str, runtime_dir: str, generation: int, timeout_s: float
 def die_with_parent() -> None:
     """Leave Ctrl-C to the supervisor, who ends us; and end with it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Block Ctrl-C, so that a child that is started inherits that and leaves it to its parent."""
+    """Put Ctrl-C and SIGTERM off until the end. A child that is started meanwhile inherits that and leaves them to its parent.
+
+    To block them is not enough: a thread that does not, such as those of a library, would take the signal, and have the main
+    thread interrupted.
+
+    Raises: KeyboardInterrupt: at the end, if there was one.
+    """
     resource_tracker.ensure_running()  # the start of the first child would start it, and unblock Ctrl-C on the way
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    came: list[int] = []
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    handlers = [(number, signal.signal(number, lambda which, _: came.append(which))) for number in _INTERRUPTS]
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # what waits is noted now
+        for number, handler in reversed(handlers):
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def main(pipe: Connection, board_path: str, job: Job) -> None:
     """Work until told to end."""
     die_with_parent()
     board = map_board(board_path)
-    clients = [Client(number, job.rules) for number in job.clients]
+    clients = [Client(number, job.rules, seat) for number, seat in zip(job.clients, job.seats, strict=True)]
     provider: Any = None
     instance: Any = None
+    generation = -1
+
+    def open_it(now: int) -> None:
+        nonlocal provider, instance, generation
+        if provider is not None:
+            provider.close()
+        provider, instance, generation = open_provider(job.provider, job.runtime_dir, now, job.timeout_s), None, now
+
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the supervisor is gone: so are we
-        while (order := pipe.recv()) is not None:
-            try:
-                if provider is None or provider.generation != order.generation:
-                    if provider is not None:
-                        provider.close()
-                    provider = open_provider(job.provider, job.runtime_dir, order.generation, job.timeout_s)
+        try:
+            open_it(board[GENERATION])  # this takes longest
+            pipe.send(Ready(0))
+            while (order := pipe.recv()) is not None:
+                if order.generation != generation:
+                    open_it(order.generation)
+                if instance is None:
                     instance = provider.attach(NAME)
                 pipe.send(Ready(order.number))
-                broken = work_round(instance, clients, job.seats, board, order)
-            except SlotmemError as error:
-                broken = Broken(f"client {clients[0].number} could not attach: {type(error).__name__}: {error}")
-            pipe.send(broken or Done(order.number, held_by(clients)))
+                pipe.send(
+                    work_round(instance, clients, job.seats, board, order) or Done(order.number, held_by(clients))
+                )
+        except SlotmemError as error:
+            reason = f"client {clients[0].number} could not attach: {type(error).__name__}: {error}"
+            pipe.send(Broken(reason, clause="ATTACH-1"))
         if provider is not None:
             provider.close()
 
@@ -169,7 +194,9 @@ def work_round(
         except Stuck as stuck:
             broken.append(Broken(f"client {client.number} could not go on: {stuck}"))
         except OSError as error:
-            broken.append(Broken(f"client {client.number} could not record: {error}", is_environment=True))
+            broken.append(
+                Broken(f"client {client.number} could not record: {error.strerror or error}", is_environment=True)
+            )
 
     pairs = list(zip(clients, seats, strict=True))
     threads = [threading.Thread(target=work, args=pair, daemon=True) for pair in pairs[1:]]

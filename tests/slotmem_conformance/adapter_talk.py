@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from slotmem_conformance import protocol
-from slotmem_conformance.process_session import AdapterError, ended, shown
+from slotmem_conformance.process_session import JSON_LINE, AdapterError, ended, shown
 from slotmem_conformance.protocol import SUCCESS, Message
 from slotmem_conformance.schema import short
 from slotmem_conformance.session import start
@@ -24,14 +24,16 @@ _EXTRA_OUTPUT_WAIT_S = 0.05
 
 
 class Finding(NamedTuple):
-    """One mistake: what was sent, what came back, what was expected."""
+    """One mistake: what was sent, what came back, what was expected, and the last line of the driver's standard error."""
 
     sent: str
     got: str
     expected: str
+    stderr: str = ""
 
     def __str__(self) -> str:
-        return f"sent {self.sent}, got {self.got}, expected {self.expected}"
+        said = f'; the last line of its standard error is "{self.stderr}"' if self.stderr else ""
+        return f"sent {self.sent}, got {self.got}, expected {self.expected}{said}"
 
 
 Findings = dict[tuple[str, str], Finding]
@@ -54,10 +56,13 @@ class Talk:
         self.opened = False
         self.segment = 0
         self.session = start(spec, timeout_s=timeout_s)
+        self.which = ""
 
     def another(self) -> Talk:
         """Start the same driver once more on the same runtime directory."""
-        return Talk(self.spec, self.findings, self.timeout_s, self.folder)
+        other = Talk(self.spec, self.findings, self.timeout_s, self.folder)
+        other.which = " to a second driver with the same runtime_dir"
+        return other
 
     def hello(self) -> None:
         """Say hello. Raises: Over; AdapterError."""
@@ -84,7 +89,7 @@ class Talk:
             self.note(sent, shown(said), "no response")
         if status != 0:
             got = f"no end in {self.timeout_s:g} s" if status is None else ended(status)
-            self.note(sent, got, "an end with status 0")
+            self.note(sent, got, "an end with status 0", self.session.stderr())
 
     def create(self, request: Message) -> int:
         """Create a segment and give its number. Raises: Over; AdapterError."""
@@ -109,7 +114,7 @@ class Talk:
         try:
             return protocol.decode(answer)
         except ValueError as error:
-            raise AdapterError(sent=told, got=shown(answer), expected=f"one line of JSON ({error})") from None
+            raise AdapterError(sent=told, got=shown(answer), expected=f"{JSON_LINE} ({error})") from None
 
     def ask(self, request: Message) -> Message | None:
         """Give a well-formed response; of any other note what is wrong with it, and give None. Raises: AdapterError."""
@@ -141,11 +146,11 @@ class Talk:
         """Send what is no request: the answer must be an error. Raises: AdapterError."""
         response = self.raw(line, sent)
         if protocol.error_fault(response) is not None:
-            self.note(sent, response, f'{{"error":"..."}}, for {why}')
+            self.note(sent, response, f'only {{"error":"..."}}, for {why}')
 
-    def note(self, sent: Any, got: Any, expected: str) -> None:
+    def note(self, sent: Any, got: Any, expected: str, stderr: str = "") -> None:
         """Note a mistake, unless the same was noted before."""
-        finding = Finding(_told(sent), _told(got), expected)
+        finding = Finding(_told(sent) + self.which, _told(got), expected, stderr.rpartition("\n")[2].strip())
         operation = sent["op"] if isinstance(sent, dict) and "op" in sent else finding.sent
         self.findings.setdefault((operation, expected.partition(", not ")[0]), finding)
 
@@ -157,7 +162,7 @@ class Talk:
     ) -> bool:
         """End the driver. What ended the probe is noted, and not raised."""
         if isinstance(error, AdapterError):
-            self.note(error.sent, error.got, error.expected)
+            self.note(error.sent, error.got, error.expected, error.stderr)
         self.session.kill()
         return isinstance(error, AdapterError | Over)
 

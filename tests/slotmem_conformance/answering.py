@@ -41,13 +41,6 @@ def open_provider(spec: str, *, runtime_dir: str, generation: int) -> Any:
     return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
 
 
-def preload(spec: str) -> None:
-    """Import what opening a provider takes, as far as it is known, and open nothing."""
-    name = spec.partition(":")[0]
-    if name in _OWN:
-        resolve_name(_OWN[name])
-
-
 class Answerer:
     """One provider and its segments, asked by requests."""
 
@@ -69,7 +62,7 @@ class Answerer:
                 return _operate(self.instances[request["segment"]], request)
             response: Message | None = getattr(self, f"_{op}")(request)
         except Exception as error:
-            return refusal(error)
+            return _refusal(error)
         return response
 
     def close(self) -> None:
@@ -154,7 +147,7 @@ def _operate(instance: Any, request: Message) -> Message:
     try:
         return _OPERATIONS[request["op"]](instance, request)
     except Exception as error:
-        return refusal(error)
+        return _refusal(error)
 
 
 def _grab(instance: Any, request: Message) -> Message:
@@ -229,7 +222,7 @@ _OPERATIONS = {
 }
 
 
-def refusal(error: Exception) -> Message:
+def _refusal(error: Exception) -> Message:
     """Give the response to a call that raised: a status if it has one. Of several errors the first counts."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]

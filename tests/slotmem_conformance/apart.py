@@ -18,6 +18,10 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 
+class NotStarted(RuntimeError):
+    """A process ended before it came to our code, so that nothing was tried and nobody is to blame but its surroundings."""
+
+
 class Ended(NamedTuple):
     """How a process ended: `answer` is what its function returned, unless `death` says how it died instead."""
 
@@ -26,7 +30,7 @@ class Ended(NamedTuple):
 
 
 def call_apart(functions: Sequence[Callable[[], Any]], *, timeout_s: float) -> list[Ended]:
-    """Call functions in processes of their own, together; none may take longer than timeout_s in all."""
+    """Call functions in processes of their own, together; none may take longer than timeout_s in all. Raises: NotStarted."""
     context = multiprocessing.get_context("spawn")
     crew = []
     ends = time.monotonic() + timeout_s
@@ -37,6 +41,8 @@ def call_apart(functions: Sequence[Callable[[], Any]], *, timeout_s: float) -> l
             process.start()
             theirs.close()
             crew.append((process, ours))
+        for _, ours in crew:
+            await_start(ours, max(0.0, ends - time.monotonic()))
         return [_ended(process, ours, ends) for process, ours in crew]
     finally:
         for process, ours in crew:
@@ -45,8 +51,22 @@ def call_apart(functions: Sequence[Callable[[], Any]], *, timeout_s: float) -> l
             ours.close()
 
 
+def await_start(pipe: Connection, timeout_s: float) -> None:
+    """Wait until a process has sent something, for it is in our code then. Raises: NotStarted."""
+    try:
+        if pipe.poll(timeout_s):
+            pipe.recv()
+            return
+    except EOFError:
+        pass
+    raise NotStarted(
+        "a process could not be started; a script that calls this must do so under `if __name__ == '__main__':`"
+    )
+
+
 def _answer(pipe: Connection, function: Callable[[], Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who called us ends us
+    pipe.send("started")
     try:
         pipe.send(Ended(function()))
     except Exception as error:

@@ -19,7 +19,7 @@ from importlib import import_module
 from slotmem_conformance.rig import Rig
 from slotmem_model.clauses import CLAUSES, Clause
 
-MODULES = ("sequences", "shared", "files", "hostile", "concurrent", "crash", "durable", "random")
+MODULES = ("sequences", "shared", "files", "hostile", "speed", "concurrent", "crash", "stores", "random", "lives")
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,11 @@
-"""Cases of several processes at work at the same time: what is judged is the history that their time stamps make,
-and what loops in C count that leave no time between the operations.
-"""
+"""Cases of several processes at work at the same time: what is judged is the history that their time stamps make."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from typing import Any
 
-from slotmem.status import Unsupported
-from slotmem_conformance import batches, racing, victims
+from slotmem_conformance import batches
 from slotmem_conformance.cases import case
 from slotmem_conformance.notation import Request
 from slotmem_conformance.rig import Rig
@@ -90,34 +87,8 @@ def held_while_used(rig: Rig) -> None:
     _rounds(rig, once, 2 if rig.quick else 4, length=1500, most=12000)
 
 
-@case("ATOMIC-2/badges")
-def badges(rig: Rig) -> None:
-    """Four processes grab and release in loops of C, each with a badge in the slots it holds; no grab gives a slot that has one."""
-    for _ in range(2 if rig.quick else 5):
-        seen = _raced(rig, racing.double_grabs, seconds=0.3 if rig.quick else 0.5)
-        if seen.doubled:
-            rig.evidence = _meeting(seen.first)
-            rig.fail(
-                f"{seen.doubled:,} of {seen.grabs:,} grabs ({seen.share:.1%}) gave a slot that a process still held"
-            )
-        if seen.num_free_at_end != seen.num_slots:
-            rig.fail(f"every slot is released, and num_free_slots is {seen.num_free_at_end} of {seen.num_slots}")
-
-
-@case("ATOMIC-3/fills")
-def fills(rig: Rig) -> None:
-    """Two processes fill a slot of 1 to 64 KiB in loops of C, each time with one byte; every get of two others is all one byte."""
-    for size in (65536, 4096) if rig.quick else (65536, 4096, 1024) * 2:
-        seen = _raced(rig, racing.torn_gets, size, seconds=0.3)
-        if seen.torn:
-            rig.evidence = f"one get read {batches.told(seen.example)}"
-            rig.fail(
-                f"{seen.torn:,} of {seen.gets:,} gets of {size:,} bytes ({seen.share:.1%}) saw parts of several puts"
-            )
-
-
-@case("ATOMIC-3/batches")
-def fills_in_batches(rig: Rig) -> None:
+@case("ATOMIC-3/whole-or-not")
+def whole_or_not(rig: Rig) -> None:
     """Two processes put patterns into a slot of 16 KiB; what two others get is one of the patterns, whole."""
     size = 16384
 
@@ -135,7 +106,7 @@ def fills_in_batches(rig: Rig) -> None:
                 rig.fail(f"a get of {size:,} bytes saw parts of several puts")
         return done
 
-    _rounds(rig, once, 4 if rig.quick else 12, length=28, most=28)  # lines of a million characters at most
+    _rounds(rig, once, 4 if rig.quick else 12, length=28, most=28)  # lines have a million characters at most
 
 
 @case("ATOMIC-4/walk-is-not-one-instant")
@@ -194,6 +165,39 @@ def complete_or_none(rig: Rig) -> None:
         rig.skip("no attach came between a create and its end, so that nothing was tried")
 
 
+@case("STORE-6/one-instant")
+def one_instant(rig: Rig) -> None:
+    """What is stored while another process puts to two slots in turn is what they were at one instant."""
+    rig.needs("shared", "persist")
+    rig.process(0, 1)
+    size = 2048
+    for number in range(3 if rig.quick else 12):
+        name = f"{rig.folder}/abs{number}"
+        rig.must(f"create {name} {size} 2 PERSIST|PREGRAB; fgrab 0; fgrab 1; 1: attach {name}")
+        puts: list[Request] = [
+            {"op": "put", "id": item_id, "data": f"{count:04x}" * (size // 2)}
+            for count in range(1, 400)
+            for item_id in (0, 1)
+        ]
+        wait = rig.begin(1, {"op": "batch", "segment": 0, "requests": puts})
+        rig.pause(0.002 + rig.choose.random() * 0.01)
+        rig.must("restart")
+        wait()
+        data = rig.path(name).read_bytes()
+        payload = data[: 8 + 2 * size + 2]
+        first, second = payload[8 : 8 + size], payload[8 + size : 8 + 2 * size]
+        if hashlib.md5(payload, usedforsecurity=False).digest() != data[len(payload) : len(payload) + 16]:
+            rig.fail("the MD5 of what was stored while another process wrote does not match its bytes")
+        if first != first[:2] * (size // 2) or second != second[:2] * (size // 2):
+            rig.fail("a part of a put was stored")
+        if not 0 <= int.from_bytes(first[:2], "big") - int.from_bytes(second[:2], "big") <= 1:
+            rig.fail(
+                f"slot 0 was stored after put {first[:2].hex()}, slot 1 after put {second[:2].hex()}: no instant had both"
+            )
+        rig.ask("1: restart")
+        rig.forget_segments()
+
+
 def _open(rig: Rig, item_size: int, item_num: int, *, grabbed: bool = False) -> None:
     rig.needs("shared", "batch")
     rig.process(*range(_SERVERS))
@@ -202,31 +206,6 @@ def _open(rig: Rig, item_size: int, item_num: int, *, grabbed: bool = False) -> 
         rig.must(f"fgrab {item_id}")
     for server in range(1, _SERVERS):
         rig.must(f"{server}: attach w")
-
-
-def _raced(rig: Rig, race: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Let processes race in loops of C, where Python can open the implementation; a crash is a failure."""
-    rig.needs("shared")
-    make_provider = victims.maker(rig)
-    if make_provider is None:
-        rig.skip("a driver's requests are too slow for a race; it is tried in batches")
-    rig.object(racing.NAME)
-    try:
-        return race(make_provider, *arguments, **options)
-    except racing.Died as death:
-        rig.fail(f"in a race a process ended: {death}")
-    except Unsupported as missing:
-        rig.skip(f"{missing}; it is tried in batches")
-
-
-def _meeting(met: racing.Meeting | None) -> str:
-    if met is None:
-        return "no double grab is known in full: its holder had not yet written its badge"
-    return (
-        f"process {met.holder} has slot {met.item_id} at 0 ns\n"
-        f"process {met.grabber} begins a grab at {met.grab_start - met.held_since:,} ns; "
-        f"at {met.grab_end - met.held_since:,} ns it returns slot {met.item_id}, which was not released"
-    )
 
 
 def _close(rig: Rig) -> None:

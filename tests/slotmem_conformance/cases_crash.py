@@ -1,6 +1,6 @@
 """Cases of death: SIGKILL of processes at random moments, in each operation.
 
-What Python can open by itself dies in the loops of `victims`, hundreds of times and nearly always inside a call. Somebody else's
+What Python can open by itself dies in loops that call nothing else, hundreds of times and nearly always inside a call. Somebody else's
 driver is killed in batches, a few times, and mostly while it reads or writes a line: there a pass says less.
 """
 
@@ -10,13 +10,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from slotmem_conformance import batches, victims
+from slotmem.status import Unsupported
+from slotmem_conformance import batches, loops
 from slotmem_conformance.cases import Case, case
 from slotmem_conformance.notation import Request
 from slotmem_conformance.rig import Rig
+from slotmem_conformance.working import nursery
 
 _SLOTS = 6
 _VICTIMS = {"KILL-2": 1, "KILL-3": 2, "KILL-4": 2}  # at most at once; see _crews
@@ -56,20 +60,18 @@ def _kills(clause: str, during: str) -> Case:
     def run(rig: Rig) -> None:
         rig.needs("shared")
         rig.process(0)
-        make_provider = victims.maker(rig)
+        make_provider = _maker(rig)
         nbytes = _BYTES[clause] if make_provider else min(_BYTES[clause], _DRIVER_BYTES)
         rig.must(f"create w {nbytes} {_SLOTS} PREGRAB; fgrab 0; fgrab 1")
         for item_id in (0, 1):
             rig.send(0, {"op": "put", "segment": 0, "id": item_id, "data": "11" * nbytes})
         requests, count = _operations(during, nbytes), _VICTIMS[clause]
         if make_provider:
-            with victims.Nursery(make_provider) as nursery:
+            with nursery(make_provider, "w") as at_work:
                 deaths = 0
                 for crew in _crews(clause, quick=rig.quick):
-                    nursery.begin("w", requests, crew)
-                    rig.pause(rig.choose.random() * 0.001)
-                    if wrong := nursery.kill():
-                        rig.fail(f"{_after(deaths)}, the next process could not do its work: {wrong}")
+                    with at_work([partial(loops.requests, requests)] * crew):
+                        rig.pause(0.001 + rig.choose.random() * 0.004)
                     deaths += crew
                     _LOOKS[clause](rig, nbytes, _after(deaths, crew))
         else:
@@ -78,20 +80,26 @@ def _kills(clause: str, during: str) -> Case:
     return Case(f"{clause}/{during}", run, f"after SIGKILL in {during}: {_SENTENCES[clause]}")
 
 
+def _maker(rig: Rig) -> Callable[[], Any] | None:
+    """Give what opens the implementation in any process; None for a driver, and where there is no C compiler."""
+    with suppress(Unsupported):
+        loops.compiled()
+        return rig.make_provider() if getattr(rig.session(), "provider", "") else None
+    return None
+
+
 def _crews(clause: str, *, quick: bool) -> list[int]:
     """Give how many victims there are each time.
 
     One alone first, so that what goes wrong without locks is not taken for a death's doing. Of two that want one lock
     somebody nearly always has it.
     """
-    rounds = {"KILL-2": (12, 40), "KILL-3": (12, 60), "KILL-4": (60, 200)}[clause][not quick]
+    rounds = {"KILL-2": (12, 40), "KILL-3": (12, 60), "KILL-4": (80, 300)}[clause][not quick]
     return [1] * (rounds // 2) + [_VICTIMS[clause]] * (rounds - rounds // 2)
 
 
 def _after(deaths: int, crew: int = 1) -> str:
     """Say when; of two that worked at once the race may be to blame as well."""
-    if not deaths:
-        return "before any death"
     return f"after {deaths} death{'s' * (deaths > 1)}" + ", two processes at a time" * (crew > 1)
 
 

@@ -60,7 +60,7 @@ def _programs(id: str, names: str, *, pregrab: bool, longest: int = 8) -> Case:
         search = _Search(rig, pregrab)
         test = given(st.integers(0, longest), st.integers(0, 6), st.lists(operations, max_size=25))(search.example)
         with suppress(Failed, AdapterError, _Enough, ExceptionGroup):  # noted by the search, the shortest of all
-            seed(rig.choose.getrandbits(32))(_settled(test, 40 if rig.quick else 150))()
+            seed(rig.choose.getrandbits(32))(settled(test, 40 if rig.quick else 150))()
         search.report()
 
     what = "with PREGRAB" if pregrab else "without PREGRAB"
@@ -71,7 +71,8 @@ def _programs(id: str, names: str, *, pregrab: bool, longest: int = 8) -> Case:
     )
 
 
-def _settled(test: Any, examples: int) -> Any:
+def settled(test: Any, examples: int) -> Any:
+    """Give a Hypothesis test that tries so many examples, and shrinks what fails."""
     return settings(
         max_examples=examples,
         deadline=None,

@@ -231,14 +231,13 @@ def _check_adapter(arguments: argparse.Namespace) -> int:
 
     try:
         findings = check_adapter(arguments.provider, timeout_s=arguments.timeout_s)
-    except ValueError as error:
+    except (AdapterError, ValueError) as error:
         raise Unusable(str(error)) from None
     if arguments.json:
-        print(
-            json.dumps([{"sent": each.sent, "got": each.got, "expected": each.expected} for each in findings], indent=1)
-        )
+        print(json.dumps([each._asdict() for each in findings], indent=1))
     else:
         for each in findings:
             print(each)
-        print(f"{len(findings)} mistakes" if findings else "the driver speaks the protocol")
+        found = f"{len(findings)} mistake{'s' if len(findings) > 1 else ''}; correct and check again, for one may hide others"
+        print(found if findings else "the driver speaks the protocol")
     return VIOLATED if findings else HELD

@@ -14,8 +14,10 @@ What a driver writes to its standard error goes to a file without a name; its en
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import select
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -32,6 +34,7 @@ from slotmem_conformance.schema import short
 
 _PIECE = 1 << 20
 _STDERR_SHOWN = 2000
+JSON_LINE = "one line of JSON, and nothing else on the standard output"
 
 
 class AdapterError(Exception):
@@ -61,7 +64,7 @@ class ProcessSession:
         self, command: Sequence[str], *, timeout_s: float, environment: Mapping[str, str] | None = None
     ) -> None:
         self.hello: Message = {}
-        self.spec = ""
+        self.provider = ""
         self.timeout_s = timeout_s
         self._buffer = b""
         self._stderr: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the session
@@ -78,9 +81,8 @@ class ProcessSession:
             )
         except OSError as error:
             self._stderr.close()
-            raise AdapterError(
-                sent=f"the command {command}", got=f"{error.strerror}: {error.filename}", expected="a running driver"
-            ) from None
+            told = f"the command {shlex.join(command)}"
+            raise AdapterError(sent=told, got=f'"{error.strerror}"', expected=_startable(command[0], error)) from None
         _living.add(self)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -111,7 +113,7 @@ class ProcessSession:
         try:
             response: Message = protocol.decode(line)
         except ValueError as error:
-            raise self._failed(sent, shown(line), f"one line of JSON ({error})") from None
+            raise self._failed(sent, shown(line), f"{JSON_LINE} ({error})") from None
         fault = protocol.response_fault(request, response)
         if fault is not None:
             raise self._failed(sent, short(response), fault)
@@ -253,6 +255,19 @@ def shown(line: bytes, limit: int = 200) -> str:
     """Give a line as Python would write it, cut where it is long."""
     text = repr(line)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(line)} bytes)"
+
+
+def _startable(program: str, error: OSError) -> str:
+    """Say what a command must begin with to be started, as far as this one does not."""
+    if not os.path.isfile(program):
+        return "a program on the PATH, or the path of one"
+    if error.errno == errno.EACCES:
+        return f"a program (chmod +x {program}), or its interpreter and then {program}"
+    if error.errno == errno.ENOEXEC:
+        return f"a program, or a script that begins with #! and an interpreter, which {program} does not"
+    if "/" not in program:
+        return f"a program on the PATH; the one in this folder is ./{program}"
+    return f"a program whose interpreter is there; see the line #! of {program}"
 
 
 def ended(status: int) -> str:

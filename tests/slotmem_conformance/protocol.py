@@ -48,7 +48,10 @@ def encode(message: Message) -> bytes:
 
 def decode(line: bytes) -> Any:
     """Give what a line holds. Raises: ValueError: it is not JSON in UTF-8."""
-    return json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+    try:
+        return json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg.lower()} at character {error.pos}") from None
 
 
 def request_fault(request: Any) -> str | None:
@@ -68,13 +71,16 @@ def request_fault(request: Any) -> str | None:
 
 
 def response_fault(request: Message, response: Any) -> str | None:
-    """Say in a line what is expected instead of a response to a well-formed request. An error is a fault too."""
+    """Say in a line what is expected instead of a response to a well-formed request. An error is a fault too.
+
+    The response itself is not repeated: whoever tells the line tells what came back before.
+    """
     if isinstance(response, dict) and "error" in response:
-        return f"an answer, not the error {short(response['error'])}"
+        return "an answer, not an error"
     fault = _check(request["op"] + _RESPONSE)(response)
     if fault is None and request["op"] == "batch":
         fault = _batch_fault(request["requests"], response["responses"])
-    return None if fault is None else f"response{fault}"
+    return None if fault is None else f"response{fault}".removesuffix(f", unlike {short(response)}")
 
 
 def error_fault(response: Any) -> str | None:

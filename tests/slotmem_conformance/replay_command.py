@@ -3,14 +3,21 @@
 A trace is what `slotmem check --trace FILE` writes: who did which step, in order. Each step is done on the algorithm as it
 is now.
 
+The window of a stress run (`slotmem stress --trace FILE`) is a trace whose steps nobody saw. So the model looks for steps in
+which its operations return what was observed, as `slotmem check --explain FILE` does, and these are done.
+
 examples:
   slotmem check httpd --trace race.json
   slotmem replay race.json                   the lanes again
   slotmem replay race.json --verbose         with memory after each step
   slotmem replay race.json --svg race.svg    as a picture
+  slotmem stress algorithm:httpd --trace window.json
+  slotmem replay window.json                 the steps that may have been behind it
+  slotmem check --explain window.json --trace race.json      keeps these steps
 
-Exit codes: 1 the violation was reproduced; 0 all steps were done, and nothing is broken any more; 3 undecided: the algorithm
-now does something else than the trace says, and the message tells at which step; 2 usage or environment.
+Exit codes: 1 the violation was reproduced; 0 all steps were done and nothing is broken any more, or the algorithm cannot do
+what was observed; 3 undecided: the algorithm now does something else than the trace says, and the message tells at which
+step, or the search's budget was used up; 2 usage or environment.
 """
 
 from __future__ import annotations
@@ -21,22 +28,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from slotmem_model import check_report, lanes, picture, trace, wording
+from slotmem_model import check_observed, check_report, lanes, picture, trace, wording
 from slotmem_model.algorithms import catalogue
+from slotmem_model.check_observed import Answer
+from slotmem_model.check_report import Live
 from slotmem_model.explain import Explanation, explain
 from slotmem_model.model import Model, Step, compile_model
 from slotmem_model.properties import Judge
 from slotmem_model.trace import BadTrace, Diverged, Trace
+from slotmem_model.verdict import Budget
 
 NOT_BROKEN, REPRODUCED, USAGE, DIVERGED = 0, 1, 2, 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("trace", type=Path, metavar="TRACE", help="a file that `slotmem check --trace` wrote")
+    parser.add_argument(
+        "trace", type=Path, metavar="TRACE", help="a file that `slotmem check` or `slotmem stress` wrote"
+    )
     parser.add_argument("--algorithm", metavar="NAME", help="run it on another algorithm than the trace names")
     parser.add_argument("--verbose", action="store_true", help="show memory after each step")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a picture")
+    parser.add_argument(
+        "--budget-s", type=float, metavar="S", help="look for the steps of a window for so long at most"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
@@ -58,9 +73,21 @@ def run(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     """Do it. Raises: BadTrace, ValueError, OSError."""
     given = trace.load(arguments.trace.read_text(encoding="utf-8"))
-    if not given.interleaving:
-        raise BadTrace("its interleaving is empty, so there is nothing to run; `slotmem check --explain` looks for one")
     name = arguments.algorithm or given.configuration.algorithm
+    heading: list[str] = []
+    searched: dict[str, Any] = {}
+    if not given.interleaving:
+        answer = _looked_for(arguments, given, name)
+        heading = [
+            "Nobody saw the steps of this trace, so they were looked for.",
+            *check_observed.heading(given, answer),
+        ]
+        if answer.told is None:
+            _say(arguments, check_observed.as_json(answer), heading)
+            return check_observed.EXIT_CODES[answer.verdict]
+        heading.append("")
+        searched = {"searched": check_observed.as_json(answer)}
+        given = check_observed.traced(answer.told)
     model = compile_model(given.configuration, catalogue.find(name))
     try:
         steps = trace.follow(model, given)
@@ -72,9 +99,20 @@ def _replay(arguments: argparse.Namespace) -> int:
     if arguments.svg:
         arguments.svg.write_text(picture.drawn(told), encoding="utf-8")
     report = {"verdict": "reproduced" if broken else "not broken", "breaks": broken, "sentence": told.sentence}
-    lines = [*lanes.drawn(told, verbose=arguments.verbose), "", *_verdict(given, told)]
-    _say(arguments, {**report, "steps": told_steps(told)}, lines)
+    lines = [*heading, *lanes.drawn(told, verbose=arguments.verbose), "", *_verdict(given, told)]
+    _say(arguments, {**report, "steps": told_steps(told), **searched}, lines)
     return REPRODUCED if broken else NOT_BROKEN
+
+
+def _looked_for(arguments: argparse.Namespace, given: Trace, name: str) -> Answer:
+    """Look for the steps of a window. Raises: BadTrace, ValueError."""
+    live = Live()
+    live.begin(f"explaining {arguments.trace}")
+    try:
+        budget = Budget(arguments.budget_s, check_observed.MEMORY_BYTES, live)
+        return check_observed.explain_trace(given, name, budget)
+    finally:
+        live.end()
 
 
 def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]]:

@@ -25,10 +25,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from slotmem_conformance import notation, places
+from slotmem_conformance.answering import open_provider
 from slotmem_conformance.notation import Request
 from slotmem_conformance.oracle import Oracle, Response
 from slotmem_conformance.session import AdapterError, Session
@@ -102,6 +104,13 @@ class Rig:
         for capability in capabilities:
             if capability not in self.session().hello["capabilities"]:
                 self.skip(f"the implementation does not have the capability {capability!r}")
+
+    def make_provider(self) -> Callable[[], Any]:
+        """Give what opens the implementation itself, in whatever process, on the rig's folder; a case of a driver skips."""
+        provider = getattr(self.session(), "provider", "")
+        if not provider:
+            self.skip("a driver can only be asked through the protocol, and that takes most of the time")
+        return partial(open_provider, provider, runtime_dir=self.folder, generation=0)
 
     def kill(self, server: int) -> None:
         """End a server by SIGKILL."""

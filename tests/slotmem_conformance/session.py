@@ -39,8 +39,8 @@ class Session(Protocol):
     """What it answered to hello."""
     killable: bool
     """Whether it is a process that `kill` ends."""
-    spec: str
-    """The PROVIDER string if any Python process can open it by itself; "" for a driver of somebody else's."""
+    provider: str
+    """The PROVIDER string, if `answering.open_provider` opens it; empty for what can only be asked through the protocol."""
 
     def request(self, request: Message) -> Message:
         """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
@@ -64,8 +64,8 @@ class InProcessSession:
     killable = False
 
     def __init__(self, spec: str, *, runtime_dir: str, generation: int = 0) -> None:
-        self.spec = spec
         self._answerer = Answerer(spec)
+        self.provider = spec
         self.hello: Message = {}
         self.hello = self.request(
             {"op": "hello", "protocol": protocol.VERSION, "runtime_dir": runtime_dir, "generation": generation}
@@ -104,7 +104,10 @@ def command_of(spec: str) -> list[str]:
     """Give the command that runs a PROVIDER string as a driver. Raises: ValueError: it names no command."""
     if not spec.startswith(_EXEC):
         return [sys.executable, "-m", "slotmem_conformance.driver", spec]
-    command = shlex.split(spec.removeprefix(_EXEC))
+    try:
+        command = shlex.split(spec.removeprefix(_EXEC))
+    except ValueError as error:
+        raise ValueError(f"{spec!r} names no command: {str(error).lower()}") from None
     if not command:
         raise ValueError(f"{spec!r} names no command; write exec:COMMAND, such as 'exec:./my-driver --flag'")
     return command
@@ -133,6 +136,7 @@ def open_session(
     if own and not process and not under and spec.partition(":")[0] not in _ALWAYS_IN_A_PROCESS:
         return InProcessSession(spec, runtime_dir=runtime_dir, generation=generation)
     session = start(spec, timeout_s=timeout_s, under=under)
+    session.provider = spec if own else ""
     session.say_hello(runtime_dir, generation)
     return session
 
@@ -140,6 +144,4 @@ def open_session(
 def start(spec: str, *, timeout_s: float, under: Sequence[str] = ()) -> ProcessSession:
     """Start what a PROVIDER string names as a process, and say nothing. Raises: AdapterError; ValueError."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    session = ProcessSession([*under, *command_of(spec)], timeout_s=timeout_s, environment=environment)
-    session.spec = "" if spec.startswith(_EXEC) else spec
-    return session
+    return ProcessSession([*under, *command_of(spec)], timeout_s=timeout_s, environment=environment)

@@ -114,6 +114,7 @@ if (data.window.length) {
     row.addEventListener("click", toWindow);
     by("window").append(row);
   }
+  if (data.window.length === 1) by("window-title").textContent = "The operation that cannot be explained";
   by("before").textContent = data.before;
 }
 main.hidden = false;

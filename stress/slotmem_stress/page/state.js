@@ -47,10 +47,18 @@ function drawState() {
     return cell;
   });
   by("slots").replaceChildren(...cells);
+  if (last && last.slot >= 0) reveal(cells[last.slot]);
   const done = last && operations[last.operation];
   const beyond = data.explained_ns !== null && at >= data.explained_ns ? " From here on no order explains what was seen." : "";
   const told = done ? `Last to take effect: ${done.text} of process ${done.client}.` : "Nothing has taken effect yet.";
   by("told").textContent = told + beyond;
+}
+
+// Of many slots only some are seen at a time; the one that changed is among them. The page itself stays where it is.
+function reveal(cell) {
+  const box = by("slots"), top = cell.offsetTop - box.offsetTop, bottom = top + cell.offsetHeight;
+  if (top < box.scrollTop) box.scrollTop = top - 4;
+  else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight + 4;
 }
 
 function step(by_) {

@@ -1,160 +1,164 @@
-/* A driver in C. It is a small real implementation: slots in the memory of this one process. Nothing is shared or stored.
+/* A driver in C. It is a small real implementation: slots in the memory of this one process; nothing is shared or stored.
  * Build: cc -O2 -o driver driver.c      Run: slotmem conform exec:./driver
- * The JSON reader is made for this protocol: an object of integers, strings and arrays of strings, all that it must take here. */
+ * To try your own, change the second half. A shared library needs no driver: slotmem_abi.h says what it must export. */
 #define _GNU_SOURCE
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-typedef struct { char kind, *text; long long number; } Value; /* kind: i(nteger), s(tring), a(rray), n(ull), or 0 for missing */
-typedef struct { char *name, *data, *inuse; size_t size, num; int pregrab; } Segment;
-
-static struct { char *key; Value value; } fields[16];
-static Segment *segments;
+#define SUCCESS "APR_SUCCESS"
+#define HELLO "\"protocol\":1,\"implementation\":\"slots of a C process\",\"version\":\"1\",\"language\":\"C\"," \
+              "\"capabilities\":[\"restart\",\"dptr\",\"doall\"],"
+typedef struct { char *name, *data, *inuse; size_t size, num; int pregrab; } Segment; /* no data: it has ended */
+static Segment segments[1 << 16];
 static size_t nsegments;
-static int nfields, is_open;
-static long long generation;
+static int is_open;
+static char *line;        /* the request */
+static const char *wrong; /* what is wrong with it, if anything is: then the response is an error */
 
-static char *blank(char *p) { return p + strspn(p, " \t\r\n"); }
-
-/* Undo the escapes of a string in place, give what follows its closing quote. A NUL becomes 0xff, which no name may have. */
-static char *string(char *p, char **text) {
-    char *to = *text = p + 1;
-    for (p++; *p && *p != '"'; p++) {
-        unsigned code;
-        int length = 0;
-        if (*p != '\\') *to++ = *p;
-        else if (*++p != 'u') { const char *at = strchr("\"\\/bfnrt", *p); if (!*p || !at) return NULL; *to++ = "\"\\/\b\f\n\r\t"[at - "\"\\/bfnrt"]; }
-        else if (sscanf(p + 1, "%4x%n", &code, &length) != 1 || length != 4) return NULL;
-        else { /* UTF-8; halves of a pair one by one, which keeps names apart as well */
-            p += 4;
-            if (!code) *to++ = '\xff';
-            else if (code < 0x80) *to++ = (char)code;
-            else { if (code < 0x800) *to++ = (char)(0xc0 | code >> 6); else { *to++ = (char)(0xe0 | code >> 12); *to++ = (char)(0x80 | (code >> 6 & 63)); } *to++ = (char)(0x80 | (code & 63)); }
-        }
-    }
-    char *end = *p ? p + 1 : NULL;
-    *to = 0;
-    return end;
+/* Give where the value of a key begins, or NULL. This is no JSON parser, for the suite checks what it sends: what stands
+ * in quotes and has a colon behind it is a key, since a quote inside of a string has a backslash. */
+static const char *find(const char *key) {
+    char quoted[32];
+    int n = snprintf(quoted, sizeof quoted, "\"%s\"", key);
+    for (const char *at = line; (at = strstr(at, quoted)); at += n)
+        if (at[n + strspn(at + n, " \t")] == ':') return at + n + strspn(at + n, " \t:");
+    return NULL;
 }
 
-static char *value(char *p, Value *into) {
-    into->kind = *p == '"' ? 's' : *p == '[' ? 'a' : *p == 'n' ? 'n' : 'i';
-    if (*p == '"') return string(p, &into->text);
-    if (*p == '[') { into->text = p + 1; p = strchr(p, ']'); if (p) *p++ = 0; return p; }
-    if (*p == 'n') return strncmp(p, "null", 4) ? NULL : p + 4;
-    char *end;
-    into->number = strtoll(p, &end, 10);
-    return end == p || !(isdigit(*p) || *p == '-') ? NULL : end;
+static long long integer(const char *key) {
+    const char *at = find(key);
+    char *end = NULL;
+    long long value = at ? strtoll(at, &end, 10) : 0;
+    if (!at || end == at) wrong = "an integer is missing";
+    return value;
 }
 
-static int parse(char *p) { /* 1 if the line is an object */
-    nfields = 0;
-    if (*(p = blank(p)) != '{') return 0;
-    do {
-        if (nfields == 16 || *(p = blank(p + 1)) != '"' || !(p = string(p, &fields[nfields].key))) return 0;
-        if (*(p = blank(p)) != ':' || !(p = value(blank(p + 1), &fields[nfields++].value))) return 0;
-    } while (*(p = blank(p)) == ',');
-    return *p == '}' && !*blank(p + 1);
+static int is(const char *word) { /* whether this is the operation */
+    const char *op = find("op");
+    return op && *op == '"' && !strncmp(op + 1, word, strlen(word)) && op[strlen(word) + 1] == '"';
 }
 
-static Value get(const char *key, char kind) { /* kind 0 in the answer: it is missing, or of another kind */
-    for (int i = 0; i < nfields; i++) if (!strcmp(fields[i].key, key) && fields[i].value.kind == kind) return fields[i].value;
-    return (Value){0};
-}
-
-static void answer(const char *status) { printf("{\"status\":\"%s\"}\n", status); }
-static void error(const char *why) { printf("{\"error\":\"%s\"}\n", why); }
-static void number(const char *key, long long n) { printf("{\"status\":\"APR_SUCCESS\",\"%s\":%lld}\n", key, n); }
-static void hex(const char *data, size_t n) {
-    printf("{\"status\":\"APR_SUCCESS\",\"data\":\"");
+/* Print fields of the response. Each has a comma behind it, for the status comes last. */
+static const char *told(const char *key, size_t value) { printf("\"%s\":%zu,", key, value); return SUCCESS; }
+static void hex(const char *key, const char *data, size_t n) {
+    printf("%s\"", key);
     for (size_t i = 0; i < n; i++) printf("%02x", (unsigned char)data[i]);
-    printf("\"}\n");
+    printf("\"");
 }
 
-static void end_all(void) { /* the numbers stay taken: an ended segment has no memory */
-    for (size_t i = 0; i < nsegments; i++) { free(segments[i].data); free(segments[i].inuse); free(segments[i].name); segments[i] = (Segment){0}; }
-}
-
-static int climbs(const char *name) { /* .. is a part of it */
-    for (const char *at = name; (at = strstr(at, "..")); at += 2) if ((at == name || at[-1] == '/') && (!at[2] || at[2] == '/')) return 1;
-    return 0;
-}
-
-static void create(int attach) {
-    Value name = get("name", 's'), size = get("item_size", 'i'), num = get("item_num", 'i'), type = get("type", 'a');
-    size_t total, i;
-    if (!name.kind && !get("name", 'n').kind) { error("no name"); return; }
-    if (!attach && !(size.kind && num.kind && type.kind)) { error("no item_size, item_num or type"); return; }
-    if (!name.kind || !*name.text || !strcasecmp(name.text, "none")) name.text = NULL; /* anonymous memory */
-    if (!is_open || (attach && !name.text)) { answer("APR_ENOSHMAVAIL"); return; }
-    if (name.text && (climbs(name.text) || strchr(name.text, '\xff'))) { answer("APR_EINVAL"); return; }
-    for (i = 0; name.text && i < nsegments; i++) if (segments[i].name && !strcmp(segments[i].name, name.text)) break;
-    if (name.text && i < nsegments) {
-        if (attach) printf("{\"status\":\"APR_SUCCESS\",\"segment\":%zu,\"item_size\":%zu,\"item_num\":%zu}\n", i, segments[i].size, segments[i].num);
-        else number("segment", (long long)i);
-    } else if (attach) answer("APR_ENOENT");
-    /* 32: what httpd has before the slots */
-    else if (__builtin_mul_overflow((size_t)size.number, (size_t)num.number, &total) || (total + (size_t)num.number + 32) >> 63) answer("APR_EINVAL");
-    else {
-        Segment made = {NULL, calloc(total + 1, 1), calloc((size_t)num.number + 1, 1), (size_t)size.number, (size_t)num.number, !!strstr(type.text, "\"PREGRAB\"")};
-        if (!made.data || !made.inuse) { free(made.data); free(made.inuse); answer("APR_ENOSPC"); return; }
-        made.name = name.text ? strdup(name.text) : NULL;
-        segments = realloc(segments, (nsegments + 1) * sizeof *segments);
-        segments[nsegments] = made;
-        number("segment", (long long)nsegments++);
+/* The implementation. Each function prints the response's fields, and gives the status. */
+static const char *create(int attach) {
+    const char *at = find("name"), *type = attach ? "" : find("type"), *end = at;
+    size_t size = attach ? 0 : (size_t)integer("item_size"), num = attach ? 0 : (size_t)integer("item_num"), total, n = 0;
+    if (!at || !type) wrong = "no name or type";
+    if (wrong) return NULL;
+    if (*at == '"') for (end = ++at; *end && *end != '"'; end++) if (*end == '\\' && end[1]) end++;
+    char name[end - at + 1]; /* as JSON spells it, which is as good as any other way */
+    *(char *)mempcpy(name, at, (size_t)(end - at)) = 0;
+    int anonymous = !*name || !strcasecmp(name, "none");
+    if (!is_open || (attach && anonymous)) return "APR_ENOSHMAVAIL";
+    for (char *part = name; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
+        if (!strcmp(part, "..") || !strncmp(part, "../", 3)) return "APR_EINVAL";
+    if (strstr(name, "\\u0000")) return "APR_EINVAL";
+    while (n < nsegments && (anonymous || !segments[n].name || strcmp(segments[n].name, name))) n++;
+    if (n == nsegments && attach) return "APR_ENOENT";
+    if (n < nsegments) { /* it is there already */
+        if (attach) told("item_size", segments[n].size), told("item_num", segments[n].num);
+        return told("segment", n);
     }
+    if (__builtin_mul_overflow(size, num, &total) || (total + num + 32) >> 63) return "APR_EINVAL"; /* 32: httpd's header */
+    Segment made = {NULL, calloc(total + 1, 1), calloc(num + 1, 1), size, num, strstr(type, "\"PREGRAB\"") != NULL};
+    if (!made.data || !made.inuse || n == sizeof segments / sizeof made) {
+        free(made.data), free(made.inuse);
+        return "APR_ENOSPC";
+    }
+    segments[nsegments++] = made;
+    if (!anonymous) segments[n].name = strdup(name);
+    return told("segment", n);
 }
 
-static void operate(const char *op) {
-    Value segment = get("segment", 'i'), id = get("id", 'i'), len = get("len", 'i'), data = get("data", 's');
-    int takes_id = !strcmp(op, "fgrab") || !strcmp(op, "release") || !strcmp(op, "get") || !strcmp(op, "put") || !strcmp(op, "dptr");
-    int is_put = !strcmp(op, "put"), is_get = !strcmp(op, "get");
-    if (!takes_id && strcmp(op, "grab") && strcmp(op, "num_slots") && strcmp(op, "num_free_slots") && strcmp(op, "slot_size")) { error("no such operation"); return; }
-    if (!segment.kind || segment.number < 0 || (size_t)segment.number >= nsegments) { error("no such segment"); return; }
-    if ((takes_id && !id.kind) || (is_put && !data.kind)) { error("no id or data"); return; }
-    Segment *s = &segments[segment.number];
-    size_t n = data.kind ? strlen(data.text) / 2 : 0, free_slots = 0;
-    if (data.kind && (strlen(data.text) % 2 || data.text[strspn(data.text, "0123456789abcdef")])) { error("no hexadecimal data"); return; }
-    if (!s->data) { answer("APR_ENOSHMAVAIL"); return; } /* ended by restart or close */
-    if (!strcmp(op, "num_slots")) { number("value", (long long)s->num); return; }
-    if (!strcmp(op, "slot_size")) { number("value", (long long)s->size); return; }
-    if (!strcmp(op, "num_free_slots")) { for (size_t i = 0; i < s->num; i++) free_slots += !s->inuse[i]; number("value", (long long)free_slots); return; }
-    if (!strcmp(op, "grab")) {
+static const char *walk(const Segment *s, const char *answer) { /* answer: the array of them, or NULL */
+    static char status[64];
+    strcpy(status, SUCCESS);
+    printf("\"slots\":[");
+    for (size_t id = 0, seen = 0; id < s->num && !strcmp(status, SUCCESS); id++) {
+        if (s->pregrab && !s->inuse[id]) continue;
+        hex(seen++ ? "," : "", s->data + id * s->size, s->size);
+        if (answer) answer = strpbrk(answer, "\"]"); /* the next one, or the end of them */
+        if (answer && sscanf(answer, "\"%63[^\"]", status) == 1) answer += strlen(status) + 2;
+    }
+    printf("],");
+    return status;
+}
+
+static const char *operate(void) {
+    int get = is("get"), put = is("put"), dptr = is("dptr"), release = is("release");
+    long long number = integer("segment");
+    if (number < 0 || (size_t)number >= nsegments) wrong = "no such segment";
+    if (wrong) return NULL;
+    Segment *s = segments + number;
+    if (!s->data) return "APR_ENOSHMAVAIL";
+    if (is("num_slots")) return told("value", s->num);
+    if (is("slot_size")) return told("value", s->size);
+    if (is("doall")) return walk(s, find("answers"));
+    if (is("num_free_slots")) {
+        size_t used = 0;
+        for (size_t id = 0; id < s->num; id++) used += (size_t)s->inuse[id];
+        return told("value", s->num - used);
+    }
+    if (is("grab")) {
         char *found = memchr(s->inuse, 0, s->num);
-        if (found) { *found = 1; number("id", found - s->inuse); } else answer("APR_EINVAL");
-        return;
+        if (!found) return "APR_EINVAL";
+        *found = 1;
+        return told("id", (size_t)(found - s->inuse));
     }
-    if (id.number < 0 || (size_t)id.number >= s->num) { answer("APR_EINVAL"); return; }
-    char *inuse = s->inuse + id.number, *slot = s->data + (size_t)id.number * s->size;
-    if (!strcmp(op, "dptr") && n > s->size) { error("more data than the slot has"); return; }
-    if ((is_put && n > s->size) || (is_get && len.kind && (len.number < 0 || (size_t)len.number > s->size))) { answer("APR_EINVAL"); return; }
-    if (!*inuse && (!strcmp(op, "release") || ((is_get || is_put) && s->pregrab))) { answer("APR_NOTFOUND"); return; }
-    if (strcmp(op, "dptr")) *inuse = !!strcmp(op, "release");
-    for (size_t i = 0; i < n; i++) { unsigned byte; sscanf(data.text + 2 * i, "%2x", &byte); slot[i] = (char)byte; }
-    if (is_get || !strcmp(op, "dptr")) hex(slot, is_get && len.kind ? (size_t)len.number : s->size);
-    else answer("APR_SUCCESS");
+    if (!get && !put && !dptr && !release && !is("fgrab")) wrong = "no such operation";
+    long long id = integer("id"), len = find("len") ? integer("len") : (long long)s->size;
+    const char *data = find("data");
+    size_t n = data ? strspn(data + 1, "0123456789abcdef") / 2 : 0;
+    if (put && !data) wrong = "no data";
+    if (dptr && n > s->size) wrong = "more data than the slot has";
+    if (wrong) return NULL;
+    if (id < 0 || (size_t)id >= s->num || n > s->size || len < 0 || (size_t)len > s->size) return "APR_EINVAL";
+    char *inuse = s->inuse + id, *slot = s->data + (size_t)id * s->size;
+    if (!*inuse && (release || (s->pregrab && (get || put)))) return "APR_NOTFOUND";
+    if (!dptr) *inuse = !release;
+    for (size_t i = 0; i < n; i++) slot[i] = (char)strtol((char[]){data[2 * i + 1], data[2 * i + 2], 0}, NULL, 16);
+    if (get || dptr) hex("\"data\":", slot, (size_t)len), printf(",");
+    return SUCCESS;
+}
+
+/* The conversation. */
+static const char *answer(void) {
+    static long long generation;
+    if (is("create") || is("attach")) return create(is("attach"));
+    if (is("hello")) {
+        generation = integer("generation");
+        is_open = 1;
+        printf(HELLO);
+        return SUCCESS;
+    }
+    if (!is("restart") && !is("close")) return operate();
+    if (!is_open) return "APR_ENOSHMAVAIL";
+    for (Segment *s = segments; s < segments + nsegments; s++) {
+        free(s->name), free(s->data), free(s->inuse);
+        *s = (Segment){0}; /* its number stays taken */
+    }
+    is_open = is("restart");
+    return is_open ? told("generation", (size_t)++generation) : SUCCESS;
 }
 
 int main(void) {
-    char *line = NULL;
     size_t room = 0;
     while (getline(&line, &room, stdin) > 0) {
-        Value op = {0};
-        if (parse(line)) op = get("op", 's');
-        if (!op.kind) error("a line that is no request");
-        else if (!strcmp(op.text, "quit")) break;
-        else if (!strcmp(op.text, "hello")) {
-            generation = get("generation", 'i').number;
-            is_open = 1;
-            printf("{\"protocol\":1,\"implementation\":\"slots of a C process\",\"version\":\"1\",\"language\":\"C\",\"capabilities\":[\"restart\",\"dptr\"]}\n");
-        } else if (!strcmp(op.text, "create") || !strcmp(op.text, "attach")) create(*op.text == 'a');
-        else if (!strcmp(op.text, "restart") && is_open) { end_all(); number("generation", ++generation); }
-        else if (!strcmp(op.text, "restart")) answer("APR_ENOSHMAVAIL");
-        else if (!strcmp(op.text, "close")) { end_all(); is_open = 0; answer("APR_SUCCESS"); }
-        else operate(op.text);
+        const char *end = strrchr(line, '}'), *status = NULL;
+        wrong = *line == '{' && end && !end[1 + strspn(end + 1, "\r\n")] ? NULL : "no JSON object";
+        if (!wrong && is("quit")) break;
+        printf("{");
+        if (!wrong) status = answer();
+        printf(wrong ? "\"error\":\"%s\"}\n" : "\"status\":\"%s\"}\n", wrong ? wrong : status);
         fflush(stdout);
     }
     return 0;

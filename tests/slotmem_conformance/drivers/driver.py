@@ -1,82 +1,86 @@
-"""A driver in Python. It wraps an implementation: the library slotmem, shared memory and persisted files included.
+"""A driver in Python. It wraps an implementation: the library slotmem, with its shared memory and its persisted files.
 
-Run: slotmem conform exec:"python driver.py"
+Run: slotmem conform exec:"python driver.py". To try your own, change what the operations call, and which errors are refusals.
 """
 
 import json
 import sys
-import time
+from time import monotonic_ns as now
 from typing import Any
 
 import slotmem
 
-INTEGERS = {"segment", "id", "len", "item_size", "item_num", "generation"}
-FIELDS: dict[str, tuple[str, ...]] = {
-    "hello": ("runtime_dir", "generation"), "create": ("name", "item_size", "item_num", "type"), "attach": ("name",),
-    "batch": ("segment", "requests"), "restart": (), "close": (), "grab": ("segment",), "fgrab": ("segment", "id"),
-    "release": ("segment", "id"), "get": ("segment", "id"), "put": ("segment", "id", "data"), "num_slots": ("segment",),
-    "num_free_slots": ("segment",), "slot_size": ("segment",),
-}  # fmt: skip
-provider: Any = None
-segments: list[Any] = []
+HELLO = {"protocol": 1, "implementation": "slotmem, wrapped", "version": slotmem.__version__, "language": "Python"}
+CAPABILITIES = ["batch", "restart", "dptr", "doall", "shared", "persist", "unsafe"]
+provider: Any  # made at the bottom, when hello has come
+segments: dict[int, Any] = {}  # by the number that the suite knows them by
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Give the response; whatever raises without a status is an error."""
-    global provider
-    op = request["op"]
-    fields = [request[name] for name in FIELDS[op]]
-    if any(type(value) is not int for name, value in request.items() if name in INTEGERS):
-        raise TypeError(f"an integer must be an integer: {request}")
+def create(name: str | None, item_size: int, item_num: int, type: list[str]) -> dict[str, Any]:
+    flags = slotmem.Type(sum(slotmem.Type[each] for each in type))
+    segments[len(segments)] = provider.create(name, item_size, item_num, flags)
+    return {"segment": len(segments) - 1}
+
+
+def attach(name: str | None, unsafe: bool = False) -> dict[str, Any]:
+    made = segments[len(segments)] = provider.attach(name, unsafe=unsafe)
+    return {"segment": len(segments) - 1, "item_size": made.slot_size(), "item_num": made.num_slots()}
+
+
+def batch(segment: int, requests: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"responses": [{"start": now(), **respond(segment=segment, **each), "end": now()} for each in requests]}
+
+
+def dptr(segment: int, id: int, data: str = "") -> dict[str, Any]:
+    memory, written = segments[segment].dptr(id), bytes.fromhex(data)
+    memory[: len(written)] = written
+    return {"data": memory.hex()}
+
+
+def doall(segment: int, answers: tuple[str, ...] = ()) -> dict[str, Any]:
+    slots: list[str] = []
+
+    def callback(memory: memoryview, _: Any) -> int:
+        slots.append(memory.hex())
+        return slotmem.Status[answers[len(slots) - 1]] if len(slots) <= len(answers) else 0
+
+    return {"status": slotmem.Status(segments[segment].doall(callback)).name, "slots": slots}
+
+
+# A field that is missing, or one too many, is a wrong argument: Python itself raises, and the response is an error.
+OPERATIONS: dict[str, Any] = {
+    **{each.__name__: each for each in (create, attach, batch, dptr, doall)},
+    "restart": lambda: provider.restart() or {"generation": provider.generation},
+    "close": lambda: provider.close(),
+    "grab": lambda segment: {"id": segments[segment].grab()},
+    "fgrab": lambda segment, id: segments[segment].fgrab(id),
+    "release": lambda segment, id: segments[segment].release(id),
+    "get": lambda segment, id, len=None: {"data": segments[segment].get(id, len).hex()},
+    "put": lambda segment, id, data: segments[segment].put(id, bytes.fromhex(data)),
+    "num_slots": lambda segment: {"value": segments[segment].num_slots()},
+    "num_free_slots": lambda segment: {"value": segments[segment].num_free_slots()},
+    "slot_size": lambda segment: {"value": segments[segment].slot_size()},
+}
+
+
+def respond(op: str, **fields: Any) -> dict[str, Any]:
     try:
-        if op == "hello":
-            provider = slotmem.provider("shm", runtime_dir=fields[0], generation=fields[1])
-            identity = {"implementation": "slotmem, by the example driver", "version": slotmem.__version__}
-            return {
-                "protocol": 1,
-                **identity,
-                "language": "Python",
-                "capabilities": ["batch", "restart", "shared", "persist"],
-            }
-        if op in ("create", "attach"):
-            flags = sum(slotmem.Type[name] for name in fields.pop()) if op == "create" else 0
-            made = provider.create(*fields, slotmem.Type(flags)) if op == "create" else provider.attach(*fields)
-            segments.append(made)
-            shape = {"item_size": made.slot_size(), "item_num": made.num_slots()} if op == "attach" else {}
-            return {"status": "APR_SUCCESS", "segment": len(segments) - 1, **shape}
-        if op == "batch":
-            return {
-                "status": "APR_SUCCESS",
-                "responses": [stamped({**each, "segment": fields[0]}) for each in fields[1]],
-            }
-        if op in ("restart", "close"):
-            getattr(provider, op)()
-            return {"status": "APR_SUCCESS", **({"generation": provider.generation} if op == "restart" else {})}
-        if op == "put":
-            fields[2] = bytes.fromhex(fields[2])
-        value = getattr(segments[fields[0]], op)(*fields[1:], *([request["len"]] if "len" in request else []))
-        key = {"grab": "id", "get": "data"}.get(op, "value")
-        return {"status": "APR_SUCCESS", **({} if value is None else {key: value.hex() if op == "get" else value})}
+        return {"status": "APR_SUCCESS", **(OPERATIONS[op](**fields) or {})}
     except slotmem.SlotmemError as error:
+        if isinstance(error, TypeError):  # the request is malformed: that is no refusal
+            raise
         return {"status": error.status.name}
 
 
-def stamped(request: dict[str, Any]) -> dict[str, Any]:
-    """Give the response to an operation of a batch."""
-    if request["op"] in ("hello", "create", "attach", "batch", "restart", "close"):
-        raise ValueError("a batch has slot operations only")
-    start = time.monotonic_ns()
-    return {**answer(request), "start": start, "end": time.monotonic_ns()}
-
-
-for line in sys.stdin:
-    try:
-        asked = json.loads(line)
-        if asked["op"] == "quit":
-            break
-        response = answer(asked)
-    except Exception as error:
-        response = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(response), flush=True)
-if provider:
-    provider.close()
+hello = json.loads(sys.stdin.readline())
+with slotmem.provider("shm", runtime_dir=hello["runtime_dir"], generation=hello["generation"]) as provider:
+    print(json.dumps(HELLO | {"capabilities": CAPABILITIES}), flush=True)
+    for line in sys.stdin:
+        try:
+            request = json.loads(line)
+            if request["op"] == "quit":
+                break
+            response = respond(**request)
+        except Exception as error:
+            response = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(response), flush=True)

@@ -1,4 +1,4 @@
-"""Cases of storing: SIGKILL in the middle of it, what is on disk when, and processes that write meanwhile."""
+"""Cases of storing: SIGKILL in the middle of it, and what is on disk when it is done."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from slotmem_conformance import tracing, victims
+from slotmem_conformance import tracing
 from slotmem_conformance.cases import case
-from slotmem_conformance.notation import Request
 from slotmem_conformance.rig import Rig
 from slotmem_conformance.session import AdapterError
 
@@ -19,7 +17,6 @@ _SIZE, _MOST = 1 << 19, 64  # 32 MiB: so much is not written in an instant
 _ROOM = 16  # times the segment: the old file, the new one, the segment, what the system wants besides
 _CHANGES = (1, 1, 1, 0, 2, 20)  # how many changes of files are awaited before a kill; 0: a random moment
 _END_S = 20.0
-_CYCLE = 64  # patterns of STORE-6, written in turn
 
 
 @case("STORE-4/killed")
@@ -108,21 +105,6 @@ def on_disk(rig: Rig) -> None:
         rig.fail(finding.wrong)
 
 
-@case("STORE-6/one-instant")
-def one_instant(rig: Rig) -> None:
-    """What is stored while another process puts to two slots in turn is what they were at one instant."""
-    rig.needs("shared", "persist")
-    make_provider = victims.maker(rig)
-    if make_provider:
-        with victims.Nursery(make_provider) as nursery:
-            for number in range(3 if rig.quick else 12):
-                _store_beside(rig, number, 65536, lambda name: _native_writer(nursery, name))
-    else:
-        rig.needs("batch")
-        for number in range(3 if rig.quick else 12):
-            _store_beside(rig, number, 2048, lambda name: _driver_writer(rig, name))
-
-
 def _seconds_of(rig: Rig, request: str) -> float:
     began = time.monotonic()
     rig.must(request)
@@ -137,56 +119,6 @@ def _fill(rig: Rig, server: int, create: str, number: int) -> str:
     for item_id in (0, number - 1):
         rig.must(f"{server}: fgrab {item_id}; {server}: put {item_id} {letters}")
     return letters
-
-
-def _store_beside(rig: Rig, number: int, size: int, begin: Callable[[str], Callable[[], object]]) -> None:
-    """Restart a server while another process writes, and judge the file."""
-    rig.process(0)
-    name = f"{rig.folder}/abs{number}"
-    rig.must(f"create {name} {size} 2 PERSIST|PREGRAB; fgrab 0; fgrab 1")
-    end = begin(name)
-    rig.pause(0.002 + rig.choose.random() * 0.01)
-    rig.must("restart")
-    end()
-    rig.forget_segments()
-    data = rig.path(name).read_bytes()
-    payload = data[: 8 + 2 * size + 2]
-    slots = payload[8 : 8 + size], payload[8 + size : 8 + 2 * size]
-    first, second = (int.from_bytes(slot[:2], "big") for slot in slots)
-    for item_id, slot in enumerate(slots):
-        if len(puts := {slot[at : at + 2].hex() for at in range(0, size, 2)}) > 1:
-            rig.evidence = f"slot {item_id} of the file has bytes of the puts {', '.join(sorted(puts))}"
-            rig.fail(f"parts of {len(puts)} puts were stored in one slot of {size:,} bytes")
-    if hashlib.md5(payload, usedforsecurity=False).digest() != data[len(payload) : len(payload) + 16]:
-        rig.fail("the MD5 of what was stored while another process wrote does not match its bytes")
-    if (first - second) % _CYCLE > 1:
-        rig.fail(f"slot 0 was stored after put {first}, slot 1 after put {second}: there was no such instant")
-
-
-def _puts(size: int, rounds: int = 1) -> list[Request]:
-    """Fill two slots in turn with a count that goes round."""
-    return [
-        {"op": "put", "id": item_id, "data": f"{count:04x}" * (size // 2)}
-        for count in [*range(1, _CYCLE), 0] * rounds
-        for item_id in (0, 1)
-    ]
-
-
-def _native_writer(nursery: victims.Nursery, name: str) -> Callable[[], object]:
-    nursery.begin(name, _puts(65536))
-    return nursery.kill
-
-
-def _driver_writer(rig: Rig, name: str) -> Callable[[], object]:
-    rig.process(1)
-    rig.must(f"1: attach {name}")
-    wait = rig.begin(1, {"op": "batch", "segment": 0, "requests": _puts(2048)}, times=4)
-
-    def end() -> None:
-        wait()
-        rig.ask("1: restart")
-
-    return end
 
 
 def _slots_for(rig: Rig) -> int:

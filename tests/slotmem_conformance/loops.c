@@ -1,4 +1,4 @@
-/* The loops of racing.py at the speed of C, over the functions of slotmem_abi.h.
+/* The loops of loops.py at the speed of C, over the functions of slotmem_abi.h.
  *
  * Who holds a slot says so in the slot's own memory, which is his: so a double grab is seen when it happens.
  */
@@ -66,18 +66,21 @@ void race_grabs(slotmem_abi_segment *segment, int (*grab)(slotmem_abi_segment *,
     }
 }
 
-/* Fill slot 0 for so long, each time with one byte, of which no two writers use the same. buffer: room for a slot. */
+/* Fill the slots from first to last in turn for so long, all with the same byte, then with the next; no two writers use
+ * the same bytes. buffer: room for a slot. */
 void race_puts(slotmem_abi_segment *segment, int (*put)(slotmem_abi_segment *, unsigned int, const void *, size_t),
-               int writer, unsigned char *buffer, size_t len, long long nanoseconds);
+               unsigned int first, unsigned int last, int writer, unsigned char *buffer, size_t len,
+               long long nanoseconds);
 
 void race_puts(slotmem_abi_segment *segment, int (*put)(slotmem_abi_segment *, unsigned int, const void *, size_t),
-               int writer, unsigned char *buffer, size_t len, long long nanoseconds)
+               unsigned int first, unsigned int last, int writer, unsigned char *buffer, size_t len,
+               long long nanoseconds)
 {
     const long long until = now() + nanoseconds;
-    unsigned int round = 0;
-    while (now() < until) {
-        memset(buffer, writer << 4 | (round++ & 15), len);
-        put(segment, 0, buffer, len);
+    for (unsigned int round = 0; now() < until; ++round) {
+        memset(buffer, writer << 4 | (round & 15), len);
+        for (unsigned int item_id = first; item_id <= last; ++item_id)
+            put(segment, item_id, buffer, len);
     }
 }
 

@@ -1,0 +1,96 @@
+"""Cases at full speed: processes call the implementation in loops of C, so that they are nearly always inside a call.
+
+What lies inside one operation is hardly ever hit through the protocol, where reading and writing JSON takes most of the time.
+These cases are skipped for drivers, which can be asked in no other way, and where there is no C compiler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import slotmem
+from slotmem_conformance import batches, loops, racing
+from slotmem_conformance.apart import NotStarted
+from slotmem_conformance.cases import case
+from slotmem_conformance.rig import Rig
+from slotmem_conformance.working import nursery
+
+_LARGE = 65536  # bytes: copying them takes a while
+
+
+@case("ATOMIC-2/full-speed")
+def given_twice(rig: Rig) -> None:
+    """Four processes grab and release; whoever has a slot says so in it, and nobody else gets it meanwhile."""
+    make = _maker(rig)
+    seen = _raced(rig, lambda: racing.double_grabs(make, seconds=0.3 if rig.quick else 1.0))
+    if seen.doubled:
+        if met := seen.first:
+            rig.evidence = (
+                f"process {met.holder} was given slot {met.item_id}, and had it from 0 ns on\n"
+                f"process {met.grabber} was given slot {met.item_id} too, by a grab from {met.grab_start - met.held_since} "
+                f"to {met.grab_end - met.held_since} ns; nobody had released it"
+            )
+        rig.fail(f"{seen.doubled} of {seen.grabs} grabs ({seen.share:.1%}) gave a slot that somebody still held")
+    if seen.num_free_at_end != seen.num_slots:
+        rig.fail(f"all have released all, and num_free_slots is {seen.num_free_at_end} of {seen.num_slots}")
+    if not seen.grabs:
+        rig.skip("nobody could grab anything in time, so that nothing was tried")
+
+
+@case("ATOMIC-3/full-speed")
+def torn(rig: Rig) -> None:
+    """Two processes fill a slot with one byte, then another; two others never see two of them in one get."""
+    make = _maker(rig)
+    for size in (1024, _LARGE):
+        seen = _raced(rig, partial(racing.torn_gets, make, size, seconds=0.2 if rig.quick else 0.6))
+        if seen.torn:
+            rig.evidence = f"one get of {size} bytes: " + batches.told(seen.example)
+            rig.fail(f"{seen.torn} of {seen.gets} gets of {size} bytes ({seen.share:.1%}) mixed two puts")
+        if not seen.gets:
+            rig.skip("nobody could get anything in time, so that nothing was tried")
+
+
+@case("STORE-6/full-speed")
+def stored_meanwhile(rig: Rig) -> None:
+    """What is stored while a process fills two slots in turn is what they held at one instant, and its MD5 is right."""
+    make = _maker(rig)
+    rig.needs("persist")
+    rig.process(0)
+    for _ in range(3 if rig.quick else 10):
+        rig.must(f"create w {_LARGE} 2 PERSIST|PREGRAB; fgrab 0; fgrab 1")
+        with nursery(make, "w") as at_work, at_work([partial(loops.puts, 1, 0, 1)]):
+            rig.pause(0.005 + rig.choose.random() * 0.02)
+            rig.must("close")
+        data = rig.path("w").read_bytes()
+        payload = data[:-32]
+        if hashlib.md5(payload, usedforsecurity=False).digest() != data[len(payload) : len(payload) + 16]:
+            rig.fail("the MD5 of what was stored while another process wrote does not match its bytes")
+        first, second = payload[8 : 8 + _LARGE], payload[8 + _LARGE : 8 + 2 * _LARGE]
+        if first != first[:1] * _LARGE or second != second[:1] * _LARGE:
+            rig.fail("a part of a put was stored")
+        if (first[0] - second[0]) % 16 > 1:
+            rig.fail(f"slot 0 was stored with {first[0]:02x} and slot 1 with {second[0]:02x}: no instant had both")
+        rig.path("w").unlink()
+        rig.process(0)
+
+
+def _maker(rig: Rig) -> Callable[[], slotmem.Provider]:
+    rig.needs("shared")
+    make = rig.make_provider()
+    try:
+        loops.compiled()
+    except slotmem.Unsupported as missing:
+        rig.skip(str(missing))
+    return make
+
+
+def _raced(rig: Rig, race: Callable[[], Any]) -> Any:
+    try:
+        return race()
+    except NotStarted as trouble:
+        rig.skip(str(trouble))
+    except racing.Died as death:
+        rig.fail(f"a process that used the segment died or hung: {death}")
