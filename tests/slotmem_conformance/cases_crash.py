@@ -26,7 +26,7 @@ _SLOTS = 6
 _VICTIMS = {"KILL-2": 1, "KILL-3": 2, "KILL-4": 2}  # at most at once; see _crews
 _BYTES = {"KILL-2": 1 << 17, "KILL-3": 1024, "KILL-4": 64}  # a put of many bytes is one that takes long
 _DRIVER_BYTES = 16384  # at most, where each byte is two letters of a line
-_LINE = 400_000  # letters of a batch's requests
+_LINE = 800_000  # letters of a batch's requests, and of its answers; a line may have a million
 _LINES = 20  # batches that a driver of somebody else's has before it when it is killed
 _SIGN: Request = {"op": "fgrab", "id": 5}  # the first operation of a batch, which tells the survivor that it has begun
 _SIGN_S = 5.0
@@ -75,7 +75,7 @@ def _kills(clause: str, during: str) -> Case:
                     deaths += crew
                     _LOOKS[clause](rig, nbytes, _after(deaths, crew))
         else:
-            _kill_drivers(rig, requests, count, lambda deaths: _LOOKS[clause](rig, nbytes, _after(deaths)))
+            _kill_drivers(rig, requests, nbytes, count, lambda deaths: _LOOKS[clause](rig, nbytes, _after(deaths)))
 
     return Case(f"{clause}/{during}", run, f"after SIGKILL in {during}: {_SENTENCES[clause]}")
 
@@ -103,10 +103,10 @@ def _after(deaths: int, crew: int = 1) -> str:
     return f"after {deaths} death{'s' * (deaths > 1)}" + ", two processes at a time" * (crew > 1)
 
 
-def _kill_drivers(rig: Rig, requests: list[Request], count: int, look: Callable[[int], None]) -> None:
+def _kill_drivers(rig: Rig, requests: list[Request], nbytes: int, count: int, look: Callable[[int], None]) -> None:
     """Kill drivers that do batches of the requests. Most of their time they read and write lines: much luck is needed."""
     rig.needs("batch")
-    often = max(1, _LINE // sum(len(request.get("data", "")) + 40 for request in requests))
+    often = max(1, _LINE // sum(_letters(request, nbytes) for request in requests))
     tried = False
     for number in range(4 if rig.quick else 12):
         crew = range(1 + count * number, 1 + count * (number + 1))
@@ -125,6 +125,11 @@ def _kill_drivers(rig: Rig, requests: list[Request], count: int, look: Callable[
         rig.ask("fgrab 5; release 5")
     if not tried:
         rig.skip("every batch was done before its process was killed, so that nothing was tried")
+
+
+def _letters(request: Request, nbytes: int) -> int:
+    """Estimate the letters of a request, or of its answer."""
+    return 100 + len(request.get("data", "")) + (2 * nbytes if request["op"] == "get" else 0)
 
 
 def _await_sign(rig: Rig) -> None:

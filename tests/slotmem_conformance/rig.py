@@ -32,7 +32,7 @@ from typing import Any, NoReturn, Protocol
 from slotmem_conformance import notation, places
 from slotmem_conformance.answering import open_provider
 from slotmem_conformance.notation import Request
-from slotmem_conformance.oracle import Oracle, Response
+from slotmem_conformance.oracle import Oracle, Response, agree
 from slotmem_conformance.session import AdapterError, Session
 
 _SHOWN = 40  # the last requests of a long program; what went before is counted
@@ -158,10 +158,6 @@ class Rig:
         if field not in got:
             self.fail(f"{text} answered {_shown(got)}, must succeed")
         return got[field]
-
-    def ask_request(self, request: Request) -> Response:
-        """Send one request of the first server that the notation cannot say."""
-        return self.send(0, request)
 
     def must(self, text: str, status: str = "APR_SUCCESS") -> Response:
         """Send a program of which every answer must have this status; give the last. Raises: Failed."""
@@ -318,11 +314,6 @@ def _signal(groups: list[int], number: int) -> None:
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-
-
-def agree(got: Response, expected: Response) -> bool:
-    """Say whether an answer is the expected one; numbers of segments are the driver's own business."""
-    return {**got, "segment": 0} == {**expected, "segment": 0}
 
 
 def _shown(what: Any) -> str:
