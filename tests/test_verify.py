@@ -83,3 +83,27 @@ def test_verify_judges_what_its_clients_record(capsys, monkeypatch, tmp_path):
     said = capsys.readouterr().out
     assert said.count("VIOLATED") == 1
     assert "by process" in said.split("\nthreads:\n")[1]
+
+
+def test_verify_names_the_clauses_that_do_not_hold(tmp_path, capsys):
+    """Of an implementation that grabs the highest slot the page names the clause once, with a command that shows it; so does the table."""
+    provider = "algorithm:museum:grab-highest"
+    assert verify(provider, "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
+    said = capsys.readouterr().out
+    assert said.count("GRAB-2 says: grab gives the lowest free slot.") == 1
+    assert f"see one: slotmem conform '{provider}' --reproduce GRAB-2/" in said
+    assert verify(provider, "--quick", "--seed", "5", "--markdown", "--runtime-dir", str(tmp_path)) == 1
+    table = capsys.readouterr().out
+    [row] = [line for line in table.splitlines() if line.startswith("| GRAB-2: ")]
+    assert "must" in row.split("|")[2]
+    [profile] = [line for line in table.splitlines() if line.startswith("| httpd | ")]
+    assert " of " in profile
+    assert " GRAB-2" not in profile
+
+
+def test_what_was_not_tried_is_not_said_to_hold(tmp_path, capsys):
+    """Without time no clause is asked, no part is said to hold, and the exit status is 3."""
+    assert verify("algorithm:one-lock", "--quick", "--budget-s", "0", "--runtime-dir", str(tmp_path)) == 3
+    said = capsys.readouterr().out
+    assert said.count("unfinished") == 3
+    assert "not tried" in said
