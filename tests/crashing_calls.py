@@ -132,11 +132,17 @@ def _watched(call: Any, watch: Watch, halves: bool) -> Any:
 def crash_calls(scenario: Scenario, folder: Path) -> Campaign:
     """Kill a server at each of its calls in turn; the next server finds all in order."""
     campaign = Campaign()
-    while _kill_at(scenario, here := folder / f"run-{campaign.deaths}", campaign.deaths + 1):
-        campaign.deaths += 1
-        campaign.note(_judge(scenario, here), "killed at call", campaign.deaths)
-        with suppress(FileNotFoundError):  # a broken variant's remainder
-            os.unlink(object_of(here))
+    dies = True
+    while dies:
+        here = folder / f"run-{campaign.deaths}"
+        try:
+            dies = _kill_at(scenario, here, campaign.deaths + 1)
+            if dies:
+                campaign.deaths += 1
+                campaign.note(_judge(scenario, here), "killed at call", campaign.deaths)
+        finally:
+            with suppress(FileNotFoundError):  # of a broken variant, or of the last server, which ended without closing
+                os.unlink(object_of(here))
     return campaign
 
 

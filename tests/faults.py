@@ -5,8 +5,9 @@ import struct
 from typing import NamedTuple
 from unittest import mock
 
-from slotmem import control, files, names, segment, shm
+from slotmem import control, files, image, names, segment, shm
 from slotmem.interface import Type
+from slotmem.status import NotInUse
 
 _encode, _decode, _resolve, _cleared, _store = files.encode, files.decode, names.resolve, files.cleared, files.store
 _shm_object_name, _describe, _write_header = names.shm_object_name, control.describe, control.write_header
@@ -172,5 +173,6 @@ FAULTS = [
     Fault("trusts-headers", "ATTACH-5", "believes what a segment says of itself", control, "read_geometry", _trusting),
     Fault("any-owner", "ATTACH-6", "uses another user's object", segment, "check_plain", _check_nothing),
     Fault("any-boot", "ATTACH-7", "uses locks of another boot", control, "check_control", lambda memory, size, shape, name: None),
+    Fault("waits-not-found", "WAIT-1", "answers APR_NOTFOUND when it has waited long enough", image, "LockTimeout", NotInUse),
     Fault("padding", "BYTES-1", "leaves something in the four bytes of padding", control, "write_header", _header_without_padding),
 ]  # fmt: skip

@@ -283,7 +283,7 @@ def test_reports(wrong, tmp_path, capsys):
     report.write_text(json.dumps(given))
     assert Report.from_json(given).to_json() == given
     assert conform("--merge", str(report), str(report), "--html", str(paths["html"])) == 0
-    assert paths["html"].read_text().count("<th>x: miniature") == 2
+    assert paths["html"].read_text().count('<th scope="col">x<small>miniature') == 2
     report.write_text('{"format": "slotmem conformance 1"}')
     assert conform("--merge", str(report), "--html", str(paths["html"])) == 2
 

@@ -99,13 +99,10 @@ def test_a_trace_without_writes_says_nothing(tmp_path):
 # -- Apache's module -------------------------------------------------------------------------------------------------------
 
 APACHES = {
-    "ATOMIC-2/full-speed": "gave a slot that somebody still held",
-    "ATOMIC-3/full-speed": "mixed two puts",
     "KILL-2/put": "is torn",
     "KILL-4/grab-and-release": "num_free_slots is",
     "STORE-4/killed": "neither the old nor the new",
     "STORE-5/on-disk": "no fsync",
-    "STORE-6/full-speed": "stored",
 }
 
 

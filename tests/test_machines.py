@@ -34,9 +34,9 @@ def test_slots_behave_as_specified(kind, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "shared"), [("shm", True), ("plain", False)])
-def test_servers_behave_as_specified(kind, shared):
+def test_servers_behave_as_specified(kind, shared, tmp_path):
     """Random lives of servers leave the names, bytes and files that the specification has."""
-    server_machine.run(partial(make, kind), shared=shared, examples=300)
+    server_machine.run(partial(make, kind), shared=shared, examples=300, base=str(tmp_path))
 
 
 class HighestFree(Slots):
@@ -121,11 +121,11 @@ def test_a_wrong_algorithm_is_told_apart(variant, clause, tmp_path):
         (files, "_digest", lambda payload: bytes(16), "BYTES-2"),
     ],
 )
-def test_a_wrong_server_is_told_apart(module, name, wrong, clause, monkeypatch):
+def test_a_wrong_server_is_told_apart(module, name, wrong, clause, tmp_path, monkeypatch):
     """A provider with one wrong function breaks the clause that is about it."""
     monkeypatch.setattr(module, name, wrong)
     with pytest.raises(Difference, match=clause):
-        server_machine.run(partial(make, "shm"), shared=True, examples=600)
+        server_machine.run(partial(make, "shm"), shared=True, examples=600, base=str(tmp_path))
 
 
 def test_a_seed_repeats_a_run(tmp_path):

@@ -31,6 +31,7 @@ def test_wheel_contents(tmp_path):
         "PROTOCOL.md",
         "MUTANTS.md",
         "protocol.schema.json",
+        "html_report.css",
         "slotmem_abi.h",
         "httpd_host.c",
         "drivers/driver.sh",

@@ -17,7 +17,7 @@ GOOD = {
     "hello_response": {"protocol": 1, "implementation": "i", "version": "", "language": "C", "capabilities": ["batch"]},
     "create_request": {"op": "create", "name": None, "item_size": 4, "item_num": 3, "type": ["PERSIST"]},
     "create_response": OK | {"segment": 0},
-    "attach_request": {"op": "attach", "name": "w", "unsafe": True},
+    "attach_request": {"op": "attach", "name": "w", "unsafe": True, "timeout_ms": 500},
     "attach_response": OK | {"segment": 1, "item_size": 4, "item_num": 3},
     "grab_response": OK | {"id": 0},
     "get_request": {"op": "get", "segment": 0, "id": -1, "len": 4},

@@ -23,12 +23,13 @@ from slotmem_stress.client import Client, Rules, Stuck
 from slotmem_stress.faults import Plan
 from slotmem_stress.history import KINDS, Description, Recorder
 from slotmem_stress.history_files import export, parse, read
+from slotmem_stress.interrupts import without_interrupts
 from slotmem_stress.judging import Judged, JudgeProcess, judge_path
 from slotmem_stress.pace import MOST_LOST, Pace
 from slotmem_stress.runner import run
 from slotmem_stress.stress_report import Report, Settings, to_text
 from slotmem_stress.window_trace import to_trace
-from slotmem_stress.worker import NAME, without_interrupts
+from slotmem_stress.worker import NAME
 
 ROOT = Path(__file__).parents[1]
 PATH = [str(ROOT / folder) for folder in (".", "model", "stress", "tests")]

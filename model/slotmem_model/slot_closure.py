@@ -62,11 +62,8 @@ def _is_release_free(tables: Tables, at: Configuration, slot: int) -> bool:
         not done & look.bit and look.action != SEES_FREE for look in tables.looks
     ):
         return False
-    if _list_higher_grabs(tables, at, slot):
-        return False  # this slot in use may have been what let a higher one be the lowest free
-    if any(not done & grab.bit for grab in tables.lost_grabs):  # these must all find a lower slot whatever happens
-        return (~at.mask & ((1 << slot) - 1)).bit_count() >= _count_takers(tables, done)
-    return True
+    # This slot in use may have been what let a higher one be the lowest free.
+    return not _list_higher_grabs(tables, at, slot) and not _list_lost_targets(tables, at, slot)
 
 
 def _list_higher_grabs(tables: Tables, at: Configuration, slot: int) -> list[Pending]:
@@ -88,6 +85,32 @@ def _list_higher_grabs(tables: Tables, at: Configuration, slot: int) -> list[Pen
         if sum(1 for lower in below if not _list_takers(tables, at, lower)) <= lost:
             found.append(grab)
     return found
+
+
+def _list_lost_targets(tables: Tables, at: Configuration, slot: int) -> list[int]:
+    """Give the slots above this one that a crashed grab may come to as long as this slot is in use.
+
+    As with `_list_higher_grabs`, each free slot below must have somebody who takes it. Left out are the slots of which the rest of the
+    history refutes that a crashed grab has them.
+    """
+    done, free = at.done, ~at.mask & tables.full
+    lost = sum(1 for grab in tables.lost_grabs if not done & grab.bit)
+    if not lost:
+        return []
+    above = tables.full >> (slot + 1) << (slot + 1)
+    untaken = 0  # free slots that only a crashed grab can take
+    for each in list_bits(free):
+        untaken += not _list_takers(tables, at, each)
+        if untaken == lost:
+            above &= (2 << each) - 1  # the last of them can take this one, and none beyond
+            break
+    targets = [each for each in list_bits(free & above) if tables.may_be_lost(done, each)]
+    for each, listed in tables.releases.items():
+        if above & ~free & 1 << each:
+            release = tables.first_undone(listed, done)
+            if release is not None and tables.may_be_lost(done | release.bit, each):
+                targets.append(each)
+    return targets
 
 
 def _list_takers(tables: Tables, at: Configuration, slot: int) -> list[Pending]:
@@ -157,20 +180,16 @@ def _matter(tables: Tables, at: Configuration, pending: Pending) -> Iterator[Pen
     if (
         pending.action == RELEASE
         and at.mask >> pending.slot & 1
-        and tables.first_undone(tables.lost_grabs, done) is None
         and not any(look.action != SEES_FREE and not done & look.bit for look in tables.looks)
     ):
         yield from _matter_to_release(tables, at, pending.slot)
         return
     grabs = [*tables.undone(GRAB, done), *tables.undone(FGRAB, done)]
     yield from grabs
-    lost = tables.first_undone(tables.lost_grabs, done)
-    below = 0  # releases of lower slots matter, since a crashed grab may take them at once
-    if lost is not None:
-        same = tables.grabs.get(tables.lowest_free(at.mask).bit_length() - 1)
-        if tables.first_undone(same, done) is None:  # else that grab, which returns, goes first
-            yield lost
-        below = _compute_reach(tables, at)
+    below = 0
+    if tables.first_undone(tables.lost_grabs, done) is not None:
+        yield from _list_lost(tables, at, tables.lowest_free(at.mask).bit_length() - 1)
+        below = _compute_reach(tables, at)  # releases of lower slots matter, since a crashed grab may take them at once
     if pending.action == COUNT or _is_undone(tables, COUNT, done):
         below = tables.item_num
     wanted_free = {look.slot for look in tables.looks if look.action == SEES_FREE and not done & look.bit}
@@ -186,22 +205,42 @@ def _matter(tables: Tables, at: Configuration, pending: Pending) -> Iterator[Pen
 
 
 def _matter_to_release(tables: Tables, at: Configuration, slot: int) -> Iterator[Pending]:
-    """Give what may have to happen while a slot is still in use, where nobody counts: what else is pending can come later as well."""
+    """Give what may have to happen while a slot is still in use, where nobody counts: what else is pending can come later as well.
+
+    What a slot in use is good for is that a higher one is the lowest free, so that a grab of that, or a crashed grab, can have it. Before
+    that each lower free slot has to be taken once, and the higher one released if it is in use. All else that marks lower slots can come
+    later in the same order: at each of its grabs the slots below are in use then as well, since what took them first is not put off.
+    """
     higher = _list_higher_grabs(tables, at, slot)
     yield from higher
-    highest = max((grab.slot for grab in higher), default=0)
+    targets = _list_lost_targets(tables, at, slot)
+    highest = max((*(grab.slot for grab in higher), *targets), default=0)
+    lowest = tables.lowest_free(at.mask).bit_length() - 1
+    if 0 <= lowest <= highest and (lowest < slot or lowest in targets):
+        yield from _list_lost(tables, at, lowest)
     for lower in list_bits(~at.mask & tables.full & ((1 << highest) - 1)):
         yield from (taker for taker in _list_takers(tables, at, lower) if taker not in higher)
     cleared = [slot]
     if (fgrab := tables.first_undone(tables.fgrabs.get(slot), at.done)) is not None:
         yield fgrab
-    for grab in higher:
-        release = tables.first_undone(tables.releases.get(grab.slot), at.done)
-        if release is not None and at.mask >> grab.slot & 1:
-            cleared.append(grab.slot)
+    for above in dict.fromkeys((*(grab.slot for grab in higher), *targets)):
+        release = tables.first_undone(tables.releases.get(above), at.done)
+        if release is not None and at.mask >> above & 1:
+            cleared.append(above)
             yield release
     for each in cleared:
         yield from _list_puts(tables, at, each)
+
+
+def _list_lost(tables: Tables, at: Configuration, lowest: int) -> Iterator[Pending]:
+    """Give a crashed grab that may take the lowest free slot; a pending grab of that slot, which returns, goes first."""
+    lost = tables.first_undone(tables.lost_grabs, at.done)
+    if (
+        lost is not None
+        and tables.first_undone(tables.grabs.get(lowest), at.done) is None
+        and tables.may_be_lost(at.done, lowest)
+    ):
+        yield lost
 
 
 def _list_puts(tables: Tables, at: Configuration, slot: int) -> Iterator[Pending]:

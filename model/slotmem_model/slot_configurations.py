@@ -21,6 +21,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from slotmem_model.slot_timeline import (
     COUNT,
@@ -36,6 +37,9 @@ from slotmem_model.slot_timeline import (
     SEES_FREE,
     SEES_FULL,
 )
+
+if TYPE_CHECKING:
+    from slotmem_model.slot_future import Future
 
 
 def list_bits(mask: int) -> Iterator[int]:
@@ -111,8 +115,10 @@ _LISTED = {
 class Tables:
     """The pending actions by kind and slot; `now` is the position in time."""
 
-    def __init__(self, item_num: int) -> None:
+    def __init__(self, item_num: int, future: Future) -> None:
         self.item_num = item_num
+        self.asks_future = True  # else a violation shows no sooner than at what cannot be explained
+        self._future = future
         self.full = (1 << item_num) - 1
         self.now = 0
         self.by_slot: dict[int, dict[int, list[Pending]]] = {
@@ -261,6 +267,10 @@ class Tables:
             yield way
 
     # Which of the pending actions matter when one returns.
+
+    def may_be_lost(self, done: int, slot: int) -> bool:
+        """Say whether a crashed grab may have this slot from now on, as far as the future (if it may be asked) tells."""
+        return not (self.asks_future and self._future.is_doomed(done, slot, self))
 
     def undone(self, kind: int, done: int) -> Iterator[Pending]:
         """Give for each slot the first pending action of a kind that has not taken effect."""

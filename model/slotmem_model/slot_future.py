@@ -1,6 +1,7 @@
 """Which of several configurations the rest of the history will surely refute.
 
-Interface: `Future(timeline)`; `drop_doomed(configurations, tables)`.
+Interface: `Future(timeline)`; `drop_doomed(configurations, tables)`; `is_doomed(done, slot, tables)` asks beforehand, of a slot that a
+crashed grab may take.
 
 Two kinds of them are doomed:
 
@@ -39,17 +40,17 @@ class Future:
             some |= at.mask
             all_ &= at.mask
         for slot in list_bits(some & ~all_):
-            alive = [at for at in configurations if not (at.mask >> slot & 1 and self._is_doomed(at, slot, tables))]
+            alive = [at for at in configurations if not (at.mask >> slot & 1 and self.is_doomed(at.done, slot, tables))]
             if alive:
                 configurations = alive
         return configurations
 
-    def _is_doomed(self, at: Configuration, slot: int, tables: Tables) -> bool:
-        """Say whether the slot, which is in use, must be free sooner than anybody can release it."""
-        if tables.first_undone(tables.releases.get(slot), at.done) is not None:
+    def is_doomed(self, done: int, slot: int, tables: Tables) -> bool:
+        """Say whether the slot, if it is in use now, must be free sooner than anybody can release it."""
+        if tables.first_undone(tables.releases.get(slot), done) is not None:
             return False
         now = slot * self._span + tables.now
-        grab = tables.first_undone(tables.grabs.get(slot), at.done)
+        grab = tables.first_undone(tables.grabs.get(slot), done)
         if grab is not None:
             returned = grab.returned
         else:

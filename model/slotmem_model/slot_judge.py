@@ -40,7 +40,7 @@ class SlotMonitor:
         self.seen: dict[int, list[State]] = {position: [] for position in watched}
         self.timeline = Timeline.compile(history)
         self._future = Future(self.timeline)
-        self.tables = Tables(history.item_num)
+        self.tables = Tables(history.item_num, self._future)
         self.configurations = [Configuration(history.inuse, 0, history.first_values())]
         self.most = 1
         self._budget = budget
@@ -147,11 +147,14 @@ class SlotMonitor:
         """Let an action return. Gives False if nothing explains that."""
         bit, budget, tables = pending.bit, self._budget, self.tables
         explained: list[Configuration] = []
-        for at in self.configurations:
-            if at.done & bit:
-                explained.append(at)
-            else:
-                explained += close(tables, at, pending, budget)
+        for tables.asks_future in (True, False):
+            for at in self.configurations:
+                if at.done & bit:
+                    explained.append(at)
+                else:
+                    explained += close(tables, at, pending, budget)
+            if explained:
+                break
         tables.remove(pending)
         self._free_bits.append(bit)
         for at in explained:

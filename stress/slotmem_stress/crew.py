@@ -22,7 +22,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from slotmem_stress.client import Client, Rules
-from slotmem_stress.worker import Broken, Done, Job, Ready, Round, held_by, main, without_interrupts, work_round
+from slotmem_stress.interrupts import starting_a_child
+from slotmem_stress.worker import Broken, Done, Job, Ready, Round, held_by, main, work_round
 
 PATIENCE_S = 30.0
 
@@ -176,7 +177,7 @@ class ProcessCrew:
         ours, theirs = self._context.Pipe()
         job = self._make_job(clients=clients, seats=seats)
         process = self._context.Process(target=main, args=(theirs, self._board_path, job), daemon=True)
-        with without_interrupts():
+        with starting_a_child():
             process.start()
         theirs.close()
         return Worker(process, ours, seat, clients)

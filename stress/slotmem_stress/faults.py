@@ -20,6 +20,7 @@ from typing import Any
 
 from slotmem import NoSegment, SlotmemError
 from slotmem_stress.crew import ProcessCrew, ThreadCrew, Worker
+from slotmem_stress.interrupts import starting_a_child
 from slotmem_stress.worker import (
     ATTACHES,
     GENERATION,
@@ -28,7 +29,6 @@ from slotmem_stress.worker import (
     die_with_parent,
     map_board,
     open_provider,
-    without_interrupts,
 )
 
 STORMERS = 2
@@ -127,7 +127,7 @@ class Company:
         for target, arguments in mains:
             ours, theirs = context.Pipe()
             process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
-            with without_interrupts():
+            with starting_a_child():
                 process.start()
             theirs.close()
             self._processes.append(process)

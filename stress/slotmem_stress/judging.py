@@ -21,7 +21,8 @@ from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_model.slot_judge import judge
 from slotmem_stress.history import HEAD, INVOKED, PUT, RETURNED, SECOND, STATUS_SHIFT, TORN, VALUE
 from slotmem_stress.history_files import Recorded, read, to_columns, to_object
-from slotmem_stress.worker import die_with_parent, without_interrupts
+from slotmem_stress.interrupts import starting_a_child
+from slotmem_stress.worker import die_with_parent
 
 __all__ = ["LINEARIZABLE", "UNKNOWN", "VIOLATION", "JudgeProcess", "Judged", "judge_path"]
 
@@ -157,7 +158,7 @@ class JudgeProcess:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         process: Any = context.Process(target=_serve, args=(theirs, *self._budget), daemon=True)
-        with without_interrupts():
+        with starting_a_child():
             process.start()
         self._process = process
         theirs.close()

@@ -25,6 +25,7 @@ from slotmem_stress.client import Rules
 from slotmem_stress.crew import PATIENCE_S, Numbers, ProcessCrew, ThreadCrew
 from slotmem_stress.faults import Company, Faults
 from slotmem_stress.history import Description
+from slotmem_stress.interrupts import without_interrupts
 from slotmem_stress.judging import JudgeProcess
 from slotmem_stress.owner import Owner
 from slotmem_stress.pace import MOST_LOST, Pace
@@ -39,7 +40,6 @@ from slotmem_stress.worker import (
     Round,
     make_board,
     map_board,
-    without_interrupts,
 )
 
 _TICK_S = 0.05

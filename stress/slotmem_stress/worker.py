@@ -16,9 +16,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ import slotmem
 from slotmem import SlotmemError
 from slotmem_stress.client import Client, Rules, Stuck
 from slotmem_stress.history import Recorder
+from slotmem_stress.interrupts import INTERRUPTS
 
 NAME = "stress"
 """The segment's name."""
@@ -33,7 +33,6 @@ ROUND, GENERATION, ATTACHES, FIRST_SEAT = range(4)
 _BOARD_WORDS = 512
 MAX_SEATS = _BOARD_WORDS - FIRST_SEAT
 _PR_SET_PDEATHSIG = 1
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Job(NamedTuple):
@@ -113,32 +112,9 @@ def die_with_parent() -> None:
     """Leave Ctrl-C to the supervisor, who ends us; and end with it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-@contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Put Ctrl-C and SIGTERM off until the end. A child that is started meanwhile inherits that and leaves them to its parent.
-
-    To block them is not enough: a thread that does not, such as those of a library, would take the signal, and have the main
-    thread interrupted.
-
-    Raises: KeyboardInterrupt: at the end, if there was one.
-    """
-    resource_tracker.ensure_running()  # the start of the first child would start it, and unblock Ctrl-C on the way
-    came: list[int] = []
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
-    handlers = [(number, signal.signal(number, lambda which, _: came.append(which))) for number in _INTERRUPTS]
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # what waits is noted now
-        for number, handler in reversed(handlers):
-            signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt
 
 
 def main(pipe: Connection, board_path: str, job: Job) -> None:

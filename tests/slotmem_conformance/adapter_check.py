@@ -174,6 +174,8 @@ def _attach(talk: Talk) -> None:
     talk.done({"op": "attach", "name": "w"}, item_size=ITEM_SIZE, item_num=ITEM_NUM)
     if "unsafe" in talk.capabilities:
         talk.done({"op": "attach", "name": "w", "unsafe": True}, item_size=ITEM_SIZE, item_num=ITEM_NUM)
+    if "timeout" in talk.capabilities:
+        talk.done({"op": "attach", "name": "w", "timeout_ms": 1500}, item_size=ITEM_SIZE, item_num=ITEM_NUM)
     if "shared" in talk.capabilities:
         with talk.another() as other:
             other.hello()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from slotmem_conformance import protocol
+from slotmem_conformance import places, protocol
 from slotmem_conformance.process_session import JSON_LINE, AdapterError, ended, shown
 from slotmem_conformance.protocol import SUCCESS, Message
 from slotmem_conformance.schema import short
@@ -55,6 +55,7 @@ class Talk:
         self.capabilities: list[str] = []
         self.opened = False
         self.segment = 0
+        self._names: set[str] = set()
         self.session = start(spec, timeout_s=timeout_s)
         self.which = ""
 
@@ -105,6 +106,8 @@ class Talk:
 
     def raw(self, line: bytes, sent: Any) -> Any:
         """Give what comes back for a line. Raises: AdapterError: nothing that can be read."""
+        if isinstance(sent, dict) and sent.get("op") == "create" and sent.get("name"):
+            self._names.add(sent["name"])
         told = _told(sent)
         answer = self.session.exchange(line, told)
         extra = self.session.unread(0.0)
@@ -160,10 +163,11 @@ class Talk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """End the driver. What ended the probe is noted, and not raised."""
+        """End the driver, and remove its objects. What ended the probe is noted, and not raised."""
         if isinstance(error, AdapterError):
             self.note(error.sent, error.got, error.expected, error.stderr)
         self.session.kill()
+        places.remove_objects((name, self.folder, GENERATION) for name in self._names)
         return isinstance(error, AdapterError | Over)
 
 

@@ -29,7 +29,7 @@ _OWN = {
     "httpd": "slotmem_conformance.httpd:HttpdProvider",
 }
 CAPABILITIES = ("batch", "restart", "dptr", "doall")
-SHARED_CAPABILITIES = (*CAPABILITIES, "shared", "persist", "unsafe")
+SHARED_CAPABILITIES = (*CAPABILITIES, "shared", "persist", "unsafe", "timeout")
 _OTHER_STATUS = 1_000_000  # a walk's answers are numbers of ours: this one and those after it
 
 
@@ -104,6 +104,8 @@ class Answerer:
 
     def _attach(self, request: Message) -> Message:
         options = {"unsafe": True} if request.get("unsafe") else {}
+        if "timeout_ms" in request:
+            self.provider.timeout_s = request["timeout_ms"] / 1000
         instance = self.provider.attach(request["name"], **options)
         # A library's attach reports the shape itself, and may report a wrong one.
         item_size, item_num = getattr(instance, "attached", None) or (instance.slot_size(), instance.num_slots())

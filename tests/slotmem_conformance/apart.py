@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+from slotmem_stress.interrupts import starting_a_child
+
 
 class NotStarted(RuntimeError):
     """A process ended before it came to our code, so that nothing was tried and nobody is to blame but its surroundings."""
@@ -38,9 +40,10 @@ def call_apart(functions: Sequence[Callable[[], Any]], *, timeout_s: float) -> l
         for function in functions:
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(target=_answer, args=(theirs, function), daemon=True)
-            process.start()
+            with starting_a_child():
+                process.start()
+                crew.append((process, ours))
             theirs.close()
-            crew.append((process, ours))
         for _, ours in crew:
             await_start(ours, max(0.0, ends - time.monotonic()))
         return [_ended(process, ours, ends) for process, ours in crew]

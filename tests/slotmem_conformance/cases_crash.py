@@ -264,12 +264,3 @@ def exception_in_a_handler(rig: Rig) -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-@case("WAIT-1/stopped-holder")
-def stopped_holder(rig: Rig) -> None:
-    """While the holder of a lock is stopped, another's operation ends with APR_TIMEUP, or was not in need of the lock."""
-    rig.needs("shared", "batch")
-    rig.process(0)
-    rig.must("create w 64 1 PREGRAB; fgrab 0; 1: attach w")
-    rig.skip("the protocol has no way to ask for a bound on waiting")

@@ -24,21 +24,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from slotmem_conformance import notation, places
+from slotmem_conformance import notation, places, racing
 from slotmem_conformance.answering import open_provider
 from slotmem_conformance.notation import Request
 from slotmem_conformance.oracle import Oracle, Response, agree
 from slotmem_conformance.session import AdapterError, Session
+from slotmem_stress.interrupts import without_interrupts
 
 _SHOWN = 40  # the last requests of a long program; what went before is counted
 _OPTIONAL = ("restart", "dptr", "doall", "batch")
 _SENDING_S = 0.02  # until requests of some ten kilobytes are in the pipes of drivers that are stopped
-_GENERATIONS = 4  # how many restarts' objects are looked for at the end, beyond the generation begun with
 
 
 class Failed(Exception):
@@ -110,6 +110,7 @@ class Rig:
         provider = getattr(self.session(), "provider", "")
         if not provider:
             self.skip("a driver can only be asked through the protocol, and that takes most of the time")
+        self._names.add((racing.NAME, self.folder, 0))  # whoever makes it may be killed in a race
         return partial(open_provider, provider, runtime_dir=self.folder, generation=0)
 
     def kill(self, server: int) -> None:
@@ -294,15 +295,17 @@ class Rig:
         return places.object_path(name, self.folder, generation)
 
     def close(self) -> None:
-        """End everything and leave nothing behind."""
-        for server in list(self._sessions):
-            self.leave(server)
-        for name, folder, generation in self._names:
-            for later in range(generation, generation + _GENERATIONS):
-                with suppress(OSError, ValueError):
-                    places.object_path(name, folder, later).unlink(missing_ok=True)
-        for folder in {self.folder, *self.folders.values()}:
-            shutil.rmtree(folder, ignore_errors=True)
+        """End everything and leave nothing behind, even if Ctrl-C comes while sessions are closed."""
+        with ExitStack() as stack:
+            stack.callback(self._remove)
+            for server in list(self._sessions):
+                stack.callback(self.leave, server)
+
+    def _remove(self) -> None:
+        with without_interrupts():
+            places.remove_objects(self._names)
+            for folder in {self.folder, *self.folders.values()}:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _name(self, server: int, request: Request) -> None:
         if request["op"] == "create" and request["name"]:

@@ -15,7 +15,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from slotmem_conformance.slots_machine import run_machine
 from slotmem_model import files, server_spec, spec
 from slotmem_model.server_spec import Opened, World
 from slotmem_model.spec import SUCCESS, Result
+from slotmem_stress.interrupts import without_interrupts
 
 SERVERS = st.integers(0, 1)
 NAMES = st.sampled_from(["a", "a", "a", "/absolute", "b", None, "NONE"])
@@ -50,10 +52,12 @@ class ServerMachine(RuleBasedStateMachine):
     make_provider: Callable[[str, int], Any]
     shared: bool
     """Whether others can see the memory, which then has an object and may have a file."""
+    base: str | None
+    """Where the folder of each life is made; None: where temporary files are."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.mkdtemp(prefix="slotmem-machine-")
+        self.folder = tempfile.mkdtemp(prefix="slotmem-machine-", dir=self.base)
         self.world: World = server_spec.EMPTY
         self.providers: dict[int, Any] = {}
         self.instances: list[tuple[int, int, Any]] = []  # server, key, instance
@@ -226,13 +230,13 @@ class ServerMachine(RuleBasedStateMachine):
             self._expect("BYTES-1", expected, _read(self._object(segment_name))[: len(expected)])
 
     def teardown(self) -> None:
-        """End both servers, and remove what killed ones left."""
-        for provider in self.providers.values():
-            provider.close()
-        for segment_name in self.segment_names:
-            with suppress(FileNotFoundError):
-                os.unlink(self._object(segment_name))
-        shutil.rmtree(self.folder)
+        """End both servers, and remove what killed ones left, or one that was interrupted."""
+        with without_interrupts(), ExitStack() as stack:
+            stack.callback(shutil.rmtree, self.folder)
+            for segment_name in self.segment_names | self.world.names.keys():
+                stack.callback(Path(self._object(segment_name)).unlink, missing_ok=True)
+            for provider in self.providers.values():
+                stack.callback(provider.close)
 
     def _all_closed(self, server: int) -> None:
         """See that no instance of an ended server works any more."""
@@ -266,8 +270,14 @@ def _read(path: str) -> bytes:
 
 
 def run(
-    make_provider: Callable[[str, int], Any], *, shared: bool, examples: int, steps: int = 30, seed: int | None = None
+    make_provider: Callable[[str, int], Any],
+    *,
+    shared: bool,
+    examples: int,
+    steps: int = 30,
+    seed: int | None = None,
+    base: str | None = None,
 ) -> None:
-    """Search for a life that tells provider and specification apart. Raises: Difference."""
-    traits = {"make_provider": staticmethod(make_provider), "shared": shared}
+    """Search for a life that tells provider and specification apart; base is where its files are. Raises: Difference."""
+    traits = {"make_provider": staticmethod(make_provider), "shared": shared, "base": base}
     run_machine(type("ServerMachine", (ServerMachine,), traits), examples, steps, seed)

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from slotmem import Type
 from slotmem_conformance.driving import Pair
 from slotmem_model import spec
+from slotmem_stress.interrupts import without_interrupts
 
 ITEM_IDS = st.integers(-2, 7)
 TYPES = st.integers(0, 15).map(Type)
@@ -45,7 +46,8 @@ class SlotsMachine(RuleBasedStateMachine):
     @initialize(item_size=st.integers(0, 70), item_num=st.integers(0, 6), flags=TYPES, named=st.booleans())
     def create(self, item_size: int, item_num: int, flags: Type, named: bool) -> None:
         """Begin with a fresh segment."""
-        instance = self.provider.create("machine" if named else None, item_size, item_num, flags & ~Type.PERSIST)
+        with without_interrupts():  # or it might be there, and the provider not know it yet
+            instance = self.provider.create("machine" if named else None, item_size, item_num, flags & ~Type.PERSIST)
         self.pair = Pair(instance, spec.fresh(item_size, item_num, bool(flags & Type.PREGRAB)))
 
     @rule()
@@ -100,7 +102,8 @@ class SlotsMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """End the server."""
-        self.provider.close()
+        with without_interrupts():
+            self.provider.close()
 
 
 def run(make_provider: Callable[[], Any], *, examples: int, steps: int = 30, seed: int | None = None) -> None:

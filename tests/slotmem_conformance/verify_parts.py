@@ -75,7 +75,7 @@ def parts(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
     yield timed(
         "servers",
         f"{lives} lives of up to 30 events: names, files, restarts" + (", deaths" if shared else ""),
-        lambda: server_machine.run(make, shared=shared, examples=lives, seed=seed),
+        lambda: server_machine.run(make, shared=shared, examples=lives, seed=seed, base=folder),
     )
     if shared:
         # The last is Apache's algorithm, which must be found out.

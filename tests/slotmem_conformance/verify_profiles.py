@@ -25,6 +25,10 @@ CLAIMS: dict[str, tuple[str, ...]] = {"httpd": ("core", "httpd"), "httpd:plain":
 SEQUENTIAL = ("core", "httpd", "safe")
 """The profiles that need little time."""
 
+_TIMEOUT_S = (
+    5.0  # half of what slotmem conform waits for an answer: a hang is no reason to wait long for all the others
+)
+
 
 class Failure(NamedTuple):
     """A clause that did not hold: a case that shows it, and how many others do."""
@@ -42,7 +46,7 @@ def hello(provider: str, folder: str) -> dict[str, Any]:
 def ask(part: str, provider: str, profiles: Sequence[str], folder: str, *, seed: int, budget_s: float) -> Row:
     """Run the cases of some profiles, quickly, and tell of them under a name."""
     cases = selection.chosen(collect(), profiles)
-    opener = partial(open_session, provider)
+    opener = partial(open_session, provider, timeout_s=_TIMEOUT_S)
     report = Report(provider, {}, seed, True)
 
     def work() -> None:

@@ -3,8 +3,8 @@
 Interface:
 
 - `with nursery(make_provider, name) as at_work:` has a process attached to the segment, which forks others when asked to.
-- `with at_work(works):` has a process for each work at it. At the end of the block, and whatever happens in it, they get
-  SIGKILL, wherever they are, and are gone.
+- `with at_work(works) as pids:` has a process for each work at it. At the end of the block, and whatever happens in it, they
+  get SIGKILL, wherever they are, and are gone.
 
 Raises: Failed: the segment could not be attached, or a process died before its time. Skipped: nothing was tried.
 """
@@ -24,11 +24,12 @@ from slotmem_conformance import loops
 from slotmem_conformance.apart import NotStarted, await_start
 from slotmem_conformance.loops import Work
 from slotmem_conformance.rig import Failed, Skipped
+from slotmem_stress.interrupts import starting_a_child
 
 _AT_MOST_S = 60.0  # nobody works for ever, even if whoever started it is gone
 _START_S = 20.0
 
-AtWork = Callable[[Sequence[Work]], AbstractContextManager[None]]
+AtWork = Callable[[Sequence[Work]], AbstractContextManager[list[int]]]
 
 
 @contextmanager
@@ -38,9 +39,10 @@ def nursery(make_provider: Callable[[], Any], name: str) -> Iterator[AtWork]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_nurse, args=(theirs, make_provider, name), daemon=True)
-    process.start()
-    theirs.close()
     try:
+        with starting_a_child():
+            process.start()
+        theirs.close()
         try:
             await_start(ours, _START_S)
         except NotStarted as error:
@@ -50,17 +52,18 @@ def nursery(make_provider: Callable[[], Any], name: str) -> Iterator[AtWork]:
         yield partial(_at_work, ours)
     finally:
         ours.close()  # it ends then
-        process.join(_START_S)
-        process.kill()
-        process.join()
+        if process.pid is not None:
+            process.join(_START_S)
+            process.kill()
+            process.join()
 
 
 @contextmanager
-def _at_work(pipe: Connection, works: Sequence[Work]) -> Iterator[None]:
+def _at_work(pipe: Connection, works: Sequence[Work]) -> Iterator[list[int]]:
     pipe.send(works)
-    pids = _heard(pipe)
+    pids: list[int] = _heard(pipe)
     try:
-        yield
+        yield pids
     finally:
         for pid in pids:  # all of them before any is waited for; they keep their numbers until then
             os.kill(pid, signal.SIGKILL)
@@ -88,7 +91,7 @@ def _nurse(pipe: Connection, make_provider: Callable[[], Any], name: str) -> Non
         pipe.send(f"{type(error).__name__}: {error}")
         return
     pipe.send("")
-    with suppress(EOFError):
+    with suppress(EOFError, ConnectionError):
         while True:
             _let_work(pipe, instance, pipe.recv())
 
@@ -99,7 +102,7 @@ def _let_work(pipe: Connection, instance: Any, works: Sequence[Work]) -> None:
     pipe.send(pids)
     try:
         pipe.recv()
-    except EOFError:
+    except (EOFError, ConnectionError):
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         raise
