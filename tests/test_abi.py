@@ -194,6 +194,20 @@ def test_a_library_that_does_not_fit_is_named(build, tmp_path):
         abi.AbiProvider.from_spec("")
 
 
+def test_a_killed_compiler_leaves_nothing(tmp_path, monkeypatch):
+    """What a compiler that is killed, as by Ctrl-C, leaves among its temporary files goes with the unfinished library."""
+    compiler = tmp_path / "compiler"
+    compiler.write_text('#!/bin/sh\n: > "$TMPDIR/left.s"\nkill -9 $$\n')
+    compiler.chmod(0o700)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(slotmem.Unsupported, match="failed"):
+        compiling.shared_library(SOURCE)
+    assert list((tmp_path / "cache" / "slotmem").iterdir()) == list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_a_library_is_compiled_once(build, tmp_path, monkeypatch):
     """The second call compiles nothing; other flags give another library; a refusing compiler is one line."""
     first = build()

@@ -215,6 +215,36 @@ def test_no_interrupt_is_lost(plugin):
     assert after == before[:3]
 
 
+# The command as it is installed, with a Ctrl-C at the moment when Python looks for one of its modules.
+STARTED = """
+import signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+signal.signal(signal.SIGINT, getattr(signal, sys.argv[2]))
+from slotmem_conformance.start import main
+del sys.argv[1:3]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["slotmem", "slotmem.slots", "slotmem.command", "argparse", "slotmem.inspect_command"]
+)
+def test_interrupt_of_the_imports(module):
+    """Ctrl-C while Python imports what the command needs is as quiet as later; a background job does not heed it."""
+
+    def start(how):
+        arguments = [sys.executable, "-c", STARTED, module, how, "inspect", "--help"]
+        done = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
+        return done.returncode, done.stdout != "", done.stderr
+
+    assert start("default_int_handler") == (130, False, "")
+    assert start("SIG_IGN") == (0, True, "")
+
+
 def test_nobody_reads(tmp_path):
     """If nobody reads what is printed, it ends quietly, as with SIGPIPE."""
     with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
@@ -270,7 +300,7 @@ def test_interrupted_verify_leaves_nothing(tmp_path, part):
     """Ctrl-C in any part of `slotmem verify` ends it and its workers, and leaves no file and no object."""
     with subprocess.Popen(
         [sys.executable, "-c", VERIFY, "--quick", "--runtime-dir", tmp_path],
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -278,7 +308,9 @@ def test_interrupted_verify_leaves_nothing(tmp_path, part):
         said = b""
         while f"{part}: ".encode() not in said:
             assert select.select([verify.stderr], [], [], 120)[0]
-            said += os.read(verify.stderr.fileno(), 4096)
+            more = os.read(verify.stderr.fileno(), 4096)
+            assert more, f"verify ended before it came to {part}; is slotmem installed? It said: {said.decode()}"
+            said += more
         os.killpg(verify.pid, signal.SIGINT)
         out, err = verify.communicate(timeout=60)
     assert (verify.returncode, out, b"Traceback" in err) == (130, b"", False)

@@ -17,7 +17,7 @@ from slotmem_conformance import conform_command, expected, html_report, notation
 from slotmem_conformance.cases import case, collect, program
 from slotmem_conformance.oracle import Oracle
 from slotmem_conformance.rig import Rig
-from slotmem_conformance.session import AdapterError, open_session
+from slotmem_conformance.session import AdapterError, ProcessSession, open_session
 from slotmem_conformance.verdicts import Outcome, Report, Verdict
 from slotmem_model.clauses import CLAUSES
 
@@ -179,6 +179,24 @@ def test_nothing_is_left_behind(tmp_path):
     assert [place.exists() for place in places] == [False, True]
     rig.close()
     assert not any(place.exists() for place in places)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_behind_by_an_interrupted_end(tmp_path, monkeypatch):
+    """Ctrl-C while a rig asks its servers to end leaves neither its folder nor a shared object."""
+
+    def interrupted(session, **how):
+        raise KeyboardInterrupt
+
+    rig = Rig(partial(open_session, "shm"), base=str(tmp_path))
+    rig.process(0, 1)
+    rig.must("create w 4 2; 1: attach w")
+    place = rig.object("w")
+    assert place.exists()
+    monkeypatch.setattr(ProcessSession, "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rig.close()
+    assert not place.exists()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 import example_drivers
-from slotmem_conformance import conform_command
+from slotmem_conformance import conform_command, places
 from slotmem_conformance import session as sessions
 from slotmem_conformance.adapter_check import check_adapter
+from slotmem_conformance.adapter_talk import GENERATION, Talk
 from slotmem_conformance.session import open_session
 from wrong_drivers import MISTAKES, SLOW
 
@@ -58,6 +59,15 @@ def test_the_protocol_tells_of_each_example():
 def test_bundled_driver(spec):
     """The check of adapters finds nothing wrong with the bundled driver."""
     assert [str(each) for each in check_adapter(spec, timeout_s=30)] == []
+
+
+def test_objects_of_a_killed_driver_are_removed(tmp_path):
+    """The check of adapters kills its drivers, and removes the shared objects that they leave."""
+    place = places.object_path("w", str(tmp_path), GENERATION)
+    with Talk("shm", {}, 30, str(tmp_path)) as talk:
+        talk.open()
+        assert place.exists()
+    assert not place.exists()
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

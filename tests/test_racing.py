@@ -1,5 +1,6 @@
 """Counting double grabs and torn gets: what is wrong is counted, what is right is not accused."""
 
+import multiprocessing
 import os
 import shutil
 import time
@@ -9,7 +10,7 @@ import pytest
 
 import slotmem
 import wrong_racers
-from slotmem_conformance import apart, httpd, racing
+from slotmem_conformance import apart, httpd, racing, working
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler (Debian: gcc libc6-dev)")
 ATTEMPTS = 20
@@ -93,6 +94,17 @@ def test_calls_apart():
     assert answers[0] == apart.Ended((3, 1))
     assert answers[1].death.startswith("ZeroDivisionError: ")
     assert [each.death for each in answers[2:]] == ["SIGABRT", "exit code 3", "did not come back in time"]
+
+
+def test_a_nursery_that_nobody_waits_for(capfd):
+    """A nursery whose other side is gone before it has begun, as after Ctrl-C, ends without a word."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    ours.close()
+    nurse = context.Process(target=working._nurse, args=(theirs, dict, "w"))
+    nurse.start()
+    nurse.join()
+    assert (nurse.exitcode, capfd.readouterr()) == (0, ("", ""))
 
 
 def test_shapes_that_cannot_show_it_are_refused(tmp_path):

@@ -1,11 +1,12 @@
 """Sessions: one conversation with a provider, in this process or in one of its own."""
 
+import os
 import sys
 
 import pytest
 
 from slotmem_conformance import protocol
-from slotmem_conformance.session import AdapterError, open_session
+from slotmem_conformance.session import AdapterError, ProcessSession, open_session
 
 CREATE = {"op": "create", "name": "w", "item_size": 4, "item_num": 3, "type": ["PREGRAB"]}
 OK = {"status": "APR_SUCCESS"}
@@ -140,6 +141,21 @@ def test_missing_command(tmp_path):
         open_session("exec:/no/such/driver", runtime_dir=str(tmp_path))
     with pytest.raises(ValueError, match="names no command"):
         open_session("exec:", runtime_dir=str(tmp_path))
+
+
+def test_an_interrupted_hello(tmp_path, monkeypatch):
+    """Ctrl-C before hello is answered ends the driver: it makes nothing in a runtime directory that is removed by then."""
+    started = []
+
+    def interrupted(session, *_):
+        started.append(session)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProcessSession, "say_hello", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        open_session("shm", runtime_dir=str(tmp_path), process=True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0].pid, 0)
 
 
 def test_version_is_in_the_schema():

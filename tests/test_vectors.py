@@ -62,11 +62,11 @@ def test_the_providers_answer_as_the_vectors_say(provider, most_skipped):
     assert sum(what.startswith("skipped: ") for what in found.values()) <= most_skipped
 
 
-def test_apache_answers_as_the_vectors_of_its_profiles_say():
+def test_apache_answers_as_the_vectors_of_its_profiles_say(tmp_path):
     """Apache's own module, as installed here, answers every vector of the profiles core and httpd as it says."""
     opener = partial(open_session, "httpd")
     try:
-        conform_command.greet(opener)
+        conform_command.greet(opener, str(tmp_path))
     except conform_command.Unusable as error:
         pytest.skip(str(error))
     found = replayed(opener, "core", "httpd")

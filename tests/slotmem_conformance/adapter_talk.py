@@ -17,6 +17,7 @@ from slotmem_conformance.process_session import JSON_LINE, AdapterError, ended, 
 from slotmem_conformance.protocol import SUCCESS, Message
 from slotmem_conformance.schema import short
 from slotmem_conformance.session import start
+from slotmem_stress.interrupts import without_interrupts
 
 ITEM_SIZE, ITEM_NUM, GENERATION = 4, 3, 5
 CREATE: Message = {"op": "create", "name": "w", "item_size": ITEM_SIZE, "item_num": ITEM_NUM, "type": ["PREGRAB"]}
@@ -166,8 +167,9 @@ class Talk:
         """End the driver, and remove its objects. What ended the probe is noted, and not raised."""
         if isinstance(error, AdapterError):
             self.note(error.sent, error.got, error.expected, error.stderr)
-        self.session.kill()
-        places.remove_objects((name, self.folder, GENERATION) for name in self._names)
+        with without_interrupts():
+            self.session.kill()
+            places.remove_objects((name, self.folder, GENERATION) for name in self._names)
         return isinstance(error, AdapterError | Over)
 
 

@@ -65,7 +65,10 @@ def _compile(command: list[str], library: Path) -> None:
         library.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="compiling-", dir=library.parent) as folder:
             made = Path(folder) / library.name
-            done = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True, check=False)
+            environment = {**os.environ, "TMPDIR": folder}  # a compiler that is killed leaves its temporary files
+            done = subprocess.run(
+                [*command, "-o", str(made)], capture_output=True, text=True, check=False, env=environment
+            )
             if done.returncode:
                 complaint = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
                 raise Unsupported(

@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     return USAGE
 
 
-def greet(opener: Opener, base: str | None = None) -> dict[str, Any]:
+def greet(opener: Opener, base: str) -> dict[str, Any]:
     """Ask an implementation who it is. Raises: Unusable: says why it does not answer."""
     with tempfile.TemporaryDirectory(prefix="slotmem-hello-", dir=base) as folder:
         try:
@@ -122,22 +122,23 @@ def _conform(arguments: argparse.Namespace, cases: Sequence[Case], known: dict[s
         raise Unusable(f"there is no profile {wrong[0]!r}; there are: {', '.join(PROFILES)}")
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
     opener = partial(open_session, arguments.provider, timeout_s=arguments.timeout_s)
-    hello = greet(opener, arguments.runtime_dir)
     progress = runner.Progress()
-    try:
-        report = runner.run(
-            cases,
-            opener,
-            provider=arguments.provider,
-            hello=hello,
-            seed=seed,
-            quick=arguments.quick,
-            budget_s=arguments.budget_s,
-            base=arguments.runtime_dir,
-            tell=progress,
-        )
-    finally:
-        progress.end()
+    with tempfile.TemporaryDirectory(prefix="slotmem-conform-", dir=arguments.runtime_dir) as base:
+        hello = greet(opener, base)
+        try:
+            report = runner.run(
+                cases,
+                opener,
+                provider=arguments.provider,
+                hello=hello,
+                seed=seed,
+                quick=arguments.quick,
+                budget_s=arguments.budget_s,
+                base=base,
+                tell=progress,
+            )
+        finally:
+            progress.end()
     surprises = expected.surprises(report, known)
     _write(arguments, report, known)
     if arguments.json:

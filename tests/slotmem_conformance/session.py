@@ -137,7 +137,11 @@ def open_session(
         return InProcessSession(spec, runtime_dir=runtime_dir, generation=generation)
     session = start(spec, timeout_s=timeout_s, under=under)
     session.provider = spec if own else ""
-    session.say_hello(runtime_dir, generation)
+    try:
+        session.say_hello(runtime_dir, generation)
+    except BaseException:  # Ctrl-C too: it would make its runtime directory when that was removed already
+        session.kill()
+        raise
     return session
 
 

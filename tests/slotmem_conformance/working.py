@@ -84,14 +84,14 @@ def _heard(pipe: Connection) -> Any:
 
 def _nurse(pipe: Connection, make_provider: Callable[[], Any], name: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who started us ends us
-    pipe.send("started")
-    try:
-        instance = make_provider().attach(name)
-    except Exception as error:
-        pipe.send(f"{type(error).__name__}: {error}")
-        return
-    pipe.send("")
-    with suppress(EOFError, ConnectionError):
+    with suppress(EOFError, ConnectionError):  # the other side is gone, perhaps before we came
+        pipe.send("started")
+        try:
+            instance = make_provider().attach(name)
+        except Exception as error:
+            pipe.send(f"{type(error).__name__}: {error}")
+            return
+        pipe.send("")
         while True:
             _let_work(pipe, instance, pipe.recv())
 
@@ -99,8 +99,8 @@ def _nurse(pipe: Connection, make_provider: Callable[[], Any], name: str) -> Non
 def _let_work(pipe: Connection, instance: Any, works: Sequence[Work]) -> None:
     """Have processes work until the other side has killed them, or is gone."""
     pids = [_fork(instance, work) for work in works]
-    pipe.send(pids)
     try:
+        pipe.send(pids)
         pipe.recv()
     except (EOFError, ConnectionError):
         for pid in pids:
