@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 import histories
 from exhaustive import is_linearizable
-from slotmem_model import slot_closure, slot_configurations, slot_future, slot_history, slot_judge, slot_timeline, spec
+from slotmem_model import (
+    slot_closure,
+    slot_configurations,
+    slot_future,
+    slot_history,
+    slot_judge,
+    slot_timeline,
+    slot_witness,
+    spec,
+)
 from slotmem_model.budget import Budget
 from slotmem_model.events import Crash, Invoke, MalformedHistory, Return
 from slotmem_model.linearizability import check
@@ -447,6 +456,54 @@ def test_an_unlucky_witness_is_no_violation():
     worse = dataclasses.replace(history, witness=history.witness[::-1].copy())
     assert not is_accepted(worse)
     assert judge(worse).name == "LINEARIZABLE"
+
+
+OUT_OF_PLACE = {
+    "a get that was held up behind its look, while its slot was released": (
+        [Invoke(1, ("get", 0)), Invoke(2, ("release", 0)), Return(2, OK), Return(1, OK._replace(value=b"\0\0"))],
+        True,
+        [2, 1],
+    ),
+    "a grab that was held up when others saw it": (
+        [
+            *(Invoke(1, ("grab",)), Invoke(2, ("get", 0)), Return(2, OK._replace(value=b"\0\0"))),
+            Return(1, OK._replace(value=0)),
+        ],
+        False,
+        [3, 2],
+    ),
+    "a guess that comes too early": (
+        [
+            *(Invoke(1, ("get", 0)), Invoke(2, ("get", 0)), Return(2, OK._replace(value=b"\0\0"))),
+            *(Invoke(2, ("release", 0)), Return(2, OK), Return(1, spec.Result(spec.NOTFOUND))),
+        ],
+        True,
+        [0, 1, 3],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_PLACE)
+def test_a_witness_on_the_wrong_side_of_a_mark_is_mended(monkeypatch, name):
+    """It is accepted, which it is not as it stands."""
+    events, is_used, witness = OUT_OF_PLACE[name]
+    history = slot_history.from_events(events, spec.fresh(2, 1, True)._replace(inuse=(is_used,)))
+    history = dataclasses.replace(history, witness=np.array(witness))
+    assert is_accepted(history)
+    monkeypatch.setattr(slot_witness, "_mend", lambda *_: None)
+    assert not is_accepted(history)
+
+
+def test_equal_witnesses_are_taken_in_the_order_given():
+    """The clock may show the same time twice: the order of the columns is tried."""
+    events = [
+        Invoke(0, ("put", 0, b"aa")),
+        Invoke(1, ("get", 0)),
+        Return(0, OK),
+        Return(1, OK._replace(value=b"aa")),
+    ]
+    history = slot_history.from_events(events, spec.fresh(2, 1, True)._replace(inuse=(True,)))
+    assert is_accepted(dataclasses.replace(history, witness=np.array([1, 1])))
 
 
 def test_a_witness_must_respect_real_time():

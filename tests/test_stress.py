@@ -21,7 +21,7 @@ from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_stress import leaks, remembered, stress_command
 from slotmem_stress.client import Client, Rules, Stuck
 from slotmem_stress.faults import Plan
-from slotmem_stress.history import KINDS, Description, Recorder
+from slotmem_stress.history import HEAD, KINDS, VALUE, Description, Recorder
 from slotmem_stress.history_files import export, parse, read
 from slotmem_stress.interrupts import without_interrupts
 from slotmem_stress.judging import Judged, JudgeProcess, judge_path
@@ -300,8 +300,8 @@ def test_a_run_that_did_nothing_is_undecided(stress):
 
 
 def test_a_used_up_budget_is_undecided(stress):
-    """The judge says that it does not know."""
-    report = stress("plain", processes=1, threads=2, budget_s=0.0)
+    """The judge says that it does not know, where no witness saves it the work."""
+    report = stress("algorithm:reference", processes=1, threads=2, budget_s=0.0)
     assert report.verdict == "undecided"
     assert "budget" in to_text(report)
 
@@ -364,7 +364,7 @@ def test_the_seed_fixes_every_choice(tmp_path):
             client = Client(number, Rules(3, 16, Settings().mix, seed))
             client.work(instance, Recorder(str(folder), number, chunk_records=512), lambda _: next(looks))
         Description(3, 16).write(str(folder))
-        return (read(str(folder)).records[:, :3] & 0xFFFFFFFFFF).tolist()
+        return (read(str(folder)).records[:, [HEAD, VALUE]] & 0xFFFFFFFFFF).tolist()
 
     first = does(1, 1, tmp_path / "a")
     assert len(first) == 20 * 64

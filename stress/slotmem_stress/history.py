@@ -10,7 +10,8 @@ A history is a folder::
 
     word 0   kind | status << 8 | slot << 32     the slot is what a grab gave, else the argument
     word 1   value                               put: what is put; get: what was got; num_free_slots: the count
-    word 2   second                              get, status TORN: another of the values that were mixed
+    word 2   second                              get, status TORN: another of the values that were mixed; else the witness,
+                                                 a time of the same clock inside the critical section; 0: none taken
     word 3   invoke_ns                           CLOCK_MONOTONIC before the call
     word 4   return_ns                           the same after it; 0: pending, it may have taken effect or not
 

@@ -26,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slotmem_model import slot_history
-from slotmem_model.slot_history import SlotHistory
+from slotmem_model.slot_history import Column, SlotHistory
+from slotmem_model.slot_timeline import Flags
 from slotmem_stress.history import (
     COUNT,
     DESCRIPTION,
@@ -136,12 +137,36 @@ def to_columns(recorded: Recorded) -> SlotHistory:
             value,
             recorded.records[:, INVOKED].astype(np.int64),
             np.where(pending, -1, recorded.records[:, RETURNED].astype(np.int64)),
+            witness=_to_witness(recorded, pending, status == TORN),
             inuse=sum(1 << slot for slot in description.inuse),
             values=description.values,
             value_names=names,
         )
     except ValueError as error:
         raise BadHistory(str(error)) from error
+
+
+def _to_witness(recorded: Recorded, pending: Flags, is_torn: Flags) -> Column | None:
+    """Give the witness. Where an operation took none it is guessed; what a guess leads to is checked.
+
+    The guess is the invocation; of a get the put that brought its value, if that came later.
+    """
+    records = recorded.records
+    stamps = np.where(is_torn, 0, records[:, SECOND].astype(np.int64))
+    if not stamps.any():
+        return None
+    guessed = np.flatnonzero((stamps == 0) & ~pending)
+    kind, invoked = records[:, HEAD] & np.uint64(0xFF), records[:, INVOKED].astype(np.int64)
+    puts = np.flatnonzero((kind == PUT) & (stamps != 0))
+    puts = puts[np.argsort(records[puts, VALUE])]
+    at = np.searchsorted(records[puts, VALUE], records[guessed, VALUE])
+    stamps[guessed] = invoked[guessed]
+    inside = at < len(puts)
+    by, gets = puts[at[inside]], guessed[inside]
+    found = (records[by, VALUE] == records[gets, VALUE]) & (kind[gets] == GET)
+    stamps[gets[found]] = np.maximum(invoked[gets], stamps[by] + 1)[found]
+    stamps[pending & (stamps == 0)] = -1
+    return stamps
 
 
 # -- JSON lines ---------------------------------------------------------------------------------------------------------

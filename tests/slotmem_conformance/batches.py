@@ -1,7 +1,8 @@
 """Batches of several processes at once, and the history that their time stamps make.
 
 Interface: `together(rig, batches)` sends one batch to each server at the same time and gives the answers; `events(...)` makes
-the history of `slotmem_model.events` that the judge reads; `evidence(verdict)` shows the window of a violation.
+the history of `slotmem_model.events` that the judge reads; `evidence(verdict)` shows the window of a violation;
+`runs(data)` and `told(runs)` say what a torn slot holds.
 
 An instant of a stamp is taken as long as the clock's tick: two operations that meet at one tick overlap, so that nobody is
 accused because of a coarse clock.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from slotmem_conformance.notation import Request
@@ -66,6 +68,17 @@ def evidence(verdict: Verdict) -> str:
             f"  server {event.process} {'asks' if isinstance(event, Invoke) else 'gets'} {shortened(repr(what))}"
         )
     return "\n".join(lines)
+
+
+def runs(data: bytes) -> str:
+    """Say what is read of a slot that is filled with one byte at a time."""
+    return told([(len(list(run)), byte) for byte, run in groupby(data)])
+
+
+def told(found: Sequence[tuple[int, int]]) -> str:
+    """Say the first of some runs of bytes: how many, and which."""
+    first = ", then ".join(f"{count:,} bytes of {byte:02x}" for count, byte in found[:3])
+    return first + (f", and {len(found) - 3:,} more runs" if len(found) > 3 else "")
 
 
 def shortened(text: str) -> str:

@@ -31,7 +31,7 @@ def _refused_name(what: str, name: str) -> Case:
     def run(rig: Rig) -> None:
         shape = {"item_size": 4, "item_num": 2, "type": []}
         for request in ({"op": "create", "name": name, **shape}, {"op": "attach", "name": name}):
-            if (got := rig.ask_request(request)) != {"status": "APR_EINVAL"}:
+            if (got := rig.send(0, request)) != {"status": "APR_EINVAL"}:
                 rig.fail(f"{request['op']} of the name {name!r} answered {got}, must answer APR_EINVAL")
 
     return Case(f"NAME-7/{what}", run, f"the name {name!r} is refused with APR_EINVAL")
@@ -119,7 +119,7 @@ def nothing_outside(rig: Rig) -> None:
     rig.folders[0] = os.path.join(rig.folder, "inner")
     os.mkdir(rig.folders[0], 0o700)
     os.mkdir(os.path.join(rig.folders[0], "slotmem-shm-a"))
-    rig.ask_request({"op": "create", "name": "a/../../w", "item_size": 4, "item_num": 2, "type": ["PERSIST"]})
+    rig.send(0, {"op": "create", "name": "a/../../w", "item_size": 4, "item_num": 2, "type": ["PERSIST"]})
     rig.ask("close")
     if sorted(os.listdir(rig.folder)) != ["inner"]:
         rig.fail(f"outside the runtime directory there is now {sorted(os.listdir(rig.folder))}")
@@ -205,7 +205,7 @@ def foreign_insisted(rig: Rig) -> None:
     rig.needs("shared", "unsafe")
     place = rig.object("w")
     _lay(place)
-    rig.ask_request({"op": "attach", "name": "w", "unsafe": True})
+    rig.send(0, {"op": "attach", "name": "w", "unsafe": True})
     rig.must("grab; put 0 WXYZ; release 1")
     slots = spec.compute_written(spec.compute_marked(spec.fresh(4, 3, True), 0, True), 0, b"WXYZ")
     if place.read_bytes() != files.mapped(spec.compute_written(slots, 1, b"ABCD"), 4):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from slotmem_conformance.cases import Case
 from slotmem_conformance.driving import clause_of
 from slotmem_conformance.notation import Request
-from slotmem_conformance.oracle import Oracle, operation_of, response_of
-from slotmem_conformance.rig import Failed, Rig, agree
+from slotmem_conformance.oracle import Oracle, agree, operation_of, response_of
+from slotmem_conformance.rig import Failed, Rig
 from slotmem_conformance.session import AdapterError
 from slotmem_model import spec
 

@@ -9,24 +9,19 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby, product
+from itertools import product
 from typing import Any
 
 import slotmem
-from slotmem_conformance import loops, racing
+from slotmem_conformance import batches, loops, racing
 from slotmem_conformance.apart import NotStarted
 from slotmem_conformance.cases import case
-from slotmem_conformance.loops import Work
 from slotmem_conformance.rig import Rig
-from slotmem_conformance.working import AtWork, nursery
+from slotmem_conformance.working import nursery
 
-_SLOTS = 8
 _LARGE = 65536  # bytes: copying them takes a while
-_SMALL = 64
-_WORKERS = 4
 
 
 @case("ATOMIC-2/full-speed")
@@ -59,59 +54,10 @@ def torn(rig: Rig) -> None:
     for size, seconds in product((1024, _LARGE), _races(rig)):
         seen = _raced(rig, partial(racing.torn_gets, make, size, seconds=seconds))
         if seen.torn:
-            rig.evidence = f"one get of {size} bytes: " + _runs(seen.example)
+            rig.evidence = f"one get of {size} bytes: " + batches.told(seen.example)
             rig.fail(f"{seen.torn} of {seen.gets} gets of {size} bytes ({seen.share:.1%}) mixed two puts")
         if not seen.gets:
             rig.skip("nobody could get anything in time, so that nothing was tried")
-
-
-@case("KILL-2/full-speed")
-def killed_puts(rig: Rig) -> None:
-    """After SIGKILL of eight processes, each filling a slot of its own again and again, every slot holds one put, whole."""
-
-    def look() -> None:
-        for item_id in range(_SLOTS):
-            data = bytes.fromhex(rig.value(f"get {item_id}", "data"))
-            if data != data[:1] * _LARGE:
-                runs = tuple((len(list(run)), byte) for byte, run in groupby(data))
-                rig.evidence = f"slot {item_id} after the death of the only process that wrote to it: {_runs(runs)}"
-                rig.fail(f"slot {item_id} of {_LARGE} bytes holds parts of two puts")
-
-    works: list[Work] = [partial(loops.puts, writer, writer, writer) for writer in range(_SLOTS)]
-    _kill(rig, _LARGE, works, look, grabbed=_SLOTS)
-
-
-@case("KILL-3/full-speed")
-def killed_anywhere(rig: Rig) -> None:
-    """After SIGKILL of processes that grab, release and put, another can do every operation on every slot."""
-
-    def look() -> None:
-        rig.must("num_free_slots")
-        for item_id in range(_SLOTS):
-            rig.must(f"fgrab {item_id}; put {item_id} ABCD; get {item_id}; release {item_id}")
-        rig.must("grab; release 0; num_free_slots")
-
-    works: list[Work] = [
-        *(partial(loops.grabs, process, 2) for process in range(2)),
-        *(partial(loops.puts, 2, 0, 7),) * 2,
-    ]
-    _kill(rig, _SMALL, works, look)
-
-
-@case("KILL-4/full-speed")
-def killed_grabs(rig: Rig) -> None:
-    """After SIGKILL of four processes that grab and release, num_free_slots is the number of free slots."""
-
-    def look() -> None:
-        free = rig.value("num_free_slots", "value")
-        used = [item_id for item_id in range(_SLOTS) if rig.ask(f"get {item_id}")["status"] == "APR_SUCCESS"]
-        if free != _SLOTS - len(used):
-            rig.evidence = f"after the death of four processes that grab and release, slots {used} are in use"
-            rig.fail(f"num_free_slots is {free}, but {len(used)} of {_SLOTS} slots are in use")
-        for item_id in used:  # room for the next round
-            rig.must(f"release {item_id}")
-
-    _kill(rig, _SMALL, [partial(loops.grabs, process, 2) for process in range(_WORKERS)], look)
 
 
 @case("WAIT-1/stopped-holder")
@@ -123,7 +69,7 @@ def stopped_holder(rig: Rig) -> None:
     rig.must(f"create w {_LARGE} 1 PREGRAB; fgrab 0")
     rig.send(1, {"op": "attach", "name": "w", "timeout_ms": 100})
     waited = 0
-    with _nursery(rig, make) as at_work:
+    with nursery(make, "w") as at_work:
         for _ in range(40):
             if waited == (2 if rig.quick else 8):
                 return
@@ -149,7 +95,7 @@ def stored_meanwhile(rig: Rig) -> None:
     rig.process(0)
     for _ in range(3 if rig.quick else 10):
         rig.must(f"create w {_LARGE} 2 PERSIST|PREGRAB; fgrab 0; fgrab 1")
-        with _nursery(rig, make) as at_work, at_work([partial(loops.puts, 1, 0, 1)]):
+        with nursery(make, "w") as at_work, at_work([partial(loops.puts, 1, 0, 1)]):
             rig.pause(0.005 + rig.choose.random() * 0.02)
             rig.must("close")
         data = rig.path("w").read_bytes()
@@ -187,31 +133,3 @@ def _raced(rig: Rig, race: Callable[[], Any]) -> Any:
         rig.skip(str(trouble))
     except racing.Died as death:
         rig.fail(f"a process that used the segment died or hung: {death}")
-
-
-def _kill(rig: Rig, item_size: int, works: Sequence[Work], look: Callable[[], None], *, grabbed: int = 0) -> None:
-    """Let processes work on a segment, kill them all at once, and look, again and again."""
-    make = _maker(rig)
-    rig.process(0)
-    rig.must(f"create w {item_size} {_SLOTS} PREGRAB")
-    for item_id in range(grabbed):
-        rig.must(f"fgrab {item_id}")
-    with _nursery(rig, make) as at_work:
-        for _ in range(25 if rig.quick else 100):
-            with at_work(works):
-                rig.pause(0.003 + rig.choose.random() * 0.02)
-            look()
-
-
-@contextmanager
-def _nursery(rig: Rig, make: Callable[[], slotmem.Provider]) -> Iterator[AtWork]:
-    try:
-        with nursery(make, "w") as at_work:
-            yield at_work
-    except NotStarted as trouble:
-        rig.skip(str(trouble))
-
-
-def _runs(example: Sequence[tuple[int, int]]) -> str:
-    shown = ", ".join(f"{length} bytes of {byte:02x}" for length, byte in example[:6])
-    return shown + (f", and {len(example) - 6} more runs" if len(example) > 6 else "")

@@ -1,150 +1,173 @@
-"""Cases of death while a server stores, and of what is on disk when it says that it has stored."""
+"""Cases of storing: SIGKILL in the middle of it, and what is on disk when it is done."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
-import signal
-import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
+from slotmem_conformance import tracing
 from slotmem_conformance.cases import case
 from slotmem_conformance.rig import Rig
+from slotmem_conformance.session import AdapterError
 
-_ITEM_SIZE, _SLOTS = 8 << 20, 4  # so much that writing it takes a while
-_STORE_S = 10.0
-_TRACE_S = 5.0
-_SYNCS = {"fsync", "fdatasync", "sync", "syncfs"}
-_CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
-
-
-@case("STORE-4/killed-when-the-file-changes")
-def killed_at_the_change(rig: Rig) -> None:
-    """After SIGKILL at the moment at which the file is seen to change it is the old one or the new one."""
-
-    def wait(path: Path) -> None:
-        before, ends = _look(path), time.monotonic() + _STORE_S
-        while _look(path) == before and time.monotonic() < ends:
-            pass
-
-    _kill_stores(rig, wait, _whole)
+_SIZE, _MOST = 1 << 19, 64  # 32 MiB: so much is not written in an instant
+_ROOM = 16  # times the segment: the old file, the new one, the segment, what the system wants besides
+_CHANGES = (1, 1, 1, 0, 2, 20)  # how many changes of files are awaited before a kill; 0: a random moment
+_END_S = 20.0
 
 
 @case("STORE-4/killed")
 def killed(rig: Rig) -> None:
-    """After SIGKILL at a random moment of a store the file is the old one or the new one."""
-    _kill_stores(rig, lambda _: rig.pause(rig.choose.random() * 0.1), _whole)
+    """SIGKILL during a store of up to 32 MiB, when a file was seen to change or at a random moment, leaves the old file or the new."""
+    rig.needs("shared", "persist")
+    number, name = _slots_for(rig), f"{rig.folder}/abs"
+    create = f"create {name} {_SIZE} {number} PERSIST|PREGRAB"
+    rig.process(0)
+    rig.must(create)
+    lasts_s = _seconds_of(rig, "close")
+    old, kept = _file_of(rig, name), 0
+    for server, changes in enumerate(_CHANGES[:4] if rig.quick else 2 * _CHANGES, start=1):
+        letters = _fill(rig, server, create, number)
+        before = _seen(rig.folder)
+        wait = rig.begin(server, {"op": "restart"})
+        if changes:
+            _await_change(rig, before, changes)
+            moment = "just when a file changed"
+        else:
+            rig.pause(rig.choose.random() * lasts_s)
+            moment = "at a random moment"
+        rig.kill(server)
+        wait()
+        new = _file_of(rig, name)
+        kept += new == old
+        if new != old and (wrong := _wrong(new, number, letters)):
+            rig.evidence = f"SIGKILL {moment} of a store of {number * _SIZE:,} bytes: {wrong}"
+            rig.fail(f"after SIGKILL during a store the file is neither the old nor the new one: {wrong}")
+        old = new
+    if not kept:
+        rig.skip("no kill came before the end of a store, so that nothing was tried")
 
 
 @case("STORE-5/killed")
-def killed_before_the_end(rig: Rig) -> None:
-    """After SIGKILL during a restart the segment is there, or the new file is."""
-    _kill_stores(rig, lambda _: rig.pause(rig.choose.random() * 0.1), _there)
+def ends_killed(rig: Rig) -> None:
+    """After SIGKILL at a random moment of a restart the segment is there, or the new file is."""
+    rig.needs("shared", "persist")
+    name = f"{rig.folder}/abs"
+    number = max(2, _slots_for(rig) // 4)
+    create = f"create {name} {_SIZE} {number} PERSIST|PREGRAB"
+    rig.process(0)
+    rig.must(create)
+    lasts_s = _seconds_of(rig, "close")
+    kept = 0
+    for server in range(1, 5 if rig.quick else 21):
+        letters = _fill(rig, server, create, number)
+        there = rig.object(name).exists()  # where httpd would have it; elsewhere nothing can be said
+        before = _seen(rig.folder)
+        wait = rig.begin(server, {"op": "restart"})
+        if server % 2:
+            _await_change(rig, before, 1)
+        rig.pause(rig.choose.random() * (lasts_s / 10 if server % 2 else lasts_s))
+        rig.kill(server)
+        wait()
+        stored = not _wrong(_file_of(rig, name), number, letters)
+        kept += not stored
+        if there and not stored and not rig.object(name).exists():
+            rig.fail("after SIGKILL during a restart the segment is gone, and what was in it is not in its file")
+    if not kept:
+        rig.skip("no kill came before the end of a store, so that nothing was tried")
 
 
 @case("STORE-5/on-disk")
 def on_disk(rig: Rig) -> None:
-    """The system calls of a restart: file and folder are synchronised before the segment's object is unlinked (strace)."""
-    rig.needs("shared", "persist", "restart")
-    strace = shutil.which("strace")
-    if strace is None:
-        rig.inform("whether the file is on disk shows in system calls only, and strace is not installed: not observed")
-    rig.process(0)
-    rig.must("create w 4 2 PERSIST|PREGRAB; fgrab 0; put 0 ABCD")
-    trace = Path(rig.folder) / "trace"
-    command = [strace, "-f", "-y", "-o", str(trace), "-p", str(getattr(rig.session(), "pid", 0))]
-    tracer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    """In the trace of its system calls (strace) file and name are synced before the segment's object is unlinked, or restart answers."""
+    rig.needs("shared", "persist")
+    if not (command := tracing.command(trace := Path(rig.folder) / "trace")):
+        rig.inform("whether the file was on disk was not observed: strace is not installed (Debian: strace)")
+    folder = Path(rig.folder) / "stored"
+    folder.mkdir()
+    name = f"{folder}/abs"
+    rig.under[1] = command
     try:
-        assert tracer.stderr is not None
-        said = tracer.stderr.readline().decode(errors="replace")
-        if "attached" not in said:
-            rig.inform(
-                f"strace could not attach to the process, so that its system calls were not observed: {said.strip()}"
-            )
-        rig.must("restart")
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(tracer.pid, signal.SIGINT)  # it lets go, and the process lives on
-        tracer.communicate(timeout=_TRACE_S)
-    calls = [found for line in trace.read_text(errors="replace").splitlines() if (found := _CALL.match(line))]
-    _judge_calls(rig, calls, str(rig.path("w")), str(rig.object("w")))
+        rig.process(1)
+    except AdapterError as error:
+        rig.inform(f"whether the file was on disk was not observed: strace cannot trace here ({error.stderr or error})")
+    rig.must(f"1: create {name} 4096 4 PERSIST|PREGRAB; 1: fgrab 1; 1: put 1 ABCD; 1: restart")
+    rig.leave(1)
+    calls = tracing.calls(trace)
+    finding = tracing.not_on_disk(calls, rig.path(name), rig.object(name))
+    if finding.unknown:
+        rig.inform(f"whether the file was on disk was not observed: {finding.unknown}")
+    if finding.wrong:
+        rig.evidence = "\n".join(finding.shown)
+        rig.fail(finding.wrong)
 
 
-def _judge_calls(rig: Rig, calls: list[re.Match[str]], file: str, segment: str) -> None:
-    """See that the file, under whatever name it was written, and its folder are synchronised before the segment goes."""
-    folder = os.path.dirname(file)
-    gone = next(
-        (at for at, call in enumerate(calls) if "unlink" in call["name"] and segment in call["arguments"]), None
-    )
-    if gone is None:
-        rig.inform("no system call was seen that removes the segment's object, and so not what came before it")
-    before = calls[:gone]
-    rig.evidence = "\n".join(call[0] for call in before if folder in call["arguments"] or call["name"] in _SYNCS)[
-        -2000:
-    ]
-    synced = [call for call in before if call["name"] in _SYNCS and call["result"] == "0"]
-    whole = any(call["name"] in ("sync", "syncfs") for call in synced)
-    through = any("SYNC" in call["arguments"] for call in before if call["name"] in ("open", "openat", "msync"))
-    if not whole and not through and not any(f"<{folder}/" in call["arguments"] for call in synced):
-        rig.fail("the segment's object is removed before its file was synchronised (fsync) with the disk")
-    if not whole and not any(f"<{folder}>" in call["arguments"] for call in synced):
-        rig.fail("the segment's object is removed before the folder of its file was synchronised (fsync) with the disk")
+def _seconds_of(rig: Rig, request: str) -> float:
+    began = time.monotonic()
+    rig.must(request)
+    return time.monotonic() - began
 
 
-def _kill_stores(rig: Rig, wait: Callable[[Path], None], judge: Callable[[Rig, str, bytes, bytes, int], None]) -> None:
-    """Kill servers while they store, each after a wait, and judge the old file and the one that is there then."""
-    rig.needs("shared", "persist", "restart")
-    name = f"{rig.folder}/abs"
-    rig.must(f"create {name} {_ITEM_SIZE} {_SLOTS} PERSIST|PREGRAB; restart")
-    rig.leave(0)
-    old = rig.path(name).read_bytes()
-    tried = False
-    for server in range(1, 4 if rig.quick else 11):
-        rig.process(server)
-        rig.must(
-            f"{server}: create {name} {_ITEM_SIZE} {_SLOTS} PERSIST|PREGRAB; {server}: fgrab 1; {server}: put 1 {server:08}"
-        )
-        answered = rig.begin(server, {"op": "restart"})
-        wait(rig.path(name))
-        rig.kill(server)
-        tried |= not answered()
-        new = rig.path(name).read_bytes()
-        judge(rig, name, old, new, server)
-        old = new
-    if not tried:
-        rig.skip("no kill came before the end of a store, so that nothing was tried")
+def _fill(rig: Rig, server: int, create: str, number: int) -> str:
+    """Create the segment and write letters that nobody wrote before into its first and last slot."""
+    letters = f"{server:04d}"
+    rig.process(server)
+    rig.must(f"{server}: {create}")
+    for item_id in (0, number - 1):
+        rig.must(f"{server}: fgrab {item_id}; {server}: put {item_id} {letters}")
+    return letters
 
 
-def _whole(rig: Rig, name: str, old: bytes, new: bytes, server: int) -> None:
-    if new != old and not _is_new(new, server):
-        rig.fail(
-            f"after SIGKILL during a store the file of {len(new)} bytes is neither the old nor the new one of {len(old)}"
-        )
+def _slots_for(rig: Rig) -> int:
+    """Give how many slots a segment may have here, so that its files and memory find room."""
+    free = min(shutil.disk_usage(place).free for place in (rig.folder, "/dev/shm") if os.path.isdir(place))
+    return max(2, min(_MOST, free // (_ROOM * _SIZE)))
 
 
-def _there(rig: Rig, name: str, old: bytes, new: bytes, server: int) -> None:
-    if not _is_new(new, server) and not rig.object(name).exists():
-        rig.fail("the segment is gone, and what was in it is not in its file")
+def _seen(folder: str) -> set[tuple[str, int, int, int]]:
+    """Look at the files of a folder: which there are, how long, when written."""
+    found = set()
+    for name in os.listdir(folder):
+        try:
+            state = os.stat(os.path.join(folder, name))
+        except FileNotFoundError:  # renamed meanwhile
+            continue
+        found.add((name, state.st_ino, state.st_size, state.st_mtime_ns))
+    return found
 
 
-def _is_new(data: bytes, server: int) -> bool:
-    payload = data[: 4 + 4 + _SLOTS * _ITEM_SIZE + _SLOTS]
-    md5 = hashlib.md5(payload, usedforsecurity=False).digest()
-    content = payload[8 + _ITEM_SIZE : 8 + _ITEM_SIZE + 8]
-    return (
-        len(data) == len(payload) + 32 and data[len(payload) : len(payload) + 16] == md5 and content == b"%08d" % server
-    )
+def _await_change(rig: Rig, before: set[tuple[str, int, int, int]], changes: int) -> None:
+    """Look without a pause until the files of the folder have changed so many times, or are done changing."""
+    ends = time.monotonic() + _END_S
+    changed_s = 0.0
+    while changes and time.monotonic() < ends:
+        now = _seen(rig.folder)
+        if now != before:
+            before, changed_s = now, time.monotonic()
+            changes -= 1
+        elif changed_s and time.monotonic() - changed_s > 0.05:
+            return
 
 
-def _look(path: Path) -> tuple[int, int, int] | None:
-    """Give what changes when a file is written or another takes its place; None while there is none."""
+def _file_of(rig: Rig, name: str) -> bytes:
+    """Read the persisted file. Raises: Failed: there was one before, and there is none."""
     try:
-        found = path.stat()
+        return rig.path(name).read_bytes()
     except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        rig.fail("the persisted file is gone")
+
+
+def _wrong(data: bytes, number: int, letters: str) -> str:
+    """Say why this is not the file of slots of which the first and the last begin with these letters; "" if it is."""
+    payload = 8 + number * _SIZE + number
+    if len(data) != payload + 32:
+        return f"it has {len(data):,} bytes of {payload + 32:,}"
+    if hashlib.md5(memoryview(data)[:payload], usedforsecurity=False).digest() != data[payload : payload + 16]:
+        return "its MD5 does not match its bytes"
+    wanted = letters.encode()
+    if any(data[at : at + len(wanted)] != wanted for at in (8, 8 + (number - 1) * _SIZE)):
+        return "it has an old slot"
+    return ""

@@ -100,3 +100,53 @@ void race_gets(slotmem_abi_segment *segment, int (*get)(slotmem_abi_segment *, u
             memcpy(example, buffer, len);
     }
 }
+
+typedef struct {
+    int op; /* an index of the functions */
+    unsigned int item_id;
+    const void *bytes; /* what to put */
+    size_t len;
+} call;
+
+/* Do calls over and over for so long, whatever they answer. functions: grab, fgrab, release, get, put, num_free_slots. room: for
+ * a slot. */
+void race_calls(slotmem_abi_segment *segment, void *const functions[6], const call *calls, size_t number, void *room,
+                long long nanoseconds);
+
+void race_calls(slotmem_abi_segment *segment, void *const functions[6], const call *calls, size_t number, void *room,
+                long long nanoseconds)
+{
+    const long long until = now() + nanoseconds;
+    int (*const grab)(slotmem_abi_segment *, unsigned int *) = functions[0];
+    int (*const get)(slotmem_abi_segment *, unsigned int, void *, size_t) = functions[3];
+    int (*const put)(slotmem_abi_segment *, unsigned int, const void *, size_t) = functions[4];
+    unsigned int (*const count)(slotmem_abi_segment *) = functions[5];
+    while (now() < until) {
+        int round;
+        for (round = 0; round < 20; ++round) {
+            size_t each;
+            for (each = 0; each < number; ++each) {
+                const call *now_done = &calls[each];
+                unsigned int newest;
+                switch (now_done->op) {
+                case 0:
+                    grab(segment, &newest);
+                    break;
+                case 3:
+                    get(segment, now_done->item_id, room, now_done->len);
+                    break;
+                case 4:
+                    put(segment, now_done->item_id, now_done->bytes, now_done->len);
+                    break;
+                case 5:
+                    count(segment);
+                    break;
+                default: { /* fgrab, release */
+                    int (*const mark)(slotmem_abi_segment *, unsigned int) = functions[now_done->op];
+                    mark(segment, now_done->item_id);
+                }
+                }
+            }
+        }
+    }
+}

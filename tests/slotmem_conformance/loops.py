@@ -1,6 +1,6 @@
 """What a process does with a segment again and again, at the speed of C.
 
-Interface: each of `grabs`, `puts` and `gets` runs for so many nanoseconds on an instance of any provider. An `abi` library's
+Interface: each of `grabs`, `puts`, `gets` and `requests` runs for so many nanoseconds on an instance of any provider. An `abi` library's
 functions are called directly, so that hardly any time passes outside them; any other provider is called back in Python.
 `compiled()` compiles the loops (`loops.c`). Raises: slotmem.Unsupported: without a C compiler.
 """
@@ -8,7 +8,9 @@ functions are called directly, so that hardly any time passes outside them; any 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ MEETING = 6
 Work = Callable[[Any, int], Any]
 """What a process does with the instance for so many nanoseconds."""
 
+_BETWEEN_LOOKS = 20  # rounds between two looks at the clock
 _SOURCE = Path(__file__).with_name("loops.c")
 _grab_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint))
 _release_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
@@ -74,6 +77,63 @@ def gets(instance: Any, nanoseconds: int) -> tuple[int, int, bytes]:
         segment, get, buffer, ctypes.c_size_t(size), ctypes.c_longlong(nanoseconds), counts, example
     )
     return counts[0], counts[1], example.raw
+
+
+class _Call(ctypes.Structure):
+    _fields_ = (
+        ("op", ctypes.c_int),
+        ("item_id", ctypes.c_uint),
+        ("bytes", ctypes.c_char_p),
+        ("len", ctypes.c_size_t),
+    )
+
+
+_OPERATIONS = ("grab", "fgrab", "release", "get", "put", "num_free_slots")  # in the order of loops.c
+
+
+def requests(asked: Sequence[dict[str, Any]], instance: Any, nanoseconds: int) -> None:
+    """Do slot operations, as requests of a batch say them, over and over, whatever they answer.
+
+    A loop in Python serves any provider but a library better than one in C that calls back. Raises: an error without a status.
+    """
+    if isinstance(instance, AbiInstance):
+        _library_requests(asked, instance, nanoseconds)
+        return
+    calls = [partial(getattr(instance, request["op"]), *_arguments(request)) for request in asked]
+    ends = time.monotonic_ns() + nanoseconds
+    while time.monotonic_ns() < ends:
+        for _ in range(_BETWEEN_LOOKS):
+            for call in calls:
+                try:
+                    call()
+                except Exception as error:
+                    if not hasattr(error, "status"):
+                        raise
+
+
+def _arguments(request: dict[str, Any]) -> list[Any]:
+    found = [request["id"]] if "id" in request else []
+    return [*found, bytes.fromhex(request["data"])] if "data" in request else found
+
+
+def _library_requests(asked: Sequence[dict[str, Any]], instance: AbiInstance, nanoseconds: int) -> None:
+    size = instance.slot_size()
+    calls = (_Call * len(asked))()
+    for call, request in zip(calls, asked, strict=True):
+        data = bytes.fromhex(request["data"]) if "data" in request else None
+        call.op, call.item_id = _OPERATIONS.index(request["op"]), request.get("id", 0)
+        call.bytes, call.len = data, size if data is None else len(data)
+    functions = (ctypes.c_void_p * len(_OPERATIONS))(
+        *(ctypes.cast(getattr(instance.library, op), ctypes.c_void_p).value for op in _OPERATIONS)
+    )
+    ctypes.CDLL(str(compiled())).race_calls(
+        ctypes.c_void_p(instance.segment),
+        functions,
+        calls,
+        ctypes.c_size_t(len(calls)),
+        ctypes.create_string_buffer(size),
+        ctypes.c_longlong(nanoseconds),
+    )
 
 
 def _calls(instance: Any) -> tuple[Any, ...]:

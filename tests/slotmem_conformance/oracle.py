@@ -126,3 +126,8 @@ def _point(slots: Slots, request: Request) -> tuple[Slots, Response]:
         return slots, {"status": EINVAL}
     slots = spec.compute_written(slots, request["id"], data)
     return slots, {"status": SUCCESS, "data": slots.data[request["id"]].hex()}
+
+
+def agree(got: Response, expected: Response) -> bool:
+    """Say whether an answer is the expected one; numbers of segments are the driver's own business."""
+    return {**got, "segment": 0} == {**expected, "segment": 0}

@@ -32,7 +32,7 @@ from typing import Any, NoReturn, Protocol
 from slotmem_conformance import notation, places, racing
 from slotmem_conformance.answering import open_provider
 from slotmem_conformance.notation import Request
-from slotmem_conformance.oracle import Oracle, Response
+from slotmem_conformance.oracle import Oracle, Response, agree
 from slotmem_conformance.session import AdapterError, Session
 from slotmem_stress.interrupts import without_interrupts
 
@@ -56,7 +56,7 @@ class Informed(Exception):
 class Opener(Protocol):
     """Opens a session on the implementation in question: `session.open_session` with all but these settled."""
 
-    def __call__(self, *, runtime_dir: str, generation: int = 0, process: bool = False) -> Session: ...
+    def __call__(self, *, runtime_dir: str, generation: int = 0, process: bool = False, **how: Any) -> Session: ...
 
 
 class Rig:
@@ -75,6 +75,7 @@ class Rig:
         self.folders: dict[int, str] = {}
         self.generations: dict[int, int] = {}
         self.processes: set[int] = set()
+        self.under: dict[int, list[str]] = {}  # the commands that run drivers, such as a tracer's
         self.evidence = ""  # what a case shows instead of the requests, if it has something better
 
     # -- sessions ----------------------------------------------------------------------------------------------------
@@ -83,8 +84,9 @@ class Rig:
         """Give the session of a server."""
         if server not in self._sessions:
             folder, generation = self.folders.get(server, self.folder), self.generations.get(server, 0)
+            how = {"under": self.under[server]} if server in self.under else {}
             process = server in self.processes
-            self._sessions[server] = self._opener(runtime_dir=folder, generation=generation, process=process)
+            self._sessions[server] = self._opener(runtime_dir=folder, generation=generation, process=process, **how)
             self._handles[server] = []
         return self._sessions[server]
 
@@ -158,10 +160,6 @@ class Rig:
             self.fail(f"{text} answered {_shown(got)}, must succeed")
         return got[field]
 
-    def ask_request(self, request: Request) -> Response:
-        """Send one request of the first server that the notation cannot say."""
-        return self.send(0, request)
-
     def must(self, text: str, status: str = "APR_SUCCESS") -> Response:
         """Send a program of which every answer must have this status; give the last. Raises: Failed."""
         got: Response = {}
@@ -229,8 +227,8 @@ class Rig:
             raise broken[0]
         return [answer or {} for answer in got]
 
-    def begin(self, server: int, request: Request) -> Callable[[], bool]:
-        """Send a request and do not wait; gives what waits for its end, and says whether it was answered.
+    def begin(self, server: int, request: Request, *, times: int = 1) -> Callable[[], bool]:
+        """Send a request so many times and do not wait; gives what waits for the end, and says whether all were answered.
 
         The session may be killed meanwhile.
         """
@@ -240,11 +238,11 @@ class Rig:
 
         def work() -> None:
             with suppress(AdapterError, OSError, ValueError):
-                answers.append(session.request(wanted))
+                answers.extend(session.request(wanted) for _ in range(times))
 
         def wait() -> bool:
             thread.join()
-            return bool(answers)
+            return len(answers) == times
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
@@ -319,11 +317,6 @@ def _signal(groups: list[int], number: int) -> None:
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-
-
-def agree(got: Response, expected: Response) -> bool:
-    """Say whether an answer is the expected one; numbers of segments are the driver's own business."""
-    return {**got, "segment": 0} == {**expected, "segment": 0}
 
 
 def _shown(what: Any) -> str:

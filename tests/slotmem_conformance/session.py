@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -113,7 +114,13 @@ def command_of(spec: str) -> list[str]:
 
 
 def open_session(
-    spec: str, *, runtime_dir: str, generation: int = 0, timeout_s: float = TIMEOUT_S, process: bool = False
+    spec: str,
+    *,
+    runtime_dir: str,
+    generation: int = 0,
+    timeout_s: float = TIMEOUT_S,
+    process: bool = False,
+    under: Sequence[str] = (),
 ) -> Session:
     """Start what a PROVIDER string names, and say hello.
 
@@ -121,13 +128,14 @@ def open_session(
         spec: `exec:COMMAND` is a driver, a process of its own; so are, through the bundled driver, `abi:LIBRARY`, `httpd` and,
             with process=True, every other provider.
         timeout_s: the longest wait for a response, in seconds.
+        under: a command that runs the driver, such as that of a tracer; the driver is a process then.
 
     Raises: AdapterError: it did not say hello as it should. ValueError: the string names no command.
     """
     own = not spec.startswith(_EXEC)
-    if own and not process and spec.partition(":")[0] not in _ALWAYS_IN_A_PROCESS:
+    if own and not process and not under and spec.partition(":")[0] not in _ALWAYS_IN_A_PROCESS:
         return InProcessSession(spec, runtime_dir=runtime_dir, generation=generation)
-    session = start(spec, timeout_s=timeout_s)
+    session = start(spec, timeout_s=timeout_s, under=under)
     session.provider = spec if own else ""
     try:
         session.say_hello(runtime_dir, generation)
@@ -137,7 +145,7 @@ def open_session(
     return session
 
 
-def start(spec: str, *, timeout_s: float) -> ProcessSession:
+def start(spec: str, *, timeout_s: float, under: Sequence[str] = ()) -> ProcessSession:
     """Start what a PROVIDER string names as a process, and say nothing. Raises: AdapterError; ValueError."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return ProcessSession(command_of(spec), timeout_s=timeout_s, environment=environment)
+    return ProcessSession([*under, *command_of(spec)], timeout_s=timeout_s, environment=environment)

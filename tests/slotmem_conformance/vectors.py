@@ -22,8 +22,8 @@ from slotmem import __version__
 from slotmem_conformance import notation
 from slotmem_conformance.cases import Case, collect
 from slotmem_conformance.notation import Request
-from slotmem_conformance.oracle import Oracle
-from slotmem_conformance.rig import Failed, Opener, Rig, Skipped, agree
+from slotmem_conformance.oracle import Oracle, agree
+from slotmem_conformance.rig import Failed, Opener, Rig, Skipped
 from slotmem_model.clauses import CLAUSES
 
 FORMAT = "slotmem vectors 1"

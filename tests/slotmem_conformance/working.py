@@ -6,7 +6,7 @@ Interface:
 - `with at_work(works) as pids:` has a process for each work at it. At the end of the block, and whatever happens in it, they
   get SIGKILL, wherever they are, and are gone.
 
-Raises: Failed: the segment could not be attached, or a process died before its time. NotStarted: nothing was tried.
+Raises: Failed: the segment could not be attached, or a process died before its time. Skipped: nothing was tried.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from slotmem_conformance import loops
-from slotmem_conformance.apart import await_start
+from slotmem_conformance.apart import NotStarted, await_start
 from slotmem_conformance.loops import Work
-from slotmem_conformance.rig import Failed
+from slotmem_conformance.rig import Failed, Skipped
 from slotmem_stress.interrupts import starting_a_child
 
 _AT_MOST_S = 60.0  # nobody works for ever, even if whoever started it is gone
@@ -43,7 +43,10 @@ def nursery(make_provider: Callable[[], Any], name: str) -> Iterator[AtWork]:
         with starting_a_child():
             process.start()
         theirs.close()
-        await_start(ours, _START_S)
+        try:
+            await_start(ours, _START_S)
+        except NotStarted as error:
+            raise Skipped(str(error)) from None
         if trouble := _heard(ours):
             raise Failed(f"a process could not attach to the segment: {trouble}")
         yield partial(_at_work, ours)
