@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -87,6 +88,7 @@ def open_page(page: str, folder: Path, address: str = "", act: str = "") -> Docu
         text=True,
         timeout=120,
         check=True,
+        env={**os.environ, **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder / "profile"))},
     )
     document = Document(done.stdout)
     assert document.given("html").get("data-error") is None
