@@ -114,7 +114,9 @@ class Talk:
         extra = self.session.unread(0.0)
         if extra:
             got = f"{shown(answer)} and then {shown(extra)}"
-            raise AdapterError(sent=told, got=got, expected="one line for one request")
+            raise AdapterError(
+                sent=told, got=got, expected="one line for one request, and nothing else on the standard output"
+            )
         try:
             return protocol.decode(answer)
         except ValueError as error:

@@ -22,6 +22,7 @@ from slotmem_model.clauses import CLAUSES, PROFILES
 _REASON_CHARACTERS = 240
 _HISTORY_LINES = 6
 _CLAUSE = re.compile(r"\b[A-Z]+-\d+\b")
+_FOLDER = re.compile(r"/[^\s\"']*/slotmem-conform-\w+")  # a case's runtime directory, which is gone by now
 
 
 def to_json(provider: str, seed: int, rows: Sequence[Row], held: bool) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _broken_clauses(part: str, report: Report) -> list[str]:
 
 def _reason(failure: Failure) -> str:
     """Give what was seen in a line, and the case that saw it."""
-    reason = " ".join(failure.shown.reason.split())
+    reason = _FOLDER.sub("$DIR", " ".join(failure.shown.reason.split()))
     if len(reason) > _REASON_CHARACTERS:
         reason = reason[: _REASON_CHARACTERS - 3] + "..."
     name = failure.shown.case.partition("/")[2]
