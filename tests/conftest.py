@@ -1,6 +1,10 @@
-"""What the tests counted (crash points and the like) is printed at the end; forks are allowed."""
+"""What the tests counted (crash points and the like) is printed at the end; forks are allowed; Ctrl-C is heeded."""
 
+import signal
 from collections import Counter
+
+# A shell lets background jobs ignore SIGINT, and their children inherit that: some tests send it and want to see what it does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
