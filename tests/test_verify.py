@@ -107,3 +107,6 @@ def test_what_was_not_tried_is_not_said_to_hold(tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.count("unfinished") == 3
     assert "not tried" in said
+    assert "verdict: undecided" in said
+    assert verify("algorithm:one-lock", "--quick", "--budget-s", "0", "--markdown", "--runtime-dir", str(tmp_path)) == 3
+    assert "Unfinished: the budget of 0 s was used up" in capsys.readouterr().out

@@ -61,16 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
         except Unusable as error:
             print(f"slotmem verify: {error}", file=sys.stderr)
             return 2
-    held = all(row.held for row in rows if row.claimed)
+    verdict = verify_parts.verdict(rows)
     if arguments.json:
-        print(json.dumps(verify_page.to_json(arguments.provider, seed, rows, held), indent=2))
+        print(json.dumps(verify_page.to_json(arguments.provider, seed, rows, verdict), indent=2))
     elif arguments.markdown:
         print(verify_page.markdown(rows))
     else:
-        verify_page.show(arguments.provider, seed, rows, held)
-    if not held:
-        return 1
-    return 0 if all(row.tried for row in rows if row.claimed) else 3
+        verify_page.show(arguments.provider, seed, rows, verdict)
+    return {"held": 0, "violated": 1, "undecided": 3}[verdict]
 
 
 def _rows(arguments: argparse.Namespace, folder: str, seed: int) -> Iterator[Row]:

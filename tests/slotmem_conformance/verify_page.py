@@ -25,16 +25,16 @@ _CLAUSE = re.compile(r"\b[A-Z]+-\d+\b")
 _FOLDER = re.compile(r"/[^\s\"']*/slotmem-conform-\w+")  # a case's runtime directory, which is gone by now
 
 
-def to_json(provider: str, seed: int, rows: Sequence[Row], held: bool) -> dict[str, Any]:
+def to_json(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> dict[str, Any]:
     """Give the report for machines."""
     shown = [
         {**asdict(row), "clauses": row.clauses and row.clauses.to_json()}  # one format for one thing
         for row in rows
     ]
-    return {"provider": provider, "seed": seed, "held": held, "rows": shown}
+    return {"provider": provider, "seed": seed, "verdict": verdict, "held": verdict == "held", "rows": shown}
 
 
-def show(provider: str, seed: int, rows: Sequence[Row], held: bool) -> None:
+def show(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> None:
     """Print the page: what was done, what did not hold, and what to run to see it."""
     console = Console()
     table = Table(title=f"slotmem verify {provider}", title_justify="left")
@@ -48,7 +48,6 @@ def show(provider: str, seed: int, rows: Sequence[Row], held: bool) -> None:
     for row in rows:
         for line in _findings(row):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    verdict = "held" if held else "violated"
     tail = f"(seed {seed}; a run that finds nothing proves nothing about what it did not try)"
     console.print(f"\nverdict: {verdict} {tail}", highlight=False, soft_wrap=True)
 
@@ -64,6 +63,7 @@ def markdown(rows: Sequence[Row]) -> str:
             holds = reports.ranges(id for id, verdict in of_it.items() if verdict is Verdict.PASS)
             nearly = "".join(f", {id} (non-strict)" for id, verdict in of_it.items() if verdict is Verdict.NON_STRICT)
             lines.append(f"| {name} | {PROFILES[name]} | {total} | {holds}{nearly} |")
+    lines += [f"\nUnfinished: {report.unfinished}." for report in asked if report.unfinished]
     lines += ["", "| clause that does not hold | what was seen |", "|---|---|"]
     for report in asked:
         for each in failures(report):
@@ -73,7 +73,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def _told(row: Row) -> str:
     if row.held:
-        return "held" if row.tried else "unfinished"
+        return "unfinished" if not row.tried else "held" if row.judged else "not tried"
     return "VIOLATED" if row.claimed else "not held, not claimed"
 
 

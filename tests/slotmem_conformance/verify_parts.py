@@ -42,8 +42,19 @@ class Row:
     claimed: bool = True
     """Whether it decides the verdict."""
     tried: bool = True
+    """Whether there was time for all of it."""
+    judged: bool = True
+    """Whether anything could be asked of the provider at all."""
     clauses: Conformance | None = None
     """What became of the cases, if it asked clauses."""
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """Sum up what is claimed: `violated`, `held`, or `undecided` where not all of it was tried, or nothing could be."""
+    claimed = [row for row in rows if row.claimed]
+    if not all(row.held for row in claimed):
+        return "violated"
+    return "held" if all(row.tried for row in claimed) and any(row.judged for row in claimed) else "undecided"
 
 
 def timed(part: str, work: str, do: Callable[[], None]) -> Row:

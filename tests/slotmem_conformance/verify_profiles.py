@@ -17,7 +17,7 @@ from slotmem_conformance.cases import collect
 from slotmem_conformance.conform_command import greet
 from slotmem_conformance.driving import Difference
 from slotmem_conformance.session import open_session
-from slotmem_conformance.verdicts import Outcome, Report
+from slotmem_conformance.verdicts import Outcome, Report, by_profile
 from slotmem_conformance.verify_parts import Row, timed
 from slotmem_model.clauses import PROFILES
 
@@ -73,6 +73,7 @@ def ask(part: str, provider: str, profiles: Sequence[str], folder: str, *, seed:
     row.work += f": {len(report.outcomes)} cases; {reports.summary(report, profiles)}"
     row.claimed = any(profile in CLAIMS.get(provider, tuple(PROFILES)) for profile in profiles)
     row.tried = not report.unfinished
+    row.judged = any(total.judged for total in by_profile(report.outcomes).values())
     row.clauses = report
     return row
 
