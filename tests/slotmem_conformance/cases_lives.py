@@ -13,7 +13,7 @@ from hypothesis import given, seed
 from hypothesis import strategies as st
 
 from slotmem_conformance.cases import Case
-from slotmem_conformance.cases_random import settled
+from slotmem_conformance.cases_random import Search, settled
 from slotmem_conformance.notation import Request
 from slotmem_conformance.oracle import Oracle
 from slotmem_conformance.rig import Failed, Rig
@@ -50,15 +50,13 @@ def _lives(id: str, *, shapes: int, sentence: str) -> Case:
     return Case(f"{id}/random-lives", run, sentence)
 
 
-class _Lives:
-    """What a search has found: the shortest life that failed, and how."""
+class _Lives(Search):
+    """Lives lives."""
 
     def __init__(self, rig: Rig, shapes: int) -> None:
-        self.rig = rig
+        super().__init__(rig)
         self.shapes = shapes
         self.number = 0
-        self.found: tuple[Exception, str] | None = None
-        self.length = 0
 
     def example(self, events: list[Event]) -> None:
         """Live one life. Raises: Failed, AdapterError."""
@@ -70,18 +68,11 @@ class _Lives:
             for server in (0, 1):
                 self._look(server)
         except (Failed, AdapterError) as error:
-            if self.found is None or len(rig.record) <= self.length:
-                self.found, self.length = (error, rig.told()), len(rig.record)
+            self.note(error)
             raise
         finally:
             for server in (0, 1):
                 rig.leave(server)
-
-    def report(self) -> None:
-        """Raise what was found, if anything, with the life that shows it."""
-        if self.found is not None:
-            error, self.rig.evidence = self.found
-            raise error
 
     def _begin(self) -> None:
         self.number += 1

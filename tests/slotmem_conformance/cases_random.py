@@ -57,7 +57,7 @@ def _programs(id: str, names: str, *, pregrab: bool, longest: int = 8) -> Case:
     def run(rig: Rig) -> None:
         if "doall" in names:
             rig.needs("doall")
-        search = _Search(rig, pregrab)
+        search = _Programs(rig, pregrab)
         test = given(st.integers(0, longest), st.integers(0, 6), st.lists(operations, max_size=25))(search.example)
         with suppress(Failed, AdapterError, _Enough, ExceptionGroup):  # noted by the search, the shortest of all
             seed(rig.choose.getrandbits(32))(settled(test, 40 if rig.quick else 150))()
@@ -84,15 +84,33 @@ def settled(test: Any, examples: int) -> Any:
     )(test)
 
 
-class _Search:
-    """What a search has found: the shortest program that failed, and how."""
+class Search:
+    """What a search has found: the shortest example that failed, and how."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self._found: tuple[Exception, str] | None = None
+        self._length = 0
+
+    def note(self, error: Exception) -> None:
+        """Keep what was said until now, if it is the shortest that failed."""
+        if self._found is None or len(self.rig.record) <= self._length:
+            self._found, self._length = (error, self.rig.told()), len(self.rig.record)
+
+    def report(self) -> None:
+        """Raise what was found, if anything, with what was said as its evidence."""
+        if self._found is not None:
+            error, self.rig.evidence = self._found
+            raise error
+
+
+class _Programs(Search):
+    """Runs programs."""
 
     def __init__(self, rig: Rig, pregrab: bool) -> None:
-        self.rig = rig
+        super().__init__(rig)
         self.pregrab = pregrab
         self.crashes = 0
-        self.found: tuple[Exception, str] | None = None
-        self.length = 0
 
     def example(self, item_size: int, item_num: int, requests: list[Request]) -> None:
         """Run one program. Raises: Failed, AdapterError."""
@@ -106,21 +124,15 @@ class _Search:
             for request in requests:
                 self._compare(_fitting({**request, "segment": 0}, item_size))
         except Failed as failed:
-            self._note(failed)
+            self.note(failed)
             raise
         except AdapterError as error:
-            self._note(error)
+            self.note(error)
             self.crashes += 1
             rig.leave(0)
             if error.silent or self.crashes >= _CRASHES:
                 raise _Enough from None
             raise
-
-    def report(self) -> None:
-        """Raise what was found, if anything, with the program that shows it."""
-        if self.found is not None:
-            error, self.rig.evidence = self.found
-            raise error
 
     def _compare(self, request: Request) -> None:
         state, operation = self.rig.oracle.slots(0), operation_of(request)
@@ -132,10 +144,6 @@ class _Search:
             self.rig.fail(
                 f"{request['op']} answered {got}, must answer {response_of(request['op'], expected)} ({clause})"
             )
-
-    def _note(self, error: Exception) -> None:
-        if self.found is None or len(self.rig.record) <= self.length:
-            self.found, self.length = (error, self.rig.told()), len(self.rig.record)
 
 
 def _fitting(request: Request, item_size: int) -> Request:
