@@ -9,7 +9,7 @@ from typing import Any
 
 from slotmem.bounds import checked_integer
 from slotmem.interface import Type
-from slotmem.layout import MAX_BYTES, MAX_ITEM_NUM, is_representable
+from slotmem.memory.layout import MAX_BYTES, MAX_ITEM_NUM, is_representable
 from slotmem.status import AccessDenied, InvalidArgument, InvalidName, InvalidSize, NoSpace, WrongType
 
 RUNTIME_DIR_VARIABLE = "SLOTMEM_RUNTIME_DIR"

@@ -35,7 +35,7 @@ from slotmem.status import SlotmemError
 
 GROUP = "slotmem.commands"
 # Ours are known without installed metadata: the command also works when the library is merely on the path.
-_BUILT_IN = {"inspect": "slotmem.inspect_command"}
+_BUILT_IN = {"inspect": "slotmem.inspect.command"}
 
 USAGE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count

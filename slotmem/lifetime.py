@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Any, Self
 from weakref import WeakSet
 
-from slotmem import names
 from slotmem.arguments import checked_generation, checked_runtime_dir, checked_shape, checked_timeout
 from slotmem.instance import SlotInstance
 from slotmem.interface import Type
-from slotmem.names import Names
+from slotmem.memory import names
+from slotmem.memory.names import Names
 from slotmem.slots import Slots
 from slotmem.status import Closed, InvalidArgument, NoSharedMemory
 

@@ -14,12 +14,12 @@ import os
 import sys
 from weakref import WeakSet
 
-from slotmem import control
-from slotmem.image import SharedImage, ThreadImage
 from slotmem.instance import SlotInstance
 from slotmem.interface import Type
 from slotmem.lifetime import BaseProvider
-from slotmem.names import Names
+from slotmem.memory import control
+from slotmem.memory.image import SharedImage, ThreadImage
+from slotmem.memory.names import Names
 from slotmem.slots import Slots
 from slotmem.status import NoSegment, NoSpace
 

@@ -1,6 +1,6 @@
 """The provider `shm`: segments in POSIX shared memory, with httpd's names, bytes and files.
 
-Create: the dead are replaced, the living refused (`slotmem.segment`); a persisted file is restored before the segment is
+Create: the dead are replaced, the living refused (`slotmem.memory.segment`); a persisted file is restored before the segment is
 published, and a bad one is set aside after, when the name is ours. Close and restart: store first, then unlink, so that a crash between the two
 loses nothing.
 """
@@ -11,15 +11,15 @@ import mmap
 from functools import partial
 from typing import Any
 
-from slotmem import control, files, mutex, segment
 from slotmem.foreign import ReadOnlySlots, UnsafeSlots
-from slotmem.image import ForeignImage, SharedImage
 from slotmem.instance import NOT_PERSISTENT, SlotInstance
 from slotmem.interface import Outcome, Restored, Type
-from slotmem.layout import PAYLOAD_START, Geometry
 from slotmem.lifetime import BaseProvider
-from slotmem.names import Names
-from slotmem.segment import Segment
+from slotmem.memory import control, files, mutex, segment
+from slotmem.memory.image import ForeignImage, SharedImage
+from slotmem.memory.layout import PAYLOAD_START, Geometry
+from slotmem.memory.names import Names
+from slotmem.memory.segment import Segment
 from slotmem.status import Mismatch
 
 

@@ -2,13 +2,13 @@
 
 `Slots` is an ordinary class over an *image*, which is what it sees of shared memory:
 
-- `geometry`   the shape (`slotmem.layout.Geometry`)
+- `geometry`   the shape (`slotmem.memory.layout.Geometry`)
 - `memory`     all bytes of the segment: slices, `find`
 - `inuse`      the in-use bytes, one a slot: 0 or 1
 - `num_free`   one integer, `num_free[0]`: how many slots are free
 - `redo`       bytes again, for the redo records; `words`, the same as 64-bit words; `redo_start`, where they begin
 - `mutexes`    handles; number 0 guards the table (`inuse`, `num_free`), the others slot bytes, each with a redo record
-- `trylock`, `lock`, `unlock`, `consistent`, `give_back`   as in `slotmem.mutex`; `nobody`, a mutex that nobody holds
+- `trylock`, `lock`, `unlock`, `consistent`, `give_back`   as in `slotmem.memory.mutex`; `nobody`, a mutex that nobody holds
 
 An image of a real segment is the mapped memory itself. A simulated one answers the same accesses one at a time, so that
 a model checker can explore every interleaving and every crash of this very code.
@@ -33,8 +33,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from slotmem.bounds import Bounded
-from slotmem.layout import PAYLOAD_START, REDO_HEADER_BYTES, SLOTS_START
-from slotmem.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD
+from slotmem.memory.layout import PAYLOAD_START, REDO_HEADER_BYTES, SLOTS_START
+from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD
 from slotmem.status import (
     Forged,
     NoFreeSlot,

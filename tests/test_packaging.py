@@ -30,13 +30,13 @@ def test_wheel_contents(tmp_path):
     shipped = (
         "PROTOCOL.md",
         "MUTANTS.md",
-        "protocol.schema.json",
-        "html_report.css",
-        "slotmem_abi.h",
-        "httpd_host.c",
+        "protocol/protocol.schema.json",
+        "reports/html_report.css",
+        "adapters/slotmem_abi.h",
+        "adapters/httpd_host.c",
         "drivers/driver.sh",
-        "loops.c",
-        "vector_files/manifest.json",
+        "rig/loops.c",
+        "vectors/files/manifest.json",
     )
     assert {f"slotmem_conformance/{name}" for name in shipped} <= set(names)
     for group in ("pytest11", "slotmem.commands", "slotmem.providers", "slotmem.algorithms", "console_scripts"):

@@ -7,7 +7,7 @@ Interface:
 - `step(state, operation)` does the operation that a tuple describes: `("grab",)`, `("put", 2, b"abc")`, ...
 
 Names, files, restarts and crashes are one level up, in `slotmem_model.server_spec`. Concurrency is no matter of this
-module: `slotmem_model.linearizability` asks whether what happened can be explained by these functions in some order.
+module: `slotmem_model.judge.search` asks whether what happened can be explained by these functions in some order.
 
 Clause ids refer to `slotmem_model.clauses`.
 """

@@ -1,66 +1,36 @@
-"""What an exploration found: numbers, the properties' verdicts, the overall one."""
+"""The verdict of a command, and the exit code it ends with.
+
+Interface:
+
+- `HELD`, `VIOLATED` and `UNDECIDED` are the words of every report.
+- `exit_code(verdict)` is the exit code of a verdict; `Exit` has all of them.
+
+The judge of histories (`slotmem_model.linearizability`) has public names of its own for the same three
+ideas: LINEARIZABLE, VIOLATION, UNKNOWN. `slotmem.exit_codes` has the same numbers for the library.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple
-
-from slotmem_model.properties import OUTSIDE, Seen
+from enum import IntEnum
 
 HELD, VIOLATED, UNDECIDED = "held", "violated", "undecided"
 
 
-@dataclass
-class Outcome:
-    """An exploration's end. states and transitions are exact for what was explored."""
+class Exit(IntEnum):
+    """The exit codes of every command."""
 
-    engine: str
-    states: int = 0
-    transitions: int = 0
-    depth: int = 0
-    violations: dict[str, int] = field(default_factory=dict)
-    """How many states break each property."""
-    seen: Seen = field(default_factory=Seen)
-    complete: bool = True
-    reason: str = ""
-    """Why it is not complete."""
-    seconds: float = 0.0
-
-    @property
-    def verdict(self) -> str:
-        """held, violated or undecided."""
-        if any(name != OUTSIDE for name in self.violations):
-            return VIOLATED
-        return HELD if self.complete and not self.violations else UNDECIDED
+    HELD = 0
+    VIOLATED = 1
+    USAGE = 2
+    """A wrong argument, something the machine lacks, or a mistake of ours. Nothing was judged."""
+    UNDECIDED = 3
+    INTERRUPTED = 130
+    """Ctrl-C: 128 + SIGINT, as shells count."""
 
 
-class Progress(NamedTuple):
-    """How far an exploration is."""
-
-    states: int
-    transitions: int
-    depth: int
-    seconds: float
+_EXIT = {HELD: Exit.HELD, VIOLATED: Exit.VIOLATED, UNDECIDED: Exit.UNDECIDED}
 
 
-@dataclass
-class Budget:
-    """What an exploration may use up; None: as much as it likes."""
-
-    seconds: float | None = None
-    memory_bytes: int | None = None
-    progress: Callable[[Progress], None] | None = None
-    began: float = field(default_factory=time.monotonic)
-
-    def spent(self, outcome: Outcome, memory_bytes: int) -> str:
-        """Tell how far it is; give the reason to stop, or the empty string."""
-        elapsed = time.monotonic() - self.began
-        if self.progress:
-            self.progress(Progress(outcome.states, outcome.transitions, outcome.depth, elapsed))
-        if self.seconds is not None and elapsed > self.seconds:
-            return f"the budget of {self.seconds:g} s is used up"
-        if self.memory_bytes is not None and memory_bytes > self.memory_bytes:
-            return f"the memory budget of {self.memory_bytes // 2**20} MiB is used up"
-        return ""
+def exit_code(verdict: str) -> Exit:
+    """Return the exit code of a verdict."""
+    return _EXIT[verdict]

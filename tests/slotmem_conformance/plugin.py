@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from slotmem_conformance.cases import Case
-    from slotmem_conformance.verdicts import Outcome
+    from slotmem_conformance.cases.case import Case
+    from slotmem_conformance.reports.verdicts import Outcome
 
-_COLLECTED = "cases.py"  # the module that stands for all cases in pytest's tree
+_COLLECTED = Path(__file__).parent / "cases" / "case.py"  # the module that stands for all cases in pytest's tree
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect the cases, if this run is one of the suite."""
-    if parent.config.getoption("--provider") is not None and file_path == Path(__file__).with_name(_COLLECTED):
+    if parent.config.getoption("--provider") is not None and file_path == _COLLECTED:
         cases: pytest.Collector = Cases.from_parent(parent, path=file_path)
         return cases
     return None
@@ -56,7 +56,7 @@ class Cases(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """Give an item for each."""
         from slotmem_conformance import selection
-        from slotmem_conformance.cases import collect
+        from slotmem_conformance.cases.case import collect
 
         option = self.config.getoption
         words = (selection.words(option(name)) for name in ("--slotmem-select", "--slotmem-skip"))
@@ -74,8 +74,8 @@ class CaseItem(pytest.Item):
     def runtest(self) -> None:
         """Run it. Raises: CaseFailed; pytest's skip."""
         from slotmem_conformance import runner
-        from slotmem_conformance.session import open_session
-        from slotmem_conformance.verdicts import Verdict
+        from slotmem_conformance.protocol.session import open_session
+        from slotmem_conformance.reports.verdicts import Verdict
 
         option = self.config.getoption
         logging.getLogger("slotmem").setLevel(logging.ERROR)  # files are spoiled on purpose

@@ -13,10 +13,10 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 
-from slotmem_conformance.cases import Case
-from slotmem_conformance.rig import Failed, Informed, Opener, Rig, Skipped
-from slotmem_conformance.session import AdapterError
-from slotmem_conformance.verdicts import Outcome, Report, Verdict
+from slotmem_conformance.cases.case import Case
+from slotmem_conformance.protocol.session import AdapterError
+from slotmem_conformance.reports.verdicts import Outcome, Report, Verdict
+from slotmem_conformance.rig.rig import Failed, Informed, Opener, Rig, Skipped
 
 
 def run_case(case: Case, opener: Opener, *, seed: int = 0, quick: bool = False, base: str | None = None) -> Outcome:

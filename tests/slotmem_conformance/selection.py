@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from slotmem_conformance.cases import Case
+from slotmem_conformance.cases.case import Case
 
 
 class Unknown(ValueError):

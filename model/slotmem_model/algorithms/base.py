@@ -18,8 +18,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from slotmem_model.shared_words import SLOTS_START
-from slotmem_model.simulated_image import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD
+from slotmem_model.automata.shared_words import SLOTS_START
+from slotmem_model.automata.simulated_image import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD
 from slotmem_model.spec import EINVAL, NOTFOUND
 
 TABLE = 0

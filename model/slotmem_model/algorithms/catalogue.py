@@ -4,7 +4,7 @@ Interface:
 
 - `find(name)` gives the class: NAME from the entry-point group `slotmem.algorithms`, one of the model's own,
   `museum:PIECE`, or `module:Class` for one's own that is merely on the path.
-- `names()` lists what `find` knows by name; the museum's pieces are listed by `slotmem_model.algorithms.museum`.
+- `names()` lists what `find` knows by name; the museum's pieces are listed by `slotmem_model.algorithms.museum.pieces`.
 
 The model's own are found without installed metadata too. The reference is an entry point like anybody else's.
 """
@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from slotmem_model.algorithms.museum import MUSEUM
+from slotmem_model.algorithms.museum.pieces import MUSEUM
 
 GROUP = "slotmem.algorithms"
 MUSEUM_PREFIX = "museum:"

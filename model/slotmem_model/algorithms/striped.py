@@ -14,7 +14,7 @@ from typing import Any
 
 from slotmem_model.algorithms.base import TABLE, Refused
 from slotmem_model.algorithms.plain_lock import PlainLock
-from slotmem_model.shared_words import REDO_HEADER_BYTES
+from slotmem_model.automata.shared_words import REDO_HEADER_BYTES
 from slotmem_model.spec import NOTFOUND
 
 

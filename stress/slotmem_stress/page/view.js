@@ -1,5 +1,5 @@
 // The time line of a history: what it is drawn from, and which part of it is looked at. All files here become one function
-// (see page.html). `data` is what slotmem_stress.timeline describes; times are ns since its first operation. Shown times are
+// (see page.html). `data` is what slotmem_stress.page.timeline describes; times are ns since its first operation. Shown times are
 // counted from the window's first operation, if there is a window. All text gets into the page as text, never as markup.
 
 const data = JSON.parse(document.getElementById("data").textContent);

@@ -1,0 +1,228 @@
+"""One process as a finite automaton: its client's operations, one after the other, each a graph of steps.
+
+Interface:
+
+- `Automaton.locals` are the local states; `Local.actions` are what the process may do next, usually one thing.
+- An `Action` accesses one word; `moves[value index]` says where it leads, what the word becomes, and which event the
+  monitor is told; None means that it must wait.
+- `build(...)` makes the automaton of a client.
+
+A process's own work between two accesses belongs to the first: an operation returns with its last access. It is invoked
+with its first one, not before. So the interval in which it may take effect is as short as it can be, and no violation of
+linearizability is missed.
+
+A local state is (statement, registers, slots held, node of the graph). Registers that are not read any more are
+forgotten at once, so that states which differ in nothing else are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from slotmem_model.automata import client
+from slotmem_model.automata.client import Statement
+from slotmem_model.automata.recording import IMPOSSIBLE, Graph, Leaf, TooLarge
+from slotmem_model.automata.simulated_image import Access
+from slotmem_model.spec import SUCCESS, Operation, Result
+
+MAX_LOCALS = 200_000
+BEGIN = Access("begin")
+
+Event = tuple[str, int, Operation | Result]
+"""("invoke", process, operation) or ("return", process, result)."""
+
+
+class Move(NamedTuple):
+    """A step: the next local state, the word's new value index, the number of the events (0: none)."""
+
+    target: int
+    value: int
+    event: int
+
+
+NEVER = Move(-1, -1, -1)
+"""Where a value leads that the word never has; an engine that comes by it has found an error in this program."""
+
+
+class Action(NamedTuple):
+    """One thing that a process may do in a local state."""
+
+    access: Access
+    moves: tuple[Move | None, ...]
+
+
+class Local(NamedTuple):
+    """A local state of one process."""
+
+    actions: tuple[Action, ...]
+    operation: Operation | None
+    """What it is doing, or will do next."""
+    inside: bool
+    """Whether it is in the midst of that."""
+    holds: int
+    """Bit i: it was given slot i and has not begun to release it."""
+    held: tuple[int, ...]
+    """The mutexes that it holds, as words."""
+    end: str = ""
+    """done, dead, or empty."""
+    fault: str = ""
+    """What went wrong in the step before: torn, raised ..., outside ..."""
+    crash: int | None = None
+    """The local state it is in when it dies here."""
+
+
+class Automaton(NamedTuple):
+    """The local states of one process; number 0 is the first."""
+
+    locals: tuple[Local, ...]
+    process: int
+
+
+class Events:
+    """The events of all processes, numbered; 0 is nothing."""
+
+    def __init__(self) -> None:
+        self.table: list[tuple[Event, ...]] = [()]
+        self._numbers: dict[tuple[Event, ...], int] = {(): 0}
+
+    def number(self, events: tuple[Event, ...]) -> int:
+        """Give the number of some events that happen in one step."""
+        if events not in self._numbers:
+            self._numbers[events] = len(self.table)
+            self.table.append(events)
+        return self._numbers[events]
+
+
+class _Key(NamedTuple):
+    at: int
+    """Which statement, counted over all rounds."""
+    registers: tuple[int | None, ...]
+    holds: int
+    node: int
+    inside: bool
+    end: str = ""
+    fault: str = ""
+
+
+class _Builder:
+    def __init__(
+        self,
+        statements: tuple[Statement, ...],
+        rounds: int,
+        process: int,
+        item_size: int,
+        graph_of: Callable[[Operation], Graph],
+        events: Events,
+    ) -> None:
+        self.statements, self.length, self.process = statements, rounds * len(statements), process
+        self.item_size, self.graph_of, self.events = item_size, graph_of, events
+        self.names = sorted({statement.register for statement in statements} - {""})
+        self.numbers: dict[_Key, int] = {}
+        self.waiting: list[_Key] = []
+
+    def number(self, key: _Key) -> int:
+        if key not in self.numbers:
+            if len(self.numbers) >= MAX_LOCALS:
+                raise TooLarge(
+                    f"process {self.process + 1} has more than {MAX_LOCALS:,} local states; take a shorter client"
+                )
+            self.numbers[key] = len(self.numbers)
+            self.waiting.append(key)
+        return self.numbers[key]
+
+    def operation(self, key: _Key) -> Operation | None:
+        """Give the operation that a local state stands in or before."""
+        if key.at >= self.length:
+            return None
+        registers = dict(zip(self.names, key.registers, strict=True))
+        return client.bind(self.statements[key.at % len(self.statements)], registers, self.process, self.item_size)
+
+    def idle(self, at: int, registers: tuple[int | None, ...], holds: int) -> _Key:
+        """Give the local state before the next operation that can be done; forget what nobody reads any more."""
+        while True:
+            within = at % len(self.statements)
+            ahead = self.statements[within:] if at < self.length else ()
+            registers = tuple(
+                value if within and self.is_read(name, ahead) else None
+                for name, value in zip(self.names, registers, strict=True)
+            )
+            key = _Key(at, registers, holds, -1, inside=False)
+            if at >= self.length:
+                return key._replace(end="done")
+            operation = self.operation(key)
+            if operation is not None:
+                return key._replace(node=self.graph_of(operation).root)
+            at += 1
+
+    @staticmethod
+    def is_read(name: str, ahead: tuple[Statement, ...]) -> bool:
+        """Say whether a register is read before it is set again."""
+        for statement in ahead:
+            if name in statement.arguments:
+                return True
+            if name == statement.register:
+                return False
+        return False
+
+    def returned(self, key: _Key, operation: Operation, leaf: Leaf, holds: int) -> tuple[_Key, tuple[Event, ...]]:
+        """Give the local state after an operation's end, and the event."""
+        if leaf.fault:
+            return _Key(0, (), 0, -1, inside=False, end="fault", fault=leaf.fault), ()
+        assert leaf.result is not None
+        if operation[0] == "get" and leaf.result.status == SUCCESS and len(set(leaf.result.value)) > 1:
+            shown = leaf.result.value.hex(" ")
+            return _Key(0, (), 0, -1, inside=False, end="fault", fault=f"torn: {operation} gave {shown}"), ()
+        registers = list(key.registers)
+        if operation[0] == "grab" and leaf.result.status == SUCCESS:
+            holds |= 1 << leaf.result.value
+            register = self.statements[key.at % len(self.statements)].register
+            if register:
+                registers[self.names.index(register)] = leaf.result.value
+        return self.idle(key.at + 1, tuple(registers), holds), (("return", self.process, leaf.result),)
+
+    def local(self, key: _Key) -> Local:
+        """Describe a local state, numbering those that it leads to."""
+        operation = self.operation(key) if not key.end else None
+        if operation is None:
+            return Local((), None, key.inside, key.holds, (), key.end, key.fault)
+        begun: tuple[Event, ...] = () if key.inside else (("invoke", self.process, operation),)
+        holds = key.holds
+        if operation[0] == "release" and not key.inside:
+            holds &= ~(1 << operation[1])
+        graph = self.graph_of(operation)
+
+        def move(value: int, target: int) -> Move:
+            if (value, target) == IMPOSSIBLE:
+                return NEVER
+            node = graph.nodes[target]
+            if isinstance(node, Leaf):
+                after, ended = self.returned(key, operation, node, holds)
+            else:
+                after, ended = key._replace(node=target, inside=True, holds=holds), ()
+            return Move(self.number(after), value, self.events.number(begun + ended))
+
+        node = graph.nodes[key.node]
+        dead = self.number(_Key(0, (), key.holds, -1, inside=False, end="dead"))
+        if isinstance(node, Leaf):  # it answers without looking at shared memory
+            actions: tuple[Action, ...] = (Action(BEGIN, (move(0, key.node),)),)
+            return Local(actions, operation, key.inside, key.holds, (), crash=dead)
+        actions = (Action(node.access, tuple(to and move(*to) for to in node.moves)),)
+        if node.timeout is not None:
+            moves = tuple(None if to else move(index, node.timeout) for index, to in enumerate(node.moves))
+            actions = (*actions, Action(Access("timeout", node.access.word), moves))
+        return Local(actions, operation, key.inside, key.holds, node.held, crash=dead)
+
+
+def build(
+    statements: tuple[Statement, ...],
+    rounds: int,
+    process: int,
+    item_size: int,
+    graph_of: Callable[[Operation], Graph],
+    events: Events,
+) -> Automaton:
+    """Make the automaton of a client that does `rounds` rounds of its statements. Raises: TooLarge."""
+    builder = _Builder(statements, rounds, process, item_size, graph_of, events)
+    builder.number(builder.idle(0, (None,) * len(builder.names), 0))
+    return Automaton(tuple(builder.local(key) for key in builder.waiting), process)  # it grows while it is walked

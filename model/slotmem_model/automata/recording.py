@@ -1,0 +1,268 @@
+"""From plain Python to a graph of steps: run an operation against an image that answers from a script.
+
+Interface:
+
+- `tabulate(algorithm, place, operation)` gives a `Graph`: which access comes first; for each value that the word may
+  have at that moment, what it becomes and which access comes next; at the ends, what the operation answered.
+- `run_operation(instance, operation)` does one operation and gives how it ended.
+
+How it works. The image does not know the other processes, so a word may hold any value of its domain when it is read.
+The operation is run; whenever it reads, the first answer not yet tried is given. When it has ended, the last answer
+that has an alternative is changed and the operation is run again: one run for each path. No syntax is looked at and
+no interpreter state is kept: an operation is what it does for each sequence of answers.
+
+Nodes with the same future (the same access, the same locks held, equal successors) become one at once, which is
+Moore's partition refinement on a graph without cycles. An algorithm that repeats itself says so with `image.retry()`:
+what it read before is forgotten. The second repetition is tabulated like the first, and must not depend on what came
+before; the third is an edge back to it. A few more are played with the answers of the second, to see that they are
+the same: an operation that counts its repetitions is refused. A repetition of one step that changes nothing is no
+step at all: to try again until the word has changed is to wait, and who waits for ever is found as a deadlock.
+(Longer repetitions go round and round unnoticed.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from slotmem_model.automata.simulated_image import Access, Place, SimulatedImage, Stop, TimedOut, effect
+from slotmem_model.spec import SUCCESS, Operation, Result
+
+MAX_NODES = 200_000
+REPETITIONS = 8
+"""How many times a loop is played before it is believed to go on for ever."""
+
+
+class TooLarge(ValueError):
+    """A graph, an automaton or a state that does not fit."""
+
+
+class NotAFunction(ValueError):
+    """An operation that does different things for the same answers, so that nothing can be said about it."""
+
+
+class Leaf(NamedTuple):
+    """An operation's end: its result, or the fault that stopped it."""
+
+    result: Result | None
+    fault: str = ""
+
+
+IMPOSSIBLE = (-1, -1)
+"""Where a value leads that the word never has."""
+
+
+class Node(NamedTuple):
+    """Before an access: `moves[value index]` is (new value index, next node), None if it must wait, or IMPOSSIBLE."""
+
+    access: Access
+    held: tuple[int, ...]
+    """Words of the mutexes held at this moment; after a death they are the ones that change."""
+    moves: tuple[tuple[int, int] | None, ...]
+    """The next nodes are numbers in `Graph.nodes`."""
+    timeout: int | None = None
+    """Where waiting ends if it takes too long."""
+
+
+class Graph(NamedTuple):
+    """All nodes of one operation; node 0 is the root. An edge to a number beyond the end does not exist."""
+
+    nodes: tuple[Node | Leaf, ...]
+    root: int
+
+
+@dataclass
+class _Frame:
+    """An access on the current path: the answers that are possible, and where the ones tried lead."""
+
+    access: Access
+    held: tuple[int, ...]
+    outcomes: list[tuple[Any, int] | None]
+    """For each value index: the answer and the new value index; None if it must wait."""
+    possible: frozenset[int]
+    answers: list[Any]
+    loop_head: bool
+    tried: list[int] = field(default_factory=list)
+
+
+_TIMEOUT = "timeout"
+_OUTSIDE = "outside"
+_AGAIN = Leaf(None, "again")
+
+
+class _Recorder:
+    """The walk over all answers to one operation."""
+
+    def __init__(self, place: Place, operation: Operation) -> None:
+        self.place = place
+        self.operation = operation
+        self.path: list[_Frame] = []
+        self.depth = 0
+        self.retries = 0
+        self.loop_head_next = False
+        self.loop_start = self.playing = 0
+        self.heads: set[int] = set()
+        self.nodes: list[Node | Leaf] = []
+        self.numbers: dict[Node | Leaf, int] = {}
+
+    def run(self, algorithm: Callable[[Any], Any]) -> Leaf:
+        """Do the operation once, along the current path and then along first answers."""
+        self.depth, self.retries, self.loop_head_next = 0, 0, False
+        self.stopped_by: Leaf | None = None
+        image = SimulatedImage(self.place, self.answer)
+        try:
+            leaf = run_operation(algorithm(image), self.operation)
+        except Stop:
+            assert self.stopped_by is not None
+            return self.stopped_by
+        if self.retries > 1:
+            raise self.counts()
+        return leaf
+
+    def answer(self, access: Access, held: tuple[int, ...]) -> Any:
+        """Answer an access from the path, or lengthen the path by it."""
+        if access.kind == "retry":
+            return self.retry()
+        if self.retries > 1:
+            return self.played(access, held)
+        if self.depth == len(self.path):
+            self.path.append(self.frame(access, held))
+        frame = self.path[self.depth]
+        if frame.access != access:
+            raise NotAFunction(f"{self.operation} does not always do the same: {frame.access} became {access}")
+        self.depth += 1
+        self.loop_head_next = False
+        given = frame.answers[len(frame.tried)]
+        if given == _TIMEOUT:
+            raise TimedOut(f"waited too long for {self.name(access)}")
+        if given == _OUTSIDE:
+            self.stop(Leaf(None, f"{access.kind} to {self.name(access)} of a value that the model does not have"))
+        return given
+
+    def retry(self) -> None:
+        """Begin the next repetition; the second is tabulated, the later ones are only compared with it."""
+        self.retries += 1
+        if self.retries == 1:
+            self.loop_head_next, self.loop_start = True, self.depth
+        elif self.retries > 2 and self.playing != self.depth:
+            raise self.counts()
+        self.playing = self.loop_start
+        if self.retries == REPETITIONS:
+            self.stop(_AGAIN)
+
+    def played(self, access: Access, held: tuple[int, ...]) -> Any:
+        """Answer an access of a later repetition as in the second."""
+        frame = self.path[self.playing] if self.playing < self.depth else None
+        if frame is None or (frame.access, frame.held) != (access, held):
+            raise self.counts()
+        self.playing += 1
+        return frame.answers[len(frame.tried)]
+
+    def counts(self) -> NotAFunction:
+        return NotAFunction(f"{self.operation} calls retry() but does not do the same in each repetition")
+
+    def stop(self, leaf: Leaf) -> None:
+        self.stopped_by = leaf
+        raise Stop
+
+    def name(self, access: Access) -> str:
+        return self.place.map.words[access.word].name
+
+    def frame(self, access: Access, held: tuple[int, ...]) -> _Frame:
+        """List what may be answered to an access."""
+        touches = access.word >= 0
+        values = self.place.map.words[access.word].values if touches else (0,)
+        possible = self.place.possible[access.word] if touches else frozenset({0})
+        outcomes: list[tuple[Any, int] | None] = []
+        for index, value in enumerate(values):
+            done = effect(access, value)
+            if done is not None and touches:
+                answer, new = done
+                done = (answer, values.index(new)) if new in values else (_OUTSIDE, index)
+            outcomes.append(done)
+        answers = list(dict.fromkeys(done[0] for index in sorted(possible) if (done := outcomes[index]) is not None))
+        if access.kind == "lock" and self.place.timeouts:
+            answers.append(_TIMEOUT)
+        return _Frame(access, held, outcomes, possible, answers, self.loop_head_next)
+
+    def ended(self, leaf: Leaf) -> int:
+        """Note where the path led; drop what is tried out. Give the number of the last node that was finished."""
+        number = self.number(leaf)
+        while self.path:
+            frame = self.path[-1]
+            frame.tried.append(number)
+            if len(frame.tried) < len(frame.answers):
+                return number
+            self.path.pop()
+            leads = dict(zip(frame.answers, frame.tried, strict=True))
+            moves = tuple(
+                IMPOSSIBLE if index not in frame.possible else done and (done[1], leads[done[0]])
+                for index, done in enumerate(frame.outcomes)
+            )
+            number = self.number(Node(frame.access, frame.held, moves, leads.get(_TIMEOUT)))
+            if frame.loop_head:
+                self.heads.add(number)
+        return number
+
+    def number(self, node: Node | Leaf) -> int:
+        if node not in self.numbers:
+            if len(self.nodes) >= MAX_NODES:
+                raise TooLarge(
+                    f"{self.operation} has more than {MAX_NODES:,} different steps; "
+                    "take fewer slots, smaller slots or fewer values"
+                )
+            self.numbers[node] = len(self.nodes)
+            self.nodes.append(node)
+        return self.numbers[node]
+
+
+def tabulate(algorithm: Callable[[Any], Any], place: Place, operation: Operation) -> Graph:
+    """Give the graph of one operation of an algorithm. Raises: TooLarge, NotAFunction."""
+    recorder = _Recorder(place, operation)
+    while True:
+        root = recorder.ended(recorder.run(algorithm))
+        if not recorder.path:
+            break
+    return Graph(_closed(recorder), root)
+
+
+def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
+    """Turn each third repetition into an edge back to the second. Raises: NotAFunction: if repetitions differ."""
+    again = recorder.numbers.get(_AGAIN)
+    if again is None:
+        return tuple(recorder.nodes)
+    if len(recorder.heads) != 1:
+        raise NotAFunction(f"{recorder.operation} calls retry() but remembers what it read before")
+    (head,) = recorder.heads
+
+    def turned(at: int, value: int, move: tuple[int, int] | None) -> tuple[int, int] | None:
+        if move is None or move[1] != again:
+            return move
+        # Back where it began, and nothing has changed: it waits.
+        return None if (at, value) == (head, move[0]) else (move[0], head)
+
+    return tuple(
+        node
+        if isinstance(node, Leaf)
+        else node._replace(
+            moves=tuple(turned(at, value, move) for value, move in enumerate(node.moves)),
+            timeout=head if node.timeout == again else node.timeout,
+        )
+        for at, node in enumerate(recorder.nodes)
+    )
+
+
+def run_operation(instance: Any, operation: Operation) -> Leaf:
+    """Do an operation on an algorithm; its errors are answers, anything else is a fault."""
+    name, *arguments = operation
+    try:
+        value = getattr(instance, name)(*arguments)
+    except NotAFunction:
+        raise
+    except Exception as error:
+        status = getattr(error, "status", None)
+        if status is None:
+            return Leaf(None, f"raised {type(error).__name__}: {error}")
+        return Leaf(Result(status.name))
+    return Leaf(Result(SUCCESS, tuple(value) if name == "slots" else value))

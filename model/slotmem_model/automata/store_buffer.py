@@ -1,0 +1,85 @@
+"""Total store order: what an x86 does to an automaton. Each process's stores wait in a buffer, and drain in order.
+
+Interface:
+
+- `buffered(automaton, words)` gives the automaton of the same process behind a store buffer.
+
+A store goes into the buffer and is seen by nobody else. A load takes the newest buffered value of its word, if there is one;
+else memory's. Locked operations (mutexes, compare-and-swap, add) and fences wait until the buffer is empty. At any moment
+the oldest store may drain: that is the second action of a local state.
+
+A death lets the buffer drain first: what a processor has retired reaches memory whatever becomes of the process. "Dies, then
+drains" is seen by others exactly as "stops, drains, dies", so a process dies only with an empty buffer.
+"""
+
+from __future__ import annotations
+
+from slotmem_model.automata.automaton import MAX_LOCALS, NEVER, Action, Automaton, Local, Move
+from slotmem_model.automata.recording import TooLarge
+from slotmem_model.automata.shared_words import Word
+from slotmem_model.automata.simulated_image import Access
+
+_Store = tuple[int, int]
+"""(word, value index)"""
+_Place = tuple[int, tuple[_Store, ...]]
+
+
+def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
+    """Put a store buffer between a process and memory. Raises: TooLarge."""
+    numbers: dict[_Place, int] = {(0, ()): 0}
+    waiting: list[_Place] = [(0, ())]
+
+    def number(local: int, buffer: tuple[_Store, ...]) -> int:
+        place = (local, buffer)
+        if place not in numbers:
+            if len(numbers) >= MAX_LOCALS:
+                raise TooLarge(
+                    f"with its store buffer, process {automaton.process + 1} has more than {MAX_LOCALS:,} states"
+                )
+            numbers[place] = len(numbers)
+            waiting.append(place)
+        return numbers[place]
+
+    def acted(action: Action, buffer: tuple[_Store, ...]) -> Action | None:
+        """Give what an action is with this buffer; None if it has to wait for the drain."""
+        kind, word, _ = action.access
+        if kind == "store":
+            move = next(move for move in action.moves if move and move != NEVER)
+            is_outside = action.access.argument not in words[word].values
+            after = buffer if is_outside else (*buffer, (word, move.value))
+            return Action(Access("buffer", word, action.access.argument), (_to(move, number(move.target, after), 0),))
+        if kind == "load":
+            newest = next((value for stored, value in reversed(buffer) if stored == word), None)
+            if newest is not None:
+                read = action.moves[newest]
+                assert read != NEVER, action
+                if read is None:  # it would try again and again, until its own store has drained
+                    return None
+                return Action(Access("reread", word), (_to(read, number(read.target, buffer), 0),))
+        elif (word >= 0 or kind == "fence") and buffer:
+            return None
+        moves = tuple(
+            move if move is None or move == NEVER else move._replace(target=number(move.target, buffer))
+            for move in action.moves
+        )
+        return Action(action.access, moves)
+
+    locals_: list[Local] = []
+    for at, buffer in waiting:  # grows while it is walked
+        local = automaton.locals[at]
+        actions = [done for action in local.actions if (done := acted(action, buffer))]
+        if buffer:
+            word, value = buffer[0]
+            move = Move(number(at, buffer[1:]), value, 0)
+            actions.append(Action(Access("drain", word), (move,) * len(words[word].values)))
+        crash = None if buffer or local.crash is None else number(local.crash, ())
+        # What has not drained is not done: at the end too the process is not quiet yet.
+        end = "draining" if buffer and local.end == "done" else local.end
+        locals_.append(
+            local._replace(actions=tuple(actions), crash=crash, inside=local.inside or bool(buffer), end=end)
+        )
+    return Automaton(tuple(locals_), automaton.process)
+
+
+def _to(move: Move, target: int, value: int) -> Move:
+    return Move(target, value, move.event)

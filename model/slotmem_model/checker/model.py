@@ -1,0 +1,230 @@
+"""What is to be checked: an algorithm, its clients and their surroundings, compiled to automata and words.
+
+Interface:
+
+- `Configuration` says everything in a few plain values: it can be printed, stored and run again anywhere.
+- `compile_model(configuration, algorithm)` gives the `Model` that the engines explore.
+- A state of a model is (local state of each process, value index of each word, number of the monitor's set).
+- `successors(state)` is the semantics: every step and every death that may come next. Engines that are faster must
+  agree with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+from slotmem_model import spec
+from slotmem_model.automata import client
+from slotmem_model.automata.automaton import NEVER, Action, Automaton, Events, Move, build
+from slotmem_model.automata.client import Statement
+from slotmem_model.automata.recording import tabulate
+from slotmem_model.automata.shared_words import DEAD, HELD, Geometry, Map, geometry, words_of
+from slotmem_model.automata.simulated_image import Place
+from slotmem_model.automata.store_buffer import buffered
+from slotmem_model.checker.monitor import Monitor
+
+MEMORIES = ("sc", "tso")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One question to the checker."""
+
+    algorithm: str = "reference"
+    processes: int = 2
+    slots: int = 2
+    rounds: int = 1
+    clients: tuple[str, ...] = (client.DEFAULT,)
+    """One for all processes, or one each."""
+    crashes: int = 0
+    """How many processes may die."""
+    memory: str = "sc"
+    slot_bytes: int = 2
+    pregrab: bool = True
+    stripes: int | None = None
+    """How many mutexes guard slot bytes; None: one a slot."""
+    timeouts: bool = False
+    """Whether waiting for a lock may end with APR_TIMEUP."""
+    linearizable: bool = True
+    """Whether the monitor runs along."""
+
+    def __str__(self) -> str:
+        counted = ((self.processes, "process", "es"), (self.slots, "slot", "s"), (self.rounds, "round", "s"))
+        parts = [self.algorithm, *(f"{number} {noun}{plural * (number != 1)}" for number, noun, plural in counted)]
+        if self.crashes:
+            parts.append(f"{self.crashes} crash" + "es" * (self.crashes > 1))
+        if self.memory != "sc":
+            parts.append(self.memory)
+        if not self.pregrab:
+            parts.append("no PREGRAB")
+        if self.stripes is not None:
+            parts.append(f"{self.stripes} stripe" + "s" * (self.stripes != 1))
+        if self.slot_bytes != Configuration.slot_bytes:
+            parts.append(f"slots of {self.slot_bytes} byte" + "s" * (self.slot_bytes != 1))
+        if self.timeouts:
+            parts.append("timeouts")
+        if not self.linearizable:
+            parts.append("no monitor")
+        if self.clients != (client.DEFAULT,):
+            parts.append(" | ".join(self.clients))
+        return ", ".join(parts)
+
+
+class State(NamedTuple):
+    """One state of the whole."""
+
+    locals: tuple[int, ...]
+    words: tuple[int, ...]
+    monitor: int
+
+
+class Step(NamedTuple):
+    """What may come next: who does what. action is the number of the action in the local state, or None for a death."""
+
+    process: int
+    action: int | None
+    event: int
+    state: State
+
+
+@dataclass
+class Model:
+    """A configuration, compiled."""
+
+    configuration: Configuration
+    map: Map
+    clients: tuple[tuple[Statement, ...], ...]
+    processes: tuple[Automaton, ...]
+    events: Events
+    monitor: Monitor | None
+    algorithm: Callable[[Any], Any] = field(repr=False)
+    place: Place = field(repr=False)
+
+    @property
+    def initial(self) -> State:
+        """The state in which everything begins."""
+        words = tuple(word.values.index(word.initial) for word in self.map.words)
+        return State((0,) * len(self.processes), words, self.monitor.initial if self.monitor else 1)
+
+    def successors(self, state: State) -> Iterator[Step]:
+        """Give everything that may come next."""
+        dead = 0
+        for process, automaton in enumerate(self.processes):
+            local = automaton.locals[state.locals[process]]
+            dead += local.end == "dead"
+            for number, action in enumerate(local.actions):
+                move = move_of(action, state.words)
+                if move is not None:
+                    yield self._stepped(state, process, number, action, move)
+        if dead < self.configuration.crashes:
+            for process, automaton in enumerate(self.processes):
+                local = automaton.locals[state.locals[process]]
+                if local.crash is not None:
+                    words = list(state.words)
+                    for mutex in local.held:
+                        assert words[mutex] == HELD
+                        words[mutex] = DEAD
+                    locals_ = _replaced(state.locals, process, local.crash)
+                    yield Step(process, None, 0, State(locals_, tuple(words), state.monitor))
+
+    def _stepped(self, state: State, process: int, number: int, action: Action, move: Move) -> Step:
+        words = state.words
+        if action.access.touches:
+            words = _replaced(words, action.access.word, move.value)
+        monitor = state.monitor
+        if self.monitor and move.event:
+            monitor = self.monitor.advance(monitor, move.event)
+        return Step(process, number, move.event, State(_replaced(state.locals, process, move.target), words, monitor))
+
+
+def move_of(action: Action, words: tuple[int, ...]) -> Move | None:
+    """Give where an action leads, or None if it must wait."""
+    move = action.moves[words[action.access.word] if action.access.touches else 0]
+    assert move != NEVER, action
+    return move
+
+
+def _replaced(values: tuple[int, ...], at: int, value: int) -> tuple[int, ...]:
+    return (*values[:at], value, *values[at + 1 :])
+
+
+def compile_model(configuration: Configuration, algorithm: Callable[[Any], Any]) -> Model:
+    """Compile a configuration. algorithm makes an instance from an image. Raises: ValueError and its kinds."""
+    check(configuration)
+    count = configuration.processes
+    clients = [client.parse(text, configuration.slots) for text in configuration.clients]
+    clients = clients if len(clients) > 1 else clients * count
+    values = 1 + max(client.largest_value(statements, process) for process, statements in enumerate(clients))
+    shape = geometry(configuration.slot_bytes, configuration.slots, configuration.pregrab, configuration.stripes)
+    # Each process is at most one count ahead or behind in each round.
+    extra = getattr(algorithm, "extra_words", ())
+    map_ = words_of(shape, values, slack=count * configuration.rounds, extra=extra)
+    place, automata, events = _automata(configuration, algorithm, clients, shape, map_)
+    if configuration.memory == "tso":
+        automata = [buffered(automaton, map_.words) for automaton in automata]
+    initial = spec.fresh(configuration.slot_bytes, configuration.slots, configuration.pregrab)
+    monitor = Monitor(initial, count, events.table) if configuration.linearizable else None
+    return Model(configuration, map_, tuple(clients), tuple(automata), events, monitor, algorithm, place)
+
+
+def _automata(
+    configuration: Configuration,
+    algorithm: Callable[[Any], Any],
+    clients: list[tuple[Statement, ...]],
+    shape: Geometry,
+    map_: Map,
+) -> tuple[Place, list[Automaton], Events]:
+    """Build the automata for the values that words can have, until no step stores one that was not thought of.
+
+    Registers are forgotten after each round, so that one round does all that any does: only the last building has all.
+    """
+    possible = [{word.values.index(word.initial)} for word in map_.words]
+    possible[map_.num_free] = set(range(configuration.slots + 1))
+    robust = getattr(algorithm, "robust", True)
+    rounds = 1
+    while True:
+        place = Place(shape, map_, tuple(map(frozenset, possible)), configuration.timeouts, robust)
+        graph_of = cache(partial(tabulate, algorithm, place))
+        while True:
+            events = Events()
+            automata = [
+                build(statements, rounds, process, configuration.slot_bytes, graph_of, events)
+                for process, statements in enumerate(clients)
+            ]
+            if _widen(possible, automata, configuration.crashes > 0):
+                break
+            if rounds == configuration.rounds:
+                return place, automata, events
+            rounds = configuration.rounds
+
+
+def _widen(possible: list[set[int]], automata: list[Automaton], may_die: bool) -> bool:
+    """Add to the values of each word those that steps and deaths leave in it. Say whether there were any."""
+    before = sum(map(len, possible))
+    for local in chain.from_iterable(automaton.locals for automaton in automata):
+        for action in local.actions:
+            if action.access.touches:
+                possible[action.access.word] |= {move.value for move in action.moves if move and move != NEVER}
+        if may_die:
+            for mutex in local.held:
+                possible[mutex].add(DEAD)
+    return sum(map(len, possible)) > before
+
+
+def check(configuration: Configuration) -> None:
+    """Refuse a configuration that means nothing. Raises: ValueError."""
+    for name, least in (("processes", 1), ("slots", 1), ("rounds", 1), ("crashes", 0), ("slot_bytes", 1)):
+        if (got := getattr(configuration, name)) < least:
+            raise ValueError(f"{name.replace('_', ' ')} must be at least {least}, got {got}")
+    if configuration.crashes > configuration.processes:
+        raise ValueError(f"{configuration.crashes} crashes of {configuration.processes} processes; expected no more")
+    if configuration.memory not in MEMORIES:
+        raise ValueError(f"memory model {configuration.memory!r} is none of {', '.join(MEMORIES)}")
+    if len(configuration.clients) not in (1, configuration.processes):
+        raise ValueError(
+            f"got {len(configuration.clients)} clients for {configuration.processes} processes; expected 1 or as many"
+        )

@@ -1,0 +1,159 @@
+"""The monitor: can what was invoked and returned so far be explained by the specification in some order?
+
+Interface:
+
+- `Monitor(initial, events)` begins with nothing pending; `advance(number, event)` gives the number of what follows.
+- Number 0 is the empty set: no explanation is left, a violation of linearizability (ATOMIC-1).
+- `states(number)` are the abstract states that memory may be in when nobody is inside an operation.
+
+The monitor is a set of configurations: an abstract state, and for each process what it has pending: nothing, an operation,
+or an operation that has taken effect, with its result. An invocation adds a pending operation to each. A return lets
+pending operations take effect, in every order, until the returning one has; those that gave the result which was seen
+remain. A crashed process's operation stays pending for ever: it may have taken effect, may still, or never.
+Configurations and sets are numbered, and what follows is remembered, so that the search over a million states asks a few
+thousand times.
+
+An operation that timed out waiting has not taken effect.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from slotmem_model import spec
+from slotmem_model.automata.automaton import Event
+from slotmem_model.spec import Operation, Result, Slots
+
+TIMED_OUT = Result("APR_TIMEUP")
+
+
+class Taken(NamedTuple):
+    """A pending operation that has taken effect, and its result."""
+
+    result: Result
+
+
+_Pending = tuple[Operation | Taken | None, ...]
+_Configuration = tuple[Slots, _Pending]
+_Set = frozenset[int]
+"""Configurations are numbered too."""
+
+
+class Monitor:
+    """Numbered sets of configurations, and the transitions between them."""
+
+    def __init__(self, initial: Slots, processes: int, events: list[tuple[Event, ...]]) -> None:
+        self._events = events
+        self._configurations: list[_Configuration] = []
+        self._configuration_numbers: dict[_Configuration, int] = {}
+        self._sets: list[_Set] = [frozenset()]
+        self._numbers: dict[_Set, int] = {self._sets[0]: 0}
+        self._steps: dict[tuple[Slots, Operation], tuple[Slots, Result]] = {}
+        self._invocations: dict[tuple[int, int, Operation], int] = {}
+        self._returns: dict[tuple[int, int], dict[Result, _Set]] = {}
+        self.initial = self._number(frozenset({self._configuration(initial, (None,) * processes)}))
+
+    def __len__(self) -> int:
+        return len(self._sets)
+
+    def advance(self, number: int, event: int) -> int:
+        """Give the set that follows when the events of one step have happened."""
+        after = self._sets[number]
+        for _, process, what in self._events[event]:
+            if isinstance(what, Result):
+                after = frozenset().union(*(self._returned(one, process).get(what, ()) for one in after))
+            else:
+                after = frozenset(self._invoked(one, process, what) for one in after)
+        return self._number(after)
+
+    def allowed(self, number: int, event: int) -> frozenset[Result]:
+        """Give what the operation that returns in a step's events could have answered (if it did not time out)."""
+        *invoked, (_, process, _) = self._events[event]
+        before = self._sets[number]
+        for _, other, operation in invoked:
+            before = frozenset(self._invoked(one, other, operation) for one in before)
+        return frozenset().union(*(self._returned(one, process) for one in before)) - {TIMED_OUT}
+
+    def states(self, number: int) -> frozenset[Slots]:
+        """Give every abstract state that may be memory's now, whatever pending operations have done so far."""
+        return frozenset(
+            state for one in self._sets[number] for state, _ in self._closed(self._configurations[one], None)
+        )
+
+    def configurations(self, number: int) -> frozenset[_Configuration]:
+        """Give the configurations of a set."""
+        return frozenset(self._configurations[one] for one in self._sets[number])
+
+    def swapped(self, number: int, one: int, two: int) -> int:
+        """Give the set in which two processes have changed places."""
+        found = []
+        for state, pending in self.configurations(number):
+            order = list(pending)
+            order[one], order[two] = order[two], order[one]
+            found.append(self._configuration(state, tuple(order)))
+        return self._number(frozenset(found))
+
+    def _number(self, configurations: _Set) -> int:
+        if configurations not in self._numbers:
+            self._numbers[configurations] = len(self._sets)
+            self._sets.append(configurations)
+        return self._numbers[configurations]
+
+    def _configuration(self, state: Slots, pending: _Pending) -> int:
+        configuration = (state, pending)
+        if configuration not in self._configuration_numbers:
+            self._configuration_numbers[configuration] = len(self._configurations)
+            self._configurations.append(configuration)
+        return self._configuration_numbers[configuration]
+
+    def _invoked(self, one: int, process: int, operation: Operation) -> int:
+        """Give the configuration in which a process has an operation pending."""
+        key = (one, process, operation)
+        if key not in self._invocations:
+            state, pending = self._configurations[one]
+            self._invocations[key] = self._configuration(state, _with(pending, process, operation))
+        return self._invocations[key]
+
+    def _returned(self, one: int, process: int) -> dict[Result, _Set]:
+        """Give for each result that a process's pending operation may have the configurations after its return."""
+        key = (one, process)
+        if key not in self._returns:
+            found: dict[Result, set[int]] = {}
+            configuration = self._configurations[one]
+            for state, pending in self._closed(configuration, process):
+                done = pending[process]
+                if isinstance(done, Taken):
+                    found.setdefault(done.result, set()).add(self._configuration(state, _with(pending, process, None)))
+            state, pending = configuration
+            if not isinstance(pending[process], Taken):
+                found[TIMED_OUT] = {self._configuration(state, _with(pending, process, None))}
+            self._returns[key] = {result: frozenset(after) for result, after in found.items()}
+        return self._returns[key]
+
+    def _closed(self, configuration: _Configuration, until: int | None) -> set[_Configuration]:
+        """Let pending operations take effect in every order; nothing after that of process `until`."""
+        found = {configuration}
+        waiting = [configuration]
+        while waiting:
+            state, pending = waiting.pop()
+            if until is not None and isinstance(pending[until], Taken):
+                continue
+            for process, operation in enumerate(pending):
+                if operation is None or isinstance(operation, Taken):
+                    continue
+                after, result = self._step(state, operation)
+                following = (after, _with(pending, process, Taken(result)))
+                if following not in found:
+                    found.add(following)
+                    waiting.append(following)
+        return found
+
+    def _step(self, state: Slots, operation: Operation) -> tuple[Slots, Result]:
+        key = (state, operation)
+        if key not in self._steps:
+            self._steps[key] = spec.step(state, operation)
+        return self._steps[key]
+
+
+def _with(pending: _Pending, process: int, what: Operation | Taken | None) -> _Pending:
+    return (*pending[:process], what, *pending[process + 1 :])

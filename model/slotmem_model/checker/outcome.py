@@ -1,0 +1,66 @@
+"""What an exploration found: numbers, the properties' verdicts, the overall one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from slotmem_model.checker.properties import OUTSIDE, Seen
+
+HELD, VIOLATED, UNDECIDED = "held", "violated", "undecided"
+
+
+@dataclass
+class Outcome:
+    """An exploration's end. states and transitions are exact for what was explored."""
+
+    engine: str
+    states: int = 0
+    transitions: int = 0
+    depth: int = 0
+    violations: dict[str, int] = field(default_factory=dict)
+    """How many states break each property."""
+    seen: Seen = field(default_factory=Seen)
+    complete: bool = True
+    reason: str = ""
+    """Why it is not complete."""
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """held, violated or undecided."""
+        if any(name != OUTSIDE for name in self.violations):
+            return VIOLATED
+        return HELD if self.complete and not self.violations else UNDECIDED
+
+
+class Progress(NamedTuple):
+    """How far an exploration is."""
+
+    states: int
+    transitions: int
+    depth: int
+    seconds: float
+
+
+@dataclass
+class Budget:
+    """What an exploration may use up; None: as much as it likes."""
+
+    seconds: float | None = None
+    memory_bytes: int | None = None
+    progress: Callable[[Progress], None] | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def spent(self, outcome: Outcome, memory_bytes: int) -> str:
+        """Tell how far it is; give the reason to stop, or the empty string."""
+        elapsed = time.monotonic() - self.began
+        if self.progress:
+            self.progress(Progress(outcome.states, outcome.transitions, outcome.depth, elapsed))
+        if self.seconds is not None and elapsed > self.seconds:
+            return f"the budget of {self.seconds:g} s is used up"
+        if self.memory_bytes is not None and memory_bytes > self.memory_bytes:
+            return f"the memory budget of {self.memory_bytes // 2**20} MiB is used up"
+        return ""

@@ -1,0 +1,129 @@
+"""The properties, by name: what must always hold, and what must sometimes happen, or the first was held by nothing.
+
+Interface:
+
+- `ALWAYS` and `SOMETIMES` describe them in one sentence each.
+- `Judge(model)` says which property a state breaks; the state in which one breaks is not explored further.
+- `Seen` collects what happened at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from slotmem_model.automata.client import Statement
+from slotmem_model.automata.shared_words import DEAD, LOST
+from slotmem_model.checker.model import Model, State
+from slotmem_model.spec import EINVAL, Slots
+
+ALWAYS = {
+    "linearizable": "what the operations answered can be explained by the specification in some order (ATOMIC-1)",
+    "held-once": "no slot is given to a process while another holds it (ATOMIC-2)",
+    "nothing-torn": "no get returns parts of two puts (ATOMIC-3)",
+    "nothing-raised": "no operation ends with an error that is none of APR's",
+    "counter": "num_free is the number of free slots whenever nobody is inside an operation (KILL-4)",
+    "memory": "in-use flags and slot bytes are the specification's whenever nobody is inside an operation (KILL-2)",
+    "no-deadlock": "some process can go on until all are done: no lock stays with the dead (KILL-3)",
+}
+SOMETIMES = {
+    "two-inside": "two processes are inside operations at once",
+    "full": "a grab finds every slot in use",
+    "waited": "a process finds a lock taken",
+    "crash": "a process dies inside each of the operations",
+}
+OUTSIDE = "outside"
+"""Not a property: a word got a value that the model does not have, so that nothing more can be said."""
+
+
+@dataclass
+class Seen:
+    """What happened somewhere in the exploration."""
+
+    two_inside: bool = False
+    full: bool = False
+    waited: bool = False
+    crashed_in: set[str] = field(default_factory=set)
+
+
+class Judge:
+    """Judge states of one model."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.held_once = is_owned(model.clients)
+        """Whether clients release only what they were given; else what they hold says nothing."""
+        self._allowed: dict[int, frozenset[tuple[tuple[bool, ...], tuple[bytes, ...]]]] = {}
+
+    def violated(self, state: State, *, can_go_on: bool) -> str:
+        """Name the property that a state breaks, or the empty string. can_go_on: somebody can do a step."""
+        locals_ = [
+            automaton.locals[number] for automaton, number in zip(self.model.processes, state.locals, strict=True)
+        ]
+        for local in locals_:
+            if local.fault:
+                return fault_property(local.fault)
+        if self.held_once:
+            held = 0
+            for local in locals_:
+                if held & local.holds:
+                    return "held-once"
+                held |= local.holds
+        if state.monitor == 0:
+            return "linearizable"
+        if not any(local.inside for local in locals_):
+            broken = self.quiet(state.words, state.monitor)
+            if broken:
+                return broken
+        if not can_go_on and any(not local.end or local.end == "draining" for local in locals_):
+            return "no-deadlock"
+        return ""
+
+    def quiet(self, words: tuple[int, ...], monitor: int) -> str:
+        """Judge memory when nobody is inside an operation, and no lock waits for the repair of what a death left."""
+        map_ = self.model.map
+        if any(map_.words[mutex].values[words[mutex]] in (DEAD, LOST) for mutex in map_.mutexes):
+            return ""
+        inuse = tuple(words[word] == 1 for word in map_.inuse)
+        if map_.words[map_.num_free].values[words[map_.num_free]] != inuse.count(False):
+            return "counter"
+        if self.model.monitor and (inuse, self.bytes_of(self.model, words)) not in self._states(monitor):
+            return "memory"
+        return ""
+
+    @staticmethod
+    def bytes_of(model: Model, words: tuple[int, ...]) -> tuple[bytes, ...]:
+        """Give the contents of each slot."""
+        return tuple(bytes(words[word] for word in slot) for slot in model.map.slot_bytes)
+
+    def _states(self, monitor: int) -> frozenset[tuple[tuple[bool, ...], tuple[bytes, ...]]]:
+        if monitor not in self._allowed:
+            assert self.model.monitor
+            states: frozenset[Slots] = self.model.monitor.states(monitor)
+            self._allowed[monitor] = frozenset((state.inuse, state.data) for state in states)
+        return self._allowed[monitor]
+
+
+def is_owned(clients: Iterable[tuple[Statement, ...]]) -> bool:
+    """Say whether clients take slots by grab alone, and release only those."""
+    return all(
+        statement.name != "fgrab" and not (statement.name == "release" and isinstance(statement.arguments[0], int))
+        for statements in clients
+        for statement in statements
+    )
+
+
+def fault_property(fault: str) -> str:
+    """Name the property that a fault of an operation breaks."""
+    if fault.startswith("torn"):
+        return "nothing-torn"
+    return "nothing-raised" if fault.startswith("raised") else OUTSIDE
+
+
+def full_events(model: Model) -> frozenset[int]:
+    """List the events in which a grab finds every slot in use."""
+    return frozenset(
+        number
+        for number, events in enumerate(model.events.table)
+        if any(kind == "return" and what == (EINVAL, None) for kind, _, what in events)
+    )

@@ -1,0 +1,4 @@
+"""What the user types: `slotmem check` and `slotmem replay`.
+
+Open `check` first.
+"""

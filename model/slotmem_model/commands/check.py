@@ -1,0 +1,307 @@
+"""Explore every interleaving, and every crash, of an algorithm.
+
+Without arguments the reference is checked on its standard configurations, and Apache httpd's algorithm beside it, which
+is expected to fail: it takes no lock.
+
+examples:
+  slotmem check                              all of that, with a table
+  slotmem check httpd                        the shortest way to two processes with one slot
+  slotmem check httpd --svg race.svg         the same as a picture; --trace race.json for `slotmem replay`
+  slotmem check --processes 3 --crashes 2    the reference, another question
+  slotmem check cas --client 'grab -> a; release(a)' --client 'num_free_slots'
+  slotmem check --list                       algorithms and properties
+  slotmem check --litmus                     what the memory models allow
+  slotmem check --explain window.json        can its algorithm do what a stress run saw? (`slotmem stress --trace`)
+
+An algorithm is a name, museum:PIECE, or module:Class, a class of one's own. A client is what a process does: operations with
+registers, `me` is the process's number; one --client for all processes, or one for each.
+
+Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage or environment,
+3 undecided: the budget was used up first; 130 Ctrl-C. With --explain: 1 the algorithm can do that, 0 it cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from slotmem_model.algorithms import catalogue
+from slotmem_model.automata import client
+from slotmem_model.checker import naive, shortest
+from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
+from slotmem_model.checker.outcome import HELD, UNDECIDED, VIOLATED, Budget, Outcome
+from slotmem_model.checker.promela import to_promela
+from slotmem_model.checker.properties import ALWAYS, SOMETIMES
+from slotmem_model.checker.standard import STANDARD, Standard
+from slotmem_model.checker.sweep import engine as sweep
+from slotmem_model.commands import check_explain as check_observed
+from slotmem_model.commands import check_report
+from slotmem_model.commands.check_report import Live, Row
+from slotmem_model.counterexample import picture, trace
+from slotmem_model.counterexample.explain import Explanation, explain
+
+_EXIT = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
+USAGE, INTERRUPTED = 2, 130
+_SEARCH_BYTES = 4 << 30
+"""What the search for a counterexample may take if nothing is said."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    default = Configuration()
+    parser.add_argument("algorithms", nargs="*", metavar="ALGORITHM", help="what to check (see --list)")
+    question = parser.add_argument_group("the question")
+    for name, what in (
+        ("processes", "how many processes"),
+        ("slots", "how many slots"),
+        ("rounds", "how often each does its client"),
+        ("crashes", "how many processes may die, before any step"),
+        ("slot-bytes", "bytes in a slot, one step each"),
+    ):
+        usual = getattr(default, name.replace("-", "_"))
+        question.add_argument(f"--{name}", type=int, metavar="N", help=f"{what} (default: {usual})")
+    question.add_argument(
+        "--client", action="append", dest="clients", metavar="TEXT", help=f"default: {client.DEFAULT}"
+    )
+    question.add_argument("--memory", choices=MEMORIES, help="sequentially consistent (default), or with store buffers")
+    question.add_argument("--stripes", type=int, metavar="N", help="mutexes for slot bytes (default: one a slot)")
+    question.add_argument("--no-pregrab", action="store_false", default=None, dest="pregrab", help="without PREGRAB")
+    question.add_argument(
+        "--explain",
+        type=Path,
+        metavar="TRACE",
+        help="look for an interleaving in which the operations of a trace return what was observed; ALGORITHM instead of the trace's",
+    )
+    question.add_argument("--timeouts", action="store_true", default=None, help="a wait for a lock may be given up")
+    question.add_argument(
+        "--no-linearizable", action="store_false", default=None, dest="linearizable", help="do not run the monitor"
+    )
+    search = parser.add_argument_group("the search")
+    search.add_argument("--engine", choices=("sweep", "naive"), default="sweep", help="naive is the slow oracle")
+    search.add_argument("--symmetry", action="store_true", help="processes that do the same count as one another")
+    search.add_argument("--por", action="store_true", help="partial order reduction")
+    search.add_argument("--budget-s", type=float, metavar="S", help="explore for at most so many seconds")
+    search.add_argument("--memory-mb", type=int, metavar="MB", help="take at most so much memory")
+    search.add_argument("--property", choices=sorted(ALWAYS), help="whose counterexample to show (default: nearest)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--trace", type=Path, metavar="FILE", help="write the first counterexample as JSON")
+    output.add_argument("--svg", type=Path, metavar="FILE", help="write the first counterexample as a picture")
+    output.add_argument("--promela", type=Path, metavar="FILE", help="write the model for Spin, and do not explore it")
+    output.add_argument("--json", action="store_true", help="print a JSON report")
+    output.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    output.add_argument("--litmus", action="store_true", help="show what the memory models allow, by litmus tests")
+    output.add_argument("--list", action="store_true", help="list algorithms and properties")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it. Gives the exit code."""
+    if arguments.list:
+        _list()
+        return 0
+    if arguments.litmus:
+        return _litmus(arguments.json)
+    try:
+        if arguments.explain:
+            return check_observed.run(arguments, Live())
+        questions = list(_questions(arguments))
+        if arguments.promela:
+            return _promela(arguments.promela, questions)
+        checking = _Checking(arguments, Live())
+        is_finished = checking.all(questions)
+        _print(arguments, checking.rows)
+        _write(arguments, checking.rows)
+        return _EXIT[verdict(checking.rows)] if is_finished else INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"slotmem check: {error.filename}: {error.strerror}", file=sys.stderr)
+    except ValueError as error:
+        print(f"slotmem check: {error}", file=sys.stderr)
+    return USAGE
+
+
+def _questions(arguments: argparse.Namespace) -> Iterator[Standard]:
+    """Give the configurations to explore. Raises: ValueError."""
+    asked = {
+        each.name: value
+        for each in fields(Configuration)
+        if each.name != "algorithm" and (value := getattr(arguments, each.name)) is not None
+    }
+    if arguments.engine == "naive" and (arguments.symmetry or arguments.por):
+        raise ValueError("the engine naive knows no reductions; leave out --symmetry and --por, or take --engine sweep")
+    if not arguments.algorithms and not asked:
+        yield from STANDARD
+        return
+    if "clients" in asked:
+        asked["clients"] = tuple(asked["clients"])
+        if len(asked["clients"]) > 1:
+            asked.setdefault("processes", len(asked["clients"]))
+    for name in arguments.algorithms or ["reference"]:
+        yield Standard(Configuration(name, **asked), "")
+
+
+@dataclass
+class _Watched(Budget):
+    """A budget that remembers whose exploration it bounds, so that Ctrl-C loses nothing."""
+
+    outcome: Outcome | None = None
+
+    def spent(self, outcome: Outcome, memory_bytes: int) -> str:
+        """Tell how far it is; give the reason to stop, or the empty string."""
+        self.outcome = outcome
+        return super().spent(outcome, memory_bytes)
+
+
+@dataclass
+class _Checking:
+    """One run over several configurations."""
+
+    arguments: argparse.Namespace
+    live: Live
+    rows: list[Row] = field(default_factory=list)
+
+    def all(self, questions: list[Standard]) -> bool:
+        """Explore one after the other. Gives False if Ctrl-C ended it: the row of what was under way is undecided."""
+        budget = _Watched(self.arguments.budget_s, self.memory_bytes(), self.live)
+        for standard in questions:
+            before = len(self.rows)
+            self.live.begin(str(standard.configuration))
+            try:
+                self.one(standard, budget)
+            except KeyboardInterrupt:
+                if len(self.rows) == before:
+                    outcome = budget.outcome or Outcome(self.arguments.engine)
+                    outcome.complete, outcome.reason, outcome.seconds = (
+                        False,
+                        "it was interrupted",
+                        self.live.last.seconds,
+                    )
+                    self.rows.append(Row(standard.configuration, outcome, standard.expected))
+                return False
+            finally:
+                self.live.end()
+        return True
+
+    def memory_bytes(self) -> int | None:
+        """Give the memory budget, if there is one."""
+        megabytes: int | None = self.arguments.memory_mb
+        return None if megabytes is None else megabytes * 2**20
+
+    def one(self, standard: Standard, budget: _Watched) -> None:
+        """Explore one configuration, and look for a counterexample if something is violated."""
+        budget.outcome = None
+        configuration, expected = standard
+        model = compile_model(configuration, catalogue.find(configuration.algorithm))
+        row = Row(configuration, self.explore(model, budget), expected)
+        self.rows.append(row)
+        if row.outcome.violations:
+            self.explain(row, model)
+
+    def explore(self, model: Model, budget: Budget) -> Outcome:
+        if self.arguments.engine == "naive":
+            return naive.explore(model, budget)
+        return sweep.explore(model, budget, symmetry=self.arguments.symmetry, por=self.arguments.por)
+
+    def explain(self, row: Row, model: Model) -> None:
+        """Look for the nearest counterexample, on a budget of its own: the exploration's may be used up."""
+        budget = Budget(self.arguments.budget_s, self.memory_bytes() or _SEARCH_BYTES, self.live)
+        wanted = self.arguments.property if self.arguments.property in row.outcome.violations else ""
+        if row.outcome.verdict != VIOLATED:
+            wanted = next(iter(row.outcome.violations))
+        found = shortest.find(model, wanted, budget)
+        row.told = found and explain(model, found.broken, found.steps)
+
+
+def verdict(rows: list[Row]) -> str:
+    """Give the verdict of all: where a violation is expected, finding it counts as held."""
+    verdicts = {HELD if row.is_expected else row.outcome.verdict for row in rows}
+    missed = any(row.expected == VIOLATED and row.outcome.verdict == HELD for row in rows)
+    if VIOLATED in verdicts or missed:
+        return VIOLATED
+    return UNDECIDED if UNDECIDED in verdicts or not rows else HELD
+
+
+def _print(arguments: argparse.Namespace, rows: list[Row]) -> None:
+    overall = verdict(rows)
+    if arguments.json:
+        print(check_report.as_json(rows, overall))
+        return
+    if arguments.markdown:
+        check_report.say(check_report.markdown(rows))
+        return
+    lines = check_report.table(rows)
+    for row in rows:
+        if row.outcome.reason:
+            lines += ["", f"{row.configuration} was not explored to the end: {row.outcome.reason}"]
+        if row.told:
+            lines += ["", *check_report.counterexample(row.told)]
+        elif row.outcome.violations:
+            lines += ["", f"{row.configuration}: no counterexample was found within the budget"]
+    lines += ["", *_summary(rows, overall)]
+    check_report.say(lines)
+
+
+def _summary(rows: list[Row], overall: str) -> Iterator[str]:
+    never = set(SOMETIMES) - {"crash"}
+    for row in rows:
+        never &= set(row.never)
+    if rows and overall == HELD:
+        for name in sorted(never):
+            yield f"never happened: {name} ({SOMETIMES[name]}); what holds, holds for lack of it"
+    for row in rows:
+        if row.expected == VIOLATED and row.outcome.verdict == VIOLATED:
+            yield f"{row.configuration.algorithm} is violated, as expected: it is here to show that the checker finds it"
+        elif row.expected == VIOLATED:
+            yield f"{row.configuration.algorithm} was expected to be violated, and is {row.outcome.verdict}"
+    yield f"verdict: {overall}"
+
+
+def _write(arguments: argparse.Namespace, rows: list[Row]) -> None:
+    """Write the files that were asked for. Raises: OSError."""
+    told = next((row.told for row in rows if row.told), None)
+    for path, written in ((arguments.trace, _trace), (arguments.svg, picture.drawn)):
+        if path is not None and told is not None:
+            path.write_text(written(told), encoding="utf-8")
+        elif path is not None:
+            print(f"nothing was violated, so {path} was not written", file=sys.stderr)
+
+
+def _trace(told: Explanation) -> str:
+    return trace.dumped(check_report.traced(told))
+
+
+def _promela(path: Path, questions: list[Standard]) -> int:
+    """Write a model for Spin. Raises: ValueError, OSError."""
+    if len(questions) != 1:
+        raise ValueError(f"--promela takes one configuration, got {len(questions)}; name one algorithm")
+    configuration = replace(questions[0].configuration, linearizable=False)
+    path.write_text(to_promela(compile_model(configuration, catalogue.find(configuration.algorithm))), encoding="utf-8")
+    return 0
+
+
+def _litmus(as_json: bool) -> int:
+    """Run the litmus tests."""
+    given, lines = check_report.litmus_tests()
+    if as_json:
+        print(json.dumps(given, indent=2))
+    else:
+        check_report.say(lines)
+    return _EXIT[VIOLATED if any(test["verdict"] == VIOLATED for test in given) else HELD]
+
+
+def _list() -> None:
+    for title, listed in (
+        ("algorithms", {name: _first_line(name) for name in catalogue.names()}),
+        ("properties that must always hold", ALWAYS),
+        ("what must sometimes happen, or they hold for lack of it", SOMETIMES),
+    ):
+        width = max(map(len, listed))
+        check_report.say([f"{title}:", *(f"  {name:<{width}}  {what}" for name, what in listed.items()), ""])
+
+
+def _first_line(name: str) -> str:
+    return (catalogue.find(name).__doc__ or "").partition("\n")[0]

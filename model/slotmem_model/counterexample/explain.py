@@ -1,0 +1,263 @@
+"""What happened in a run, step by step: which word changed how, which line of which file did it, what was answered.
+
+Interface:
+
+- `explain(model, broken, steps)` gives an `Explanation`: one `Happening` for each step, one `Interval` for each operation, and
+  what went wrong in one sentence.
+
+A model knows no source lines. So each operation is run once more, the real Python, on a simulated image that gives it the
+answers which it got in the run; the frame that asks for an access is the source of that step.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NamedTuple
+
+from slotmem_model.automata import recording, simulated_image
+from slotmem_model.automata.recording import NotAFunction, run_operation
+from slotmem_model.automata.simulated_image import Access, SimulatedImage, Stop, TimedOut, effect
+from slotmem_model.checker.model import Model, State, Step
+from slotmem_model.counterexample import wording
+from slotmem_model.spec import Operation, Result
+
+_Buffered = tuple[int, int, int | None]
+"""A store that memory does not have yet: word, value index, interval."""
+_PLAIN = {"buffer": "store", "reread": "load", "timeout": "lock"}
+"""What the algorithm asked for, where a store buffer or a timeout makes it another step."""
+
+
+class Source(NamedTuple):
+    """Where in an algorithm a step is: the file's path below its package's parent, the line, the function."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file.rpartition('/')[2]}:{self.line}"
+
+
+class Happening(NamedTuple):
+    """One step."""
+
+    process: int
+    access: Access | None
+    """None: the process dies."""
+    before: int
+    """The index of the word's value; of what was buffered, where memory was not touched."""
+    after: int
+    text: str
+    """What it did, in Apache's words: `inuse[0]: 0 -> 1`."""
+    interval: int | None
+    """The operation that it belongs to; None: the process was between two."""
+    source: Source | None = None
+
+    @property
+    def word(self) -> int:
+        """The word that it is about, or -1."""
+        return -1 if self.access is None else self.access.word
+
+    @property
+    def writes(self) -> bool:
+        """Whether shared memory is another after it."""
+        return self.access is not None and self.access.touches and self.before != self.after
+
+    @property
+    def stores(self) -> bool:
+        """Whether it writes, be it what was there before."""
+        return self.writes or (self.access is not None and self.access.kind in ("store", "drain"))
+
+
+@dataclass
+class Interval:
+    """An operation, from its first step to its last."""
+
+    process: int
+    operation: Operation
+    first: int
+    last: int | None = None
+    """None: it was still going on at the end, or for ever, because its process died."""
+    result: Result | None = None
+    fault: str = ""
+    died: bool = False
+
+    @property
+    def call(self) -> str:
+        """The operation as a call."""
+        return wording.operation(self.operation)
+
+    @property
+    def answer(self) -> str:
+        """What it returned, in a few words; empty if it did not."""
+        if self.fault:
+            return self.fault.rpartition(" gave ")[2]
+        return "" if self.result is None else wording.result(self.operation[0], self.result)
+
+    def __str__(self) -> str:
+        return f"{self.call} of {wording.process(self.process)}"
+
+
+@dataclass
+class Explanation:
+    """A run that a person can follow. states has one entry more than happenings."""
+
+    model: Model
+    broken: str
+    steps: tuple[Step, ...]
+    states: tuple[State, ...]
+    happenings: tuple[Happening, ...]
+    intervals: tuple[Interval, ...]
+    sentence: str = ""
+    culprits: frozenset[int] = frozenset()
+    """The intervals that the sentence is about."""
+    words: frozenset[int] = frozenset()
+    """The words that it is about."""
+
+
+def explain(model: Model, broken: str, steps: Sequence[Step]) -> Explanation:
+    """Explain a run that ends in a state which breaks a property (`broken` empty: it breaks none)."""
+    from slotmem_model.counterexample.blame import blame  # it explains explanations, so it imports this module
+
+    states, happenings, intervals = _followed(model, steps)
+    told = Explanation(model, broken, tuple(steps), states, _with_sources(model, happenings, intervals), intervals)
+    if broken:
+        told.sentence, told.culprits, told.words = blame(told)
+    return told
+
+
+def _followed(model: Model, steps: Sequence[Step]) -> tuple[tuple[State, ...], list[Happening], tuple[Interval, ...]]:
+    """Say what each step did, and in which operation."""
+    states = [model.initial]
+    happenings: list[Happening] = []
+    intervals: list[Interval] = []
+    current: list[int | None] = [None] * len(model.processes)
+    buffers: list[deque[_Buffered]] = [deque() for _ in model.processes]
+    for number, step in enumerate(steps):
+        process, before = step.process, states[-1]
+        local = model.processes[process].locals[before.locals[process]]
+        for kind, _, what in model.events.table[step.event]:
+            if kind == "invoke":
+                current[process] = len(intervals)
+                intervals.append(Interval(process, what, number))
+        at = current[process]
+        if step.action is None:
+            left = [
+                f"; {word.name}: {word.shown(old)} -> {word.shown(new)}"
+                for word, old, new in zip(model.map.words, before.words, step.state.words, strict=True)
+                if old != new
+            ]
+            happenings.append(Happening(process, None, 0, 0, "dies" + "".join(left), at))
+            if at is not None:
+                intervals[at].died = True
+        else:
+            access = local.actions[step.action].access
+            happenings.append(_happening(model, process, access, before, step.state, at, buffers[process]))
+        after = model.processes[process].locals[step.state.locals[process]]
+        for kind, _, what in model.events.table[step.event]:
+            if kind == "return" and at is not None:
+                assert isinstance(what, Result)
+                intervals[at].result = what
+        if at is not None and (after.fault or any(event[0] == "return" for event in model.events.table[step.event])):
+            intervals[at].last, intervals[at].fault = number, after.fault
+            current[process] = None
+        states.append(step.state)
+    return tuple(states), happenings, tuple(intervals)
+
+
+def _happening(
+    model: Model,
+    process: int,
+    access: Access,
+    state: State,
+    following: State,
+    interval: int | None,
+    buffer: deque[_Buffered],
+) -> Happening:
+    """Describe a step. buffer is what the process has stored and memory does not have yet."""
+    words, word = model.map.words, access.word
+    before, after = (state.words[word], following.words[word]) if word >= 0 else (0, 0)
+    if access.kind == "buffer":
+        after = words[word].values.index(access.argument) if access.argument in words[word].values else before
+        buffer.append((word, after, interval))
+    elif access.kind == "reread":
+        before = after = next(value for stored, value, _ in reversed(buffer) if stored == word)
+    elif access.kind == "drain":
+        interval = buffer.popleft()[2]  # it may have returned long ago
+    return Happening(process, access, before, after, wording.change(access, words, before, after), interval)
+
+
+def _with_sources(model: Model, happenings: list[Happening], intervals: tuple[Interval, ...]) -> tuple[Happening, ...]:
+    """Run each operation again with the answers that it got, and note who asked."""
+    sources: dict[int, Source] = {}
+    for number, interval in enumerate(intervals):
+        own = [(at, each) for at, each in enumerate(happenings) if each.interval == number and each.access]
+        sources |= _Rerun(model, interval, own).sources
+    buffered: list[deque[Source]] = [deque() for _ in model.processes]
+    told: list[Happening] = []
+    for at, happening in enumerate(happenings):
+        source = sources.get(at)
+        if happening.access and happening.access.kind == "buffer" and source:
+            buffered[happening.process].append(source)
+        elif happening.access and happening.access.kind == "drain":
+            source = buffered[happening.process].popleft()
+        told.append(happening._replace(source=source))
+    return tuple(told)
+
+
+class _Rerun:
+    """One operation of the real algorithm, run along the answers of a trace."""
+
+    def __init__(self, model: Model, interval: Interval, steps: list[tuple[int, Happening]]) -> None:
+        self.words = model.map.words
+        self.operation = interval.operation
+        self.steps = deque(
+            (at, step) for at, step in steps if step.access and step.access.kind not in ("begin", "drain")
+        )
+        self.sources: dict[int, Source] = {}
+        instance = model.algorithm(SimulatedImage(model.place, self.answer))
+        method = getattr(type(instance), self.operation[0], None)
+        for at, step in steps:
+            if step.access and step.access.kind == "begin" and method is not None:
+                self.sources[at] = Source(_path(method.__module__), method.__code__.co_firstlineno, method.__qualname__)
+        try:
+            run_operation(instance, self.operation)
+        except Stop:
+            return
+
+    def answer(self, access: Access, _held: tuple[int, ...]) -> Any:
+        """Answer as in the trace; stop where it does."""
+        if access.kind == "retry":
+            return None
+        if not self.steps:
+            raise Stop
+        at, step = self.steps.popleft()
+        assert step.access is not None
+        kind = _PLAIN.get(step.access.kind, step.access.kind)
+        if access != step.access._replace(kind=kind):
+            raise NotAFunction(f"{self.operation} does not always do the same: {step.access} became {access}")
+        self.sources[at] = _asking(sys._getframe(1))
+        if step.access.kind == "timeout":
+            raise TimedOut(f"waited too long for {self.words[access.word].name}")
+        done = effect(access, self.words[access.word].values[step.before] if access.word >= 0 else 0)
+        assert done is not None, access
+        return done[0]
+
+
+_NOT_ALGORITHMS = {recording.__file__, simulated_image.__file__, __file__}
+
+
+def _asking(frame: FrameType | None) -> Source:
+    """Give the innermost frame that is none of the image's."""
+    while frame is not None and frame.f_code.co_filename in _NOT_ALGORITHMS:
+        frame = frame.f_back
+    assert frame is not None
+    return Source(_path(frame.f_globals["__name__"]), frame.f_lineno, frame.f_code.co_qualname)
+
+
+def _path(module: str) -> str:
+    return module.replace(".", "/") + ".py"

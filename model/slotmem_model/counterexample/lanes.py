@@ -1,0 +1,107 @@
+"""A counterexample as text: one lane per process, time downwards.
+
+Interface: `drawn(explanation)` gives the lines; with `verbose`, memory after each step as well.
+
+    step  process 1                   process 2                   where
+          ┌ grab()
+       1  │ reads inuse[0]: 0                                     httpd.py:31 grab
+          │                           ┌ grab()
+       2  │                           │ reads inuse[0]: 0         httpd.py:31 grab
+       3  │ inuse[0]: 0 -> 1                                      httpd.py:32 grab
+          └ slot 0                    │
+
+A bar runs along a lane from an operation's first step to its last; a cross is a death.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+from slotmem_model.checker.model import State
+from slotmem_model.counterexample import wording
+from slotmem_model.counterexample.explain import Explanation, Happening, Interval
+
+WIDTH = 110
+_NARROWEST, _WIDEST = 20, 44
+_STEP = 4
+ASCII = str.maketrans({"┌": ".", "│": "|", "└": "'", "✗": "X", "─": "-", "·": ";", "→": ">"})
+"""For terminals that cannot show lines."""
+
+
+def drawn(told: Explanation, *, verbose: bool = False) -> list[str]:
+    """Draw it. Lines are at most 110 columns wide for up to four processes."""
+    drawing = _Drawing(told)
+    for number, happening in enumerate(told.happenings):
+        drawing.step(number, happening)
+        if verbose:
+            drawing.memory(told.states[number + 1])
+    return [line.rstrip() for line in drawing.lines]
+
+
+class _Drawing:
+    def __init__(self, told: Explanation) -> None:
+        self.told = told
+        count = len(told.model.processes)
+        self.where = max((len(_where(each)) for each in told.happenings), default=0)
+        room = (WIDTH - _STEP - 2 - self.where) // count - 2
+        widest = max(len(each.text) for each in told.happenings) + 2
+        self.width = max(_NARROWEST, min(room, max(widest, 14), _WIDEST))
+        self.inside = [False] * count
+        self.lines: list[str] = []
+        titles = [wording.process(process) for process in range(count)]
+        self.line("step", titles, "where")
+        self.line("─" * _STEP, ["─" * self.width] * count, "─" * self.where)
+
+    def line(self, step: str, cells: list[str], where: str = "") -> None:
+        lanes = "  ".join(cell.ljust(self.width) for cell in cells)
+        self.lines.append(f"{step:>{_STEP}}  {lanes}  {where}")
+
+    def cell(self, process: int, text: str, step: str = "", where: str = "") -> None:
+        """Write into one lane; the bars of the others go on."""
+        for part in textwrap.wrap(text, self.width - 2, break_long_words=False) or [""]:
+            cells = ["│" if inside else "" for inside in self.inside]
+            cells[process] = f"{cells[process] or ' '} {part}"
+            self.line(step, cells, where)
+            step = where = ""
+
+    def edge(self, process: int, edge: str, text: str, step: str = "") -> None:
+        """Open or close a bar."""
+        first, *rest = textwrap.wrap(text, self.width - 2, break_long_words=False) or [""]
+        cells = ["│" if inside else "" for inside in self.inside]
+        cells[process] = f"{edge} {first}"
+        self.line(step, cells)
+        self.inside[process] = edge == "┌"
+        for part in rest:
+            self.cell(process, part)
+
+    def step(self, number: int, happening: Happening) -> None:
+        process = happening.process
+        interval = None if happening.interval is None else self.told.intervals[happening.interval]
+        if interval is not None and interval.first == number and happening.access is not None:
+            self.edge(process, "┌", interval.call)
+        if happening.access is None:
+            self.edge(process, "✗", happening.text, str(number + 1))
+            return
+        self.cell(process, happening.text, str(number + 1), _where(happening))
+        if interval is not None and interval.last == number:
+            self.edge(process, "└", _ending(interval))
+
+    def memory(self, state: State) -> None:
+        """List the words that the run uses."""
+        words = self.told.model.map.words
+        shown = [f"{words[word].name} {words[word].shown(state.words[word])}" for word in used_words(self.told)]
+        for part in textwrap.wrap(" · ".join(shown), WIDTH - _STEP - 4) or []:
+            self.lines.append(f"{'':{_STEP}}    {part}")
+
+
+def used_words(told: Explanation) -> list[int]:
+    """List the words that some step of a run touches, in memory's order."""
+    return sorted({each.word for each in told.happenings if each.word >= 0} | told.words)
+
+
+def _where(happening: Happening) -> str:
+    return f"{happening.source} {happening.source.function.rpartition('.')[2]}" if happening.source else ""
+
+
+def _ending(interval: Interval) -> str:
+    return f"{'' if interval.fault.startswith('raised') else 'gives '}{interval.answer}"

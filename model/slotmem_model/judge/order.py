@@ -1,0 +1,113 @@
+"""An order that explains a history, as far as it can be explained: what a picture of a history is drawn from.
+
+Interface: `find_order(events, initials, step)` gives an `Order`: the calls in the order in which they take effect, with
+the state after each; and the call at whose return no order is left.
+
+The judge says only whether there is an order; here one is kept. It is the judge's own monitor that runs. The states
+that it is given remember how they came about, and two that came about differently are the same to it. So this costs a
+little more than judging, and is meant for some thousand operations. Of several orders it gives one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from slotmem_model.judge.budget import Budget
+from slotmem_model.judge.events import Event, History
+from slotmem_model.judge.search import Monitor, State, Step
+
+
+class Placed(NamedTuple):
+    """A call that takes effect, and the state after it."""
+
+    call: int
+    state: State
+
+
+class Order(NamedTuple):
+    """An order of the calls of `history` that explains it up to the return of `failed`; None: all of it.
+
+    Calls that are not in `placed` have not taken effect: they were pending, or returned later than `failed`.
+    """
+
+    history: History
+    first: State
+    placed: tuple[Placed, ...]
+    failed: int | None
+
+
+class _Traced:
+    """A state that remembers how it came about; equal to another that came about differently."""
+
+    __slots__ = ("before", "call", "state")
+
+    def __init__(self, state: State, before: _Traced | None = None, call: int = -1) -> None:
+        self.state, self.before, self.call = state, before, call
+
+    def __hash__(self) -> int:
+        return hash(self.state)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Traced) and self.state == other.state
+
+
+class _Numbered:
+    """An operation that knows which call it is of; equal to the same operation of another call."""
+
+    __slots__ = ("call", "operation")
+
+    def __init__(self, operation: Any, call: int) -> None:
+        self.operation, self.call = operation, call
+
+    def __hash__(self) -> int:
+        return hash(self.operation)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Numbered) and self.operation == other.operation
+
+    def __repr__(self) -> str:
+        return repr(self.operation)
+
+
+def find_order(events: Iterable[Event], initials: Iterable[State], step: Step, budget: Budget | None = None) -> Order:
+    """Give an order, beginning in one of the states.
+
+    Raises: MalformedHistory, a ValueError; Exhausted when the budget is used up.
+    """
+
+    def traced(state: _Traced, operation: _Numbered) -> Iterator[tuple[_Traced, Any]]:
+        for after, result in step(state.state, operation.operation):
+            yield _Traced(after, state, operation.call), result
+
+    history = History.from_events(events)
+    budget = budget or Budget()
+    calls = tuple(
+        call._replace(operation=_Numbered(call.operation, number)) for number, call in enumerate(history.calls)
+    )
+    monitor = Monitor(calls, [_Traced(initial) for initial in initials], traced, budget)
+    before = monitor.configurations
+    for moment in history.moments:
+        budget.spend()
+        if not moment & 1:
+            monitor.invoke(moment >> 1)
+        elif not monitor.return_(moment >> 1):
+            return _told(history, before, moment >> 1)
+        else:
+            before = monitor.configurations
+    return _told(history, before, None)
+
+
+def _told(history: History, configurations: Iterable[Any], failed: int | None) -> Order:
+    """Follow one configuration back to the beginning: the one in which the fewest calls took effect, for no more is certain."""
+    chains = [_chain(configuration.state) for configuration in configurations]
+    first, placed = min(chains, key=lambda chain: (len(chain[1]), [at.call for at in chain[1]]))
+    return Order(history, first, tuple(placed), failed)
+
+
+def _chain(last: _Traced) -> tuple[State, list[Placed]]:
+    placed = []
+    while last.before is not None:
+        placed.append(Placed(last.call, last.state))
+        last = last.before
+    return last.state, placed[::-1]

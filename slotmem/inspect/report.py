@@ -1,0 +1,218 @@
+"""An `Inspection` as text for people and as JSON for machines."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from textwrap import wrap
+from typing import Any
+
+from slotmem.inspect.judgement import Inspection
+from slotmem.inspect.opened import Bytes
+from slotmem.interface import Type
+from slotmem.memory.layout import Geometry, slot_start
+
+_WIDTH = 100
+_ROW = 64  # cells of the map
+_LINE = 16  # bytes of a dump
+_LISTED = 12  # processes, locks and redo records at most
+
+
+def text(result: Inspection) -> Iterator[str]:
+    """Give the lines of the report, none of them wider than 100 signs unless a name is."""
+    yield _title(result)
+    yield from (f"  {key:<10} {value}" for key, value in _facts(result) if value)
+    shape, occupancy = result.shape, result.occupancy
+    if shape is not None and occupancy is not None:
+        if occupancy.cells:
+            width = occupancy.slots_per_cell
+            each = "" if width == 1 else f"; each sign is {width} slots, 1 to 9 tenths of them in use"
+            yield ""
+            yield f"occupancy (# in use, . free{each})"
+            yield from (
+                f"  {at * width:>10}  {occupancy.cells[at : at + _ROW]}" for at in range(0, len(occupancy.cells), _ROW)
+            )
+        if result.slots:
+            shown = len(result.slots[0][1])
+            part = f"; the first {shown} of {shape.item_size} bytes" if shown < shape.item_size else ""
+            yield ""
+            yield f"slots in use{part}"
+            for item_id, data in result.slots:
+                yield f"  {item_id:>10}  {data.hex(' ', 4):<{shown * 2 + max(0, shown - 1) // 4}}  {_readable(data)}"
+            if (more := occupancy.used - len(result.slots)) > 0:
+                yield f"  and {more} more; --slot N shows the whole of one"
+    yield from _lock_lines(result)
+    yield ""
+    yield from _verdict(result)
+
+
+def slot_text(result: Inspection, shape: Geometry, data: Bytes, item_id: int) -> Iterator[str]:
+    """Give the lines of a whole slot's dump; lines like the one before are left out, as hexdump does."""
+    used = data.read(shape.inuse_start + item_id, 1) not in (b"\0", b"")
+    yield f"slot {item_id} of {result.found.name}: {shape.item_size} bytes, {'in use' if used else 'free'}"
+    start, before, skipped = slot_start(shape.item_size, item_id), b"", 0
+    for at in range(0, shape.item_size, _LINE):
+        line = data.read(start + at, min(_LINE, shape.item_size - at))
+        if line == before and at + _LINE < shape.item_size:
+            skipped += 1
+            continue
+        if skipped:
+            yield f"         *  {skipped} equal line{'s' if skipped > 1 else ''} left out"
+        yield f"  {at:08x}  {line.hex(' '):<{_LINE * 3 - 1}}  {_readable(line)}"
+        before, skipped = line, 0
+    if result.problems:
+        yield ""
+        yield from _verdict(result)
+
+
+def document(result: Inspection) -> dict[str, Any]:
+    """Give the report as plain values."""
+    shape, header, control, names = result.shape, result.header, result.control, result.found.names
+    occupancy = result.occupancy
+    return {
+        "kind": "segment" if result.found.is_segment else "file",
+        "name": result.found.name,
+        "path": result.found.path,
+        "segment": names.segment if names else None,
+        "persisted": names.persisted if names else None,
+        "generation": result.found.generation,
+        "made_by": _maker(result),
+        "alive": result.alive,
+        "size": result.info.st_size,
+        "mode": f"{stat.S_IMODE(result.info.st_mode):04o}",
+        "user": result.info.st_uid,
+        "header": None if header is None else {**header.__dict__, "flags": flags(header.type)},
+        "control": None
+        if control is None
+        else {
+            "version": control.version,
+            "boot_id": control.boot_id.hex(),
+            "pid_namespace": control.pid_namespace,
+            "creator": control.creator_pid,
+            "created_ns": control.created_ns,
+            "stripes": control.stripes,
+            "total": control.total,
+        },
+        "occupancy": None
+        if shape is None or occupancy is None
+        else {
+            "in_use": occupancy.used,
+            "free": shape.item_num - occupancy.used,
+            "slots_per_cell": occupancy.slots_per_cell,
+            "map": occupancy.cells,
+        },
+        "slots": [{"slot": item_id, "hex": data.hex(), "text": _readable(data)} for item_id, data in result.slots],
+        "locks": [lock.__dict__ for lock in result.locks],
+        "redo": [record.__dict__ for record in result.redo],
+        "open_in": [opener.__dict__ for opener in result.openers],
+        "not_asked": result.unasked,
+        "notes": result.notes,
+        "problems": result.problems,
+        "sound": not result.problems,
+    }
+
+
+def slot_document(shape: Geometry, data: Bytes, item_id: int) -> dict[str, Any]:
+    """Give a whole slot as plain values."""
+    content = data.read(slot_start(shape.item_size, item_id), shape.item_size)
+    used = data.read(shape.inuse_start + item_id, 1) not in (b"\0", b"")
+    return {"slot": item_id, "in_use": used, "hex": content.hex(), "text": _readable(content)}
+
+
+def printable(line: str) -> str:
+    """Give a line that no terminal takes for a command: names and processes are called as others please."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
+
+
+def flags(type_: int) -> str:
+    """Give the flags in Apache's words."""
+    known = [flag.name or "" for flag in Type if flag & type_]
+    unknown = type_ & ~sum(Type)
+    return "|".join([*known, *([f"{unknown:#x}"] if unknown else [])]) or "no flags"
+
+
+def _verdict(result: Inspection) -> Iterator[str]:
+    for note in result.notes:
+        yield from wrap(f"note: {note}", _WIDTH, subsequent_indent="      ", break_long_words=False)
+    if not result.problems:
+        yield "nothing is wrong with it"
+    else:
+        yield "what is wrong:"
+        for problem in result.problems:
+            yield from wrap(problem, _WIDTH, initial_indent="  - ", subsequent_indent="    ", break_long_words=False)
+
+
+def _title(result: Inspection) -> str:
+    if not result.found.is_segment:
+        return f"persisted file {result.found.path}"
+    life = {True: "live ", False: "dead ", None: ""}[result.alive]
+    maker = _maker(result)
+    return f"{life}segment {result.found.name}" + (f", made by {maker}" if maker else "")
+
+
+def _maker(result: Inspection) -> str | None:
+    if not result.found.is_segment or result.shape is None:
+        return None
+    return "slotmem" if result.control is not None else "httpd"
+
+
+def _facts(result: Inspection) -> Iterator[tuple[str, str]]:
+    found, info, header, control = result.found, result.info, result.header, result.control
+    mode = f"{info.st_size} bytes, mode {stat.S_IMODE(info.st_mode):04o}, user {info.st_uid}"
+    if found.is_segment:
+        yield "object", f"{found.path}: {mode}"
+        if found.names is not None:
+            generation = "" if found.generation is None else f" (generation {found.generation})"
+            yield "segment", found.names.segment + generation
+            if header is not None and header.type & Type.PERSIST:
+                yield "stored in", found.names.persisted
+    else:
+        yield "file", f"{mode}, changed {_when(info.st_mtime_ns)}"
+    if header is not None:
+        yield "shape", f"{header.item_num} slots of {header.item_size} bytes, {flags(header.type)}"
+        if header.apr_length is not None:
+            yield "length", f"{header.apr_length} bytes by APR's word"
+    if result.shape is not None and result.occupancy is not None:
+        free = result.shape.item_num - result.occupancy.used
+        assert header is not None
+        yield "slots", f"{result.occupancy.used} in use, {free} free; num_free says {header.num_free}"
+    if control is not None:
+        yield "made", f"{_when(control.created_ns)} by process {control.creator_pid}"
+        yield (
+            "control",
+            f"version {control.version}, boot {control.boot_id.hex()[:8]}, pid namespace {control.pid_namespace}",
+        )
+    if found.is_segment:
+        who = [f"process {opener.process} ({opener.command})" for opener in result.openers]
+        more = f", and {len(who) - _LISTED} more" if len(who) > _LISTED else ""
+        unasked = f"; could not ask {result.unasked} more" if result.unasked else ""
+        yield "open in", (", ".join(who[:_LISTED]) or "no process") + more + unasked
+
+
+def _lock_lines(result: Inspection) -> Iterator[str]:
+    if not result.locks:
+        return
+    taken = [lock for lock in result.locks if lock.state != "free"]
+    yield ""
+    yield f"locks: {len(result.locks)} in all, {len(result.locks) - len(taken)} free"
+    for lock in taken[:_LISTED]:
+        by = f" by {lock.holder}" if lock.state == "held" else f": {lock.holder}" if lock.holder else ""
+        yield f"  {lock.guards:<18}  {lock.state}{by}{', others wait' if lock.waited_for else ''}"
+    if len(taken) > _LISTED:
+        yield f"  and {len(taken) - _LISTED} more that are not free"
+    for record in result.redo[:_LISTED]:
+        yield f"  redo record {record.which}: a put of {record.nbytes} bytes to slot {record.slot} is not finished"
+    if len(result.redo) > _LISTED:
+        yield f"  and {len(result.redo) - _LISTED} more redo records"
+
+
+def _when(since_epoch_ns: int) -> str:
+    try:
+        return datetime.fromtimestamp(since_epoch_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):  # a forged number
+        return f"{since_epoch_ns} ns after the epoch"
+
+
+def _readable(data: bytes) -> str:
+    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)

@@ -1,0 +1,161 @@
+"""The images of real memory: what `slotmem.slots` works on when a user runs it.
+
+Interface:
+
+- `SharedImage`   a segment with our control block: mutexes and redo records lie in the memory itself.
+- `ThreadImage`   memory of one process, where the system has no robust mutexes (macOS, Windows): locks of `threading`.
+- `ForeignImage`  a segment that httpd made: no mutexes anywhere, and a redo record that nobody will ever read.
+
+All three have the attributes that the header of `slotmem.slots` lists.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import time
+from functools import cache
+from typing import Any
+
+from slotmem.memory import mutex as posix
+from slotmem.memory.layout import (
+    MUTEX_BYTES,
+    NUM_FREE_START,
+    PAGE_BYTES,
+    Geometry,
+    redo_stride,
+)
+from slotmem.memory.mutex import EBUSY, EDEADLK
+from slotmem.status import LockTimeout
+
+
+class _Mapped:
+    """What all images share: views of the mapped bytes, made once."""
+
+    def __init__(self, memory: mmap.mmap, geometry: Geometry) -> None:
+        self.geometry = geometry
+        self.memory = memory
+        self.inuse = memoryview(memory)[geometry.inuse_start : geometry.apr_length]
+        self.num_free = memoryview(memory)[NUM_FREE_START : NUM_FREE_START + 4].cast("I")
+        self.redo: Any = memory
+        self.redo_start = geometry.redo_start
+
+
+class SharedImage(_Mapped):
+    """A segment of ours. timeout_s bounds every wait for a lock; None waits for ever."""
+
+    def __init__(self, memory: mmap.mmap, geometry: Geometry, timeout_s: float | None = None) -> None:
+        super().__init__(memory, geometry)
+        calls = posix.pthread()
+        self.words = memoryview(memory).cast("Q")
+        self.mutexes = [posix.at(memory, self._mutex_start(which)) for which in range(geometry.mutexes)]
+        self.nobody = _nobody()
+        self.trylock = calls.trylock
+        self.unlock = calls.unlock
+        self.consistent = calls.consistent
+        self.timeout_s = timeout_s
+
+    def _mutex_start(self, which: int) -> int:
+        return self.geometry.mutexes_start + which * MUTEX_BYTES
+
+    def initialize(self) -> None:
+        """Make every mutex, unlocked; nobody else may have the memory."""
+        for mutex in self.mutexes:
+            posix.initialize(mutex)
+
+    def give_back(self, mutex: Any) -> None:
+        """Free a mutex that answered ENOTRECOVERABLE, so that everybody else gets that answer too."""
+        posix.give_back(self.memory, self._mutex_start(self.mutexes.index(mutex)))
+
+    def lock(self, mutex: Any) -> int:
+        """Wait for a mutex. Raises: LockTimeout: names the holder where it can be known."""
+        deadline_s = None if self.timeout_s is None else time.monotonic() + self.timeout_s
+        status = posix.lock(mutex, deadline_s)
+        if status == EBUSY:
+            which = self.mutexes.index(mutex)
+            guarded = "the table" if which == 0 else f"slots {which - 1} + n * {self.geometry.stripes}"
+            tid = posix.holder(self.memory, self._mutex_start(which))
+            who = f"; it is held by {posix.describe_thread(tid)}" if tid else ""
+            raise LockTimeout(
+                f"the lock of {guarded} was not to be had in {self.timeout_s} s{who}; "
+                "raise timeout_s, or end the process that holds it"
+            )
+        return status
+
+
+class ThreadImage(_Mapped):
+    """Memory of this process alone, guarded by locks of `threading`; their owner cannot die without the others."""
+
+    def __init__(self, memory: mmap.mmap, geometry: Geometry, timeout_s: float | None = None) -> None:
+        super().__init__(memory, geometry)
+        self.words = memoryview(memory).cast("Q")
+        self.mutexes = [_ThreadMutex() for _ in range(geometry.mutexes)]
+        self.nobody = _ThreadMutex()
+        self.timeout_s = timeout_s
+
+    def initialize(self) -> None:
+        """Nothing: the locks are made unlocked."""
+
+    def trylock(self, mutex: _ThreadMutex) -> int:
+        """Take a mutex if it is free."""
+        if mutex.owner == threading.get_ident():
+            return EDEADLK
+        if not mutex.lock.acquire(blocking=False):
+            return EBUSY
+        mutex.owner = threading.get_ident()
+        return 0
+
+    def lock(self, mutex: _ThreadMutex) -> int:
+        """Wait for a mutex. Raises: LockTimeout."""
+        if not mutex.lock.acquire(timeout=-1 if self.timeout_s is None else self.timeout_s):
+            raise LockTimeout(f"a lock was not to be had in {self.timeout_s} s; it is held by thread {mutex.owner}")
+        mutex.owner = threading.get_ident()
+        return 0
+
+    def unlock(self, mutex: _ThreadMutex) -> int:
+        """Free a mutex that this thread holds; else nothing."""
+        if mutex.owner == threading.get_ident():
+            mutex.owner = None
+            mutex.lock.release()
+        return 0
+
+    def consistent(self, mutex: _ThreadMutex) -> int:
+        """Nothing: no owner dies alone."""
+        del mutex
+        return 0
+
+    give_back = consistent
+
+
+class _ThreadMutex:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.owner: int | None = None
+
+
+class ForeignImage(_Mapped):
+    """A segment without control block: whoever made it knows no locks, so there are none."""
+
+    def __init__(self, memory: mmap.mmap, geometry: Geometry) -> None:
+        # One mutex that is never refused, one redo record outside the segment.
+        super().__init__(memory, geometry._replace(pregrab=geometry.pregrab, stripes=1, first_stripe=0, mutexes=1))
+        self.redo = bytearray(redo_stride(geometry.item_size))
+        self.redo_start = 0
+        self.words = memoryview(self.redo).cast("Q")
+        self.mutexes = [None]
+        self.nobody = None
+
+    def trylock(self, mutex: None) -> int:
+        """Nothing to take."""
+        del mutex
+        return 0
+
+    lock = unlock = consistent = give_back = trylock
+
+
+@cache
+def _nobody() -> Any:
+    """Give a mutex that nobody ever locks: unlocking it is refused by the system, and harmless."""
+    mutex = posix.at(mmap.mmap(-1, PAGE_BYTES), 0)
+    posix.initialize(mutex)
+    return mutex

@@ -1,0 +1,168 @@
+"""Process-shared, robust, error-checking POSIX mutexes in mapped memory, through ctypes.
+
+Interface:
+
+- `at(memory, offset)` gives a handle on the mutex at an offset; `initialize(handle)` makes one there, unlocked.
+- `trylock`, `lock`, `unlock`, `consistent` take a handle and answer an errno: 0, EBUSY (somebody holds it), EOWNERDEAD (we
+  hold it now, its owner died inside), EDEADLK (this thread holds it already), ENOTRECOVERABLE, EPERM (unlock: not ours).
+- `give_back(memory, offset)` frees one that answered ENOTRECOVERABLE.
+- `holder(memory, offset)` names the thread that holds a mutex, where the C library lets us know.
+
+Rules that its users keep (each was learned by measuring a failure):
+
+1. `trylock` keeps the GIL (PyDLL: 166 ns a pair) and never blocks; whoever may block calls `lock`, which gives the GIL
+   away and waits in slices, so that other threads run and signals (Ctrl-C) are served.
+2. Call `trylock` *inside* the `try` whose `finally` unlocks: CPython can raise a signal handler's exception between the
+   return of a call and the next bytecode. Unlocking a mutex that one does not hold is EPERM and harmless.
+3. After EDEADLK do not unlock: the lock belongs to the operation that a signal handler has interrupted. After
+   ENOTRECOVERABLE neither: call `give_back`. Never unlock a mutex taken over from the dead before `consistent`.
+4. Inside a critical section only subscript stores, no calls, from the first store to the last: signal exceptions are
+   raised between calls, not between stores.
+
+Three things are known and left. A signal handler that itself uses the segment, interrupted in turn by a second handler that
+raises within the same few nanoseconds, can release the lock of the operation below it. An exception just after a mutex was
+taken over from the dead, and a second one as its settling begins, can make the mutex unusable; that is then said
+(`Unrecoverable`). And a mutex names its owner by thread id, so that it means nothing in another pid namespace or after a
+reboot (`slotmem.memory.segment` refuses both).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import sys
+import time
+from functools import cache
+from typing import Any
+
+from slotmem.memory.layout import MUTEX_BYTES
+from slotmem.status import Unsupported
+
+EBUSY = errno.EBUSY
+EDEADLK = errno.EDEADLK
+EOWNERDEAD = getattr(errno, "EOWNERDEAD", 130)
+ENOTRECOVERABLE = getattr(errno, "ENOTRECOVERABLE", 131)
+
+_PROCESS_SHARED = 1
+_ROBUST = 1
+_ERRORCHECK = 2
+_SPIN = 30  # trylocks before sleeping: half as fast again as sleeping at once when two processes contend
+_SLICE_NS = 100_000_000
+_TID_MASK = 0x3FFFFFFF  # of a futex word, linux/futex.h
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _Pthread:
+    """The C library's functions, looked up once."""
+
+    def __init__(self) -> None:
+        if not sys.platform.startswith("linux"):
+            raise Unsupported(
+                f"the provider 'shm' needs Linux's robust process-shared mutexes, this is {sys.platform}; "
+                "use the provider 'plain' for slots within one process"
+            )
+        held = ctypes.PyDLL(None)  # keeps the GIL: for calls that do not block
+        free = ctypes.CDLL(None)  # gives the GIL away
+        self.trylock = held.pthread_mutex_trylock
+        self.unlock = held.pthread_mutex_unlock
+        self.consistent = held.pthread_mutex_consistent
+        self.init = held.pthread_mutex_init
+        self.attribute_calls = (
+            (held.pthread_mutexattr_setpshared, _PROCESS_SHARED),
+            (held.pthread_mutexattr_setrobust, _ROBUST),
+            (held.pthread_mutexattr_settype, _ERRORCHECK),
+        )
+        self.attribute_init = held.pthread_mutexattr_init
+        self.attribute_destroy = held.pthread_mutexattr_destroy
+        # glibc 2.30 can wait by the clock that never jumps.
+        monotonic = hasattr(free, "pthread_mutex_clocklock")
+        self.clock = time.CLOCK_MONOTONIC if monotonic else time.CLOCK_REALTIME
+        self.clocklock = free.pthread_mutex_clocklock if monotonic else None
+        self.timedlock = free.pthread_mutex_timedlock
+
+    def sleep(self, mutex: Any, until_ns: int) -> int:
+        """Wait for a mutex until `clock` shows until_ns. Give the errno."""
+        until = ctypes.byref(_Timespec(until_ns // 10**9, until_ns % 10**9))
+        return int(self.clocklock(mutex, self.clock, until) if self.clocklock else self.timedlock(mutex, until))
+
+
+@cache
+def pthread() -> _Pthread:
+    """Give the C library's mutex functions. Raises: Unsupported: where they do not exist."""
+    return _Pthread()
+
+
+def at(memory: mmap.mmap, offset: int) -> Any:
+    """Give a handle on the mutex at an offset; it keeps the memory mapped for as long as it lives."""
+    return ctypes.byref((ctypes.c_char * MUTEX_BYTES).from_buffer(memory, offset))
+
+
+def initialize(mutex: Any) -> None:
+    """Make an unlocked mutex; nobody may be using the place."""
+    calls = pthread()
+    attributes = ctypes.byref(ctypes.create_string_buffer(MUTEX_BYTES))
+    calls.attribute_init(attributes)
+    try:
+        for call, value in calls.attribute_calls:
+            if error := call(attributes, value):
+                raise Unsupported(f"the C library has no robust process-shared mutexes: {os.strerror(error)}")
+        if error := calls.init(mutex, attributes):
+            raise Unsupported(f"a mutex could not be made: {os.strerror(error)}")
+    finally:
+        calls.attribute_destroy(attributes)
+
+
+def lock(mutex: Any, deadline_s: float | None) -> int:
+    """Wait for a mutex (WAIT-1): spin a little, then sleep in slices. Give the errno of the attempt that ended it.
+
+    deadline_s is a reading of time.monotonic() or None; when it has passed, EBUSY is the answer.
+    """
+    calls = pthread()
+    for _ in range(_SPIN):
+        if (status := int(calls.trylock(mutex))) != EBUSY:
+            return status
+    while deadline_s is None or time.monotonic() < deadline_s:
+        wait_ns = _SLICE_NS if deadline_s is None else min(_SLICE_NS, int((deadline_s - time.monotonic()) * 1e9))
+        # A signal's exception may be raised as this returns, with the mutex taken: the caller's `finally` unlocks it.
+        if (status := calls.sleep(mutex, time.clock_gettime_ns(calls.clock) + max(0, wait_ns))) != errno.ETIMEDOUT:
+            return status
+    return EBUSY
+
+
+def give_back(memory: mmap.mmap, offset: int) -> None:
+    """Free a mutex whose trylock answered ENOTRECOVERABLE.
+
+    glibc's trylock (2.36) then leaves it locked, in no list of robust mutexes: unlocking it crashes, and others would
+    wait for ever. It stays unusable; its futex word, which comes first, is all that is wrong.
+    """
+    if _is_glibc():
+        memory[offset : offset + 4] = bytes(4)
+
+
+def holder(memory: mmap.mmap | bytes, offset: int) -> int | None:
+    """Give the thread id that a mutex names as its owner; 0 if it is free, None if this C library keeps it secret."""
+    if not _is_glibc():
+        return None
+    word = int.from_bytes(memory[offset : offset + 4], sys.byteorder)  # glibc keeps the futex word first
+    return word & _TID_MASK
+
+
+@cache
+def _is_glibc() -> bool:
+    names = getattr(os, "confstr_names", {})
+    return "CS_GNU_LIBC_VERSION" in names and "glibc" in (os.confstr("CS_GNU_LIBC_VERSION") or "")
+
+
+def describe_thread(tid: int) -> str:
+    """Say in words who a thread is: its process, its command, whether it lives."""
+    try:
+        with open(f"/proc/{tid}/status", encoding="utf-8", errors="replace") as lines:
+            fields = dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
+    except OSError:
+        return f"thread {tid}, which no longer exists"
+    return f"thread {tid} of process {fields.get('Tgid', '?')} ({fields.get('Name', '?')})"

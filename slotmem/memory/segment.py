@@ -1,0 +1,302 @@
+"""Segments as shared objects: published complete, opened with suspicion, judged alive or dead.
+
+Interface:
+
+- `publish(names, shape, contents)` makes a segment and links it into place complete; a dead one of that name is replaced.
+- `open_segment(names, writable)` opens what stands at a name and reads its shape.
+- `anonymous(shape)` makes a segment without a name.
+- A `Segment` is the mapping, which carries the shared `flock` that tells others that it is alive.
+
+A segment is built in a file without a name (O_TMPFILE), so that a crash before the end leaves nothing, and `linkat` puts
+it into place, so that a name is absent or complete at every instant and one of two creators wins. Two locks of the
+kernel's, which it drops when their holder dies, lie on each object:
+
+- its *flock* says that it is alive: everybody who uses it holds it shared. A creator who gets it exclusively knows that
+  the segment is a crash's remainder. The maker of a segment holds it exclusively until all is confirmed.
+- its *record lock* is the right to unlink it: between the look at what stands at the name and the unlink nobody else can
+  replace it, since that would need an unlink too.
+
+Both belong to the open file, which forked children share, so that they are given back explicitly. Clauses CREATE-5 to CREATE-10,
+ATTACH-3, ATTACH-6.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, Protocol
+
+from slotmem.memory import control
+from slotmem.memory.layout import SLOTS_START, Geometry
+from slotmem.memory.names import Names
+from slotmem.memory.planted import check_plain, refusal
+from slotmem.status import (
+    AccessDenied,
+    NoSegment,
+    NoSharedMemory,
+    NoSpace,
+    SegmentExists,
+    SlotmemError,
+    Unsupported,
+)
+
+if sys.platform != "win32":
+    import fcntl
+
+SHM_FOLDER = "/dev/shm"  # where Linux keeps POSIX shared memory objects
+_MODE = 0o600
+_TRIES = 2000  # of a millisecond: how long another creator may take to replace a remainder
+_OPEN = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+class Segment(NamedTuple):
+    """A mapped segment. CPython's mmap keeps a duplicate of the descriptor, and with it the flock that is our sign of
+    life, for as long as any view of the memory is referenced.
+    """
+
+    memory: mmap.mmap
+    shape: Geometry
+    names: Names | None
+    ours: bool
+    """Whether a control block of ours lies behind httpd's part."""
+    info: os.stat_result
+
+    def unlink(self) -> None:
+        """Take the segment's name away, if the name is still this segment's."""
+        if self.names is not None:
+            with suppress(AccessDenied), _opened(self.names) as fd:
+                if fd is not None and os.path.samestat(self.info, os.fstat(fd)):
+                    _unlink(fd, self.names)
+
+
+class Contents(Protocol):
+    """What a segment is filled with, and whether that is still right once nobody else can have the name."""
+
+    def fill(self, memory: mmap.mmap) -> None: ...
+
+    def confirm(self) -> bool: ...
+
+
+def object_path(names: Names) -> str:
+    """Give the path of the shared object under the shm folder."""
+    return SHM_FOLDER + names.shm_object
+
+
+def publish(names: Names, shape: Geometry, contents: Contents, *, replace: bool = False) -> Segment:
+    """Make a segment, let `contents` complete its bytes, and link it into place.
+
+    Raises: SegmentExists, AccessDenied, NoSpace.
+    """
+    path = object_path(names)
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(0.001)
+        if not _make_way(names, replace):
+            continue
+        with _nameless(names, shape) as fd:
+            segment = _build(fd, names, shape, contents)
+            try:
+                _link(fd, path)
+                if contents.confirm():
+                    fcntl.flock(fd, fcntl.LOCK_SH)  # not in one step: another creator may come in between
+                    if _is_at(os.fstat(fd), names):
+                        return segment
+            except FileExistsError:
+                continue
+            except BaseException:
+                segment.unlink()
+                raise
+            segment.unlink()
+    raise _busy(names)
+
+
+def anonymous(shape: Geometry, contents: Contents) -> Segment:
+    """Make a segment that has no name: forked children share it, nobody can attach it. Raises: NoSpace."""
+    with _nameless(None, shape) as fd:
+        segment = _build(fd, None, shape, contents)
+        contents.confirm()
+        return segment
+
+
+def open_segment(names: Names, *, writable: bool) -> Segment:
+    """Open and check the segment of a name; one without control block is mapped read-only unless writable.
+
+    Raises: NoSegment, AccessDenied, Truncated, Forged, OtherBoot, OtherNamespace.
+    """
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(0.001)
+        with _opened(names) as fd:
+            if fd is None:
+                raise NoSegment(
+                    f"there is no segment {names.name!r} (object {object_path(names)}, for {names.segment}); "
+                    "create it first, in the same runtime directory and generation"
+                )
+            if not _flock(fd, fcntl.LOCK_SH):
+                continue  # somebody is making or replacing it
+            try:
+                if _is_at(os.fstat(fd), names):
+                    return _map(fd, names, writable)
+            except BaseException:
+                fcntl.flock(fd, fcntl.LOCK_UN)  # an exception's traceback may keep the mapping for long
+                raise
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    raise _busy(names)
+
+
+def _busy(names: Names) -> SegmentExists:
+    return SegmentExists(f"segment {names.name!r} is being replaced by others all the time; end them and try again")
+
+
+@contextmanager
+def _nameless(names: Names | None, shape: Geometry) -> Iterator[int]:
+    """Open a file without a name in the shm folder, as large as the segment. Raises: NoSpace, NoSharedMemory."""
+    if not hasattr(os, "O_TMPFILE"):
+        raise Unsupported(
+            f"the provider 'shm' needs Linux's files without a name, this is {sys.platform}; use the provider 'plain'"
+        )
+    try:
+        fd = os.open(SHM_FOLDER, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, _MODE)
+    except OSError as error:
+        raise NoSharedMemory(f"no object can be made in {SHM_FOLDER}: {error.strerror}; is a tmpfs mounted?") from error
+    try:
+        os.fchmod(fd, _MODE)  # whatever the umask
+        try:
+            os.posix_fallocate(fd, 0, shape.total)  # full now, not a SIGBUS later
+        except OSError as error:
+            raise NoSpace(
+                f"{SHM_FOLDER} cannot hold segment {names.name if names else 'none'!r}: {shape.item_num} slots of "
+                f"{shape.item_size} bytes need {shape.total} bytes ({error.strerror}); free some, or ask for fewer"
+            ) from error
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _build(fd: int, names: Names | None, shape: Geometry, contents: Contents) -> Segment:
+    try:
+        memory = mmap.mmap(fd, shape.total)
+    except (OSError, OverflowError) as error:
+        raise NoSpace(
+            f"this process cannot map the {shape.total} bytes of a segment ({error}); ask for fewer"
+        ) from error
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    control.write_header(memory, shape)
+    contents.fill(memory)
+    return Segment(memory, shape, names, ours=True, info=os.fstat(fd))
+
+
+def _make_way(names: Names, replace: bool) -> bool:
+    """Remove a dead segment of that name. Give False if somebody else is about it: try again. Raises: SegmentExists."""
+    with _opened(names) as fd:
+        if fd is None:
+            return True
+        if not replace and not _has_control(fd, names):
+            raise SegmentExists(
+                f"segment {names.name!r} exists without a control block: httpd made it, or it is damaged, and nobody "
+                "can tell whether it is in use; attach it, or create with replace=True "
+                f"(object {object_path(names)})"
+            )
+        try:
+            if replace or _flock(fd, fcntl.LOCK_EX):
+                return _unlink(fd, names)
+            if _flock(fd, fcntl.LOCK_SH) and _is_at(os.fstat(fd), names):
+                raise SegmentExists(
+                    f"segment {names.name!r} is alive: a process has it open; attach it, end that process, or create "
+                    f"with replace=True and part from it (object {object_path(names)})"
+                )
+            return False
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _unlink(fd: int, names: Names) -> bool:
+    """Take a name away from this object, and from no other that comes to stand there; say whether it had it."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _record_lock(fcntl.F_WRLCK))
+    try:
+        if not _is_at(os.fstat(fd), names):
+            return False
+        os.unlink(object_path(names))
+        return True
+    finally:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _record_lock(fcntl.F_UNLCK))
+
+
+def _link(fd: int, path: str) -> None:
+    """Give a nameless file its name. Raises: FileExistsError; NoSharedMemory."""
+    try:
+        # With src_dir_fd given, CPython calls linkat with AT_SYMLINK_FOLLOW, which names a nameless file.
+        os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise NoSharedMemory(f"the object {path} cannot be made: {error.strerror}; is /proc mounted?") from error
+
+
+def _record_lock(how: int) -> bytes:
+    return struct.pack("hhqqi", how, os.SEEK_SET, 0, 0, 0)  # struct flock of 64-bit Linux: the whole file
+
+
+@contextmanager
+def _opened(names: Names) -> Iterator[int | None]:
+    """Open the object of a name, if it is a plain file of ours; None if there is nothing."""
+    path = object_path(names)
+    what = f"the object {path} of segment {names.name!r}"
+    try:
+        fd = os.open(path, _OPEN)
+    except FileNotFoundError:
+        yield None
+        return
+    except OSError as error:
+        raise refusal(what, path, error) from error
+    try:
+        check_plain(what, os.fstat(fd), alone=True)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _flock(fd: int, how: int) -> bool:
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(info: os.stat_result, names: Names) -> bool:
+    """Say whether the object of a name is still this file."""
+    try:
+        return os.path.samestat(info, os.lstat(object_path(names)))
+    except FileNotFoundError:
+        return False
+
+
+def _has_control(fd: int, names: Names) -> bool:
+    size = os.fstat(fd).st_size
+    if size == 0:
+        return False
+    with mmap.mmap(fd, size, access=mmap.ACCESS_READ) as memory:
+        try:
+            return control.is_ours(memory, size, control.read_geometry(memory, size, names.name))
+        except SlotmemError:
+            return False
+
+
+def _map(fd: int, names: Names, writable: bool) -> Segment:
+    """Map an object whose flock is held on this descriptor."""
+    info = os.fstat(fd)
+    size = info.st_size
+    shape = control.read_geometry(os.pread(fd, SLOTS_START, 0), size, names.name)
+    memory = mmap.mmap(fd, size, access=mmap.ACCESS_READ)
+    ours = control.is_ours(memory, size, shape)
+    if ours:
+        control.check_control(memory, size, shape, names.name)
+    if ours or writable:
+        memory = mmap.mmap(fd, shape.total if ours else shape.apr_length)
+    return Segment(memory, shape, names, ours, info)

@@ -1,0 +1,4 @@
+"""slotmem's speed beside its rivals, all in the same run.
+
+Open `measure` first.
+"""

@@ -1,0 +1,4 @@
+"""What the user types: `slotmem stress`, `slotmem judge` and `slotmem bench`.
+
+Open `stress` first.
+"""

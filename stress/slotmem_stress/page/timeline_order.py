@@ -1,0 +1,172 @@
+"""The order of the operations of a recorded history, as far as it can be explained, for a time line.
+
+Interface: `Search(...).find(numbers)` gives a `Found`; it begins in `first_state(description)`, or in one of `states_at(recorded, instant_ns)`.
+
+Operations are objects of the JSON lines of `history_files`, by the time of their invocations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from slotmem_model import spec
+from slotmem_model.judge.budget import Budget, Exhausted
+from slotmem_model.judge.events import Crash, Event, Invoke, Return
+from slotmem_model.judge.order import Order, find_order
+from slotmem_model.judge.slots.judge import SlotMonitor, without_return
+from slotmem_model.judge.slots.timeline import Timeline
+from slotmem_stress.history.reading import Recorded, to_columns
+from slotmem_stress.history.records import Description
+
+_ORDER_S, _ORDER_MB = 20.0, 1024.0
+_TRIED = 64
+_STATUSES = {"OK": spec.SUCCESS, "NOTFOUND": spec.NOTFOUND, "EINVAL": spec.EINVAL}
+
+
+def ends(done: dict[str, Any]) -> float:
+    """Give when an operation returned; infinity if it did not."""
+    instant: float = done.get("return_ns", float("inf"))
+    return instant
+
+
+class Found(NamedTuple):
+    """An order, and the number of the operation for each of its calls."""
+
+    order: Order
+    numbers: list[int]
+
+    @property
+    def failed(self) -> int | None:
+        """The operation at whose return no order is left."""
+        return None if self.order.failed is None else self.numbers[self.order.failed]
+
+
+class Search:
+    """The search for an order of operations: up to the return of the one that the judge does not explain, if there is one.
+
+    Trying every order with every operation that never returned takes far too long. So it begins without them; whenever it
+    comes to an operation that it cannot explain, it adds one of them that changes that. Likewise what was running at left_ns
+    may have taken effect before: that is found out by leaving it out.
+    """
+
+    def __init__(
+        self, objects: list[dict[str, Any]], initials: list[spec.Slots], left_ns: int, last: float, until_ns: int | None
+    ) -> None:
+        self.objects, self.initials = objects, initials
+        self.left_ns, self.last, self.until_ns = left_ns, last, until_ns
+        self.budget = Budget(_ORDER_S, _ORDER_MB)
+
+    def find(self, numbers: Sequence[int]) -> tuple[Found | None, str]:
+        """Give the order, and what to say if there is none."""
+        if not self.initials:
+            return None, "The states are not shown: the judge's budget was used up."
+        lost = [number for number in numbers if self.is_pending(number)]
+        try:
+            best = self.look(sorted(set(numbers) - set(lost)))
+            while best.failed is not None and ends(self.objects[best.failed]) < self.last:
+                better = (self.look(chosen) for chosen in self.options(best, lost))
+                found = next((each for each in better if self.reach(each) > self.reach(best)), None)
+                if found is None:
+                    return None, "The states are not shown: too much of what they depend on is left out."
+                best = found
+        except Exhausted as exhausted:
+            return None, f"The states are not shown: {exhausted}."
+        return best, ""
+
+    def look(self, numbers: list[int]) -> Found:
+        """Give an order of some operations. Raises: Exhausted."""
+        events = _events([self.objects[number] for number in numbers], self.until_ns)
+        step = lambda state, operation: (spec.step(state, operation),)  # noqa: E731
+        return Found(find_order(events, self.initials, step, self.budget), numbers)
+
+    def options(self, found: Found, lost: list[int]) -> Iterator[list[int]]:
+        """Give other choices of operations, with which the order might go on."""
+        assert found.failed is not None
+        failed = self.objects[found.failed]
+        for number in found.numbers:
+            if self.objects[number]["invoke_ns"] < self.left_ns and _are_related(self.objects[number], failed):
+                yield [other for other in found.numbers if other != number]
+        for number in reversed(lost):
+            other = self.objects[number]
+            is_early = other["invoke_ns"] < failed["return_ns"]
+            if is_early and number not in found.numbers and _are_related(other, failed):
+                yield sorted([*found.numbers, number])
+        yield [
+            other for other in found.numbers if other != found.failed
+        ]  # a violation too, but not the one that is shown
+
+    def reach(self, found: Found) -> float:
+        """Say how far an order goes."""
+        return float("inf") if found.failed is None else ends(self.objects[found.failed])
+
+    def is_pending(self, number: int) -> bool:
+        """Say whether an operation did not return; or so late that it may have been told of what is not looked at."""
+        return ends(self.objects[number]) >= (float("inf") if self.until_ns is None else self.until_ns)
+
+
+def _are_related(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Say whether what one did may change what the other was told: of other slots a grab says something too."""
+    is_grab = "grab" in (one["op"], other["op"])
+    return is_grab or "slot" not in one or "slot" not in other or one["slot"] == other["slot"]
+
+
+def first_state(description: Description) -> spec.Slots:
+    values = description.values or (0,) * description.slots
+    return _state(sum(1 << slot for slot in description.inuse), values)
+
+
+def states_at(recorded: Recorded, instant_ns: int) -> list[spec.Slots]:
+    """Give the states that the judge holds possible at an instant; none if it comes to none within its budget.
+
+    What cannot be explained before counts as not returned: the violation that is shown may not be the first.
+    """
+    history, budget = to_columns(recorded), Budget(_ORDER_S, _ORDER_MB)
+    first = int(np.searchsorted(np.sort(history.invoked), instant_ns))
+    while True:
+        begun = Timeline.compile(history).invoked[np.argsort(history.invoked, kind="stable")]
+        watched = begun[first : first + _TRIED].tolist()  # the judge does not look at each
+        monitor = SlotMonitor(history, budget, watched)
+        try:
+            failed = monitor.run()
+        except Exhausted:
+            return []
+        found = next((monitor.seen[position] for position in watched if monitor.seen[position]), [])
+        if found or failed is None:
+            return [_state(*state) for state in found]
+        history = without_return(history, failed[1])
+
+
+def _state(mask: int, values: Sequence[int]) -> spec.Slots:
+    inuse = tuple(bool(mask >> slot & 1) for slot in range(len(values)))
+    return spec.Slots(8, True, inuse, tuple((value % 2**64).to_bytes(8, "little") for value in values))
+
+
+def _events(objects: list[dict[str, Any]], until_ns: int | None) -> list[Event]:
+    """Give the events of operations, which are in the order of their invocations. Call n is operation n."""
+    timed: list[tuple[int, int, int, Event]] = []
+    crashes: list[Event] = []
+    for number, done in enumerate(objects):
+        operation: tuple[Any, ...] = (done["op"],)
+        operation += () if done["op"] in ("grab", "num_free_slots") else (done["slot"],)
+        operation += (done["value"].to_bytes(8, "little"),) if done["op"] == "put" else ()
+        timed.append((done["invoke_ns"], 0, number, Invoke(done["client"], operation)))
+        if "return_ns" in done and (until_ns is None or done["return_ns"] < until_ns):
+            timed.append((done["return_ns"], 1, number, Return(done["client"], _result(done))))
+        else:
+            crashes.append(Crash(done["client"]))
+    timed.sort(key=lambda entry: entry[:3])
+    return [event for _, _, _, event in timed] + crashes
+
+
+def _result(done: dict[str, Any]) -> spec.Result:
+    if done["status"] == "TORN":
+        return spec.Result(spec.SUCCESS, "mixed")  # no state has that
+    status = _STATUSES[done["status"]]
+    if status != spec.SUCCESS:
+        return spec.Result(status)
+    if done["op"] == "get":
+        return spec.Result(status, done["value"].to_bytes(8, "little"))
+    return spec.Result(status, {"grab": done.get("slot"), "num_free_slots": done.get("value")}.get(done["op"]))

@@ -1,0 +1,253 @@
+"""The workers of a stress run, and the two ways to have them: processes, which can be killed, and threads.
+
+Interface, the same for `ProcessCrew` and `ThreadCrew`:
+
+- `gather` waits until everybody has started; `begin(round)` lets them work, then `gather` waits until they do; `listen(timeout_s)` hears what they say meanwhile; `finish(timeout_s)` waits until the round,
+  whose end the board must tell already, is over for all.
+- `findings` are sentences about workers that could not go on; each is a violation.
+- `stop()` ends all of them, whatever they are doing. Idempotent.
+
+`ProcessCrew` also has `ready()`, the workers that are in the round, and `replace(worker)`, which kills one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from slotmem_stress.interrupts import starting_a_child
+from slotmem_stress.run.client import Client, Rules
+from slotmem_stress.run.worker import Broken, Done, Job, Ready, Round, held_by, main, work_round
+
+PATIENCE_S = 30.0
+
+
+class Worker:
+    """One process."""
+
+    def __init__(self, process: Any, pipe: Connection, seat: int, clients: tuple[int, ...]) -> None:
+        self.process = process
+        self.pipe = pipe
+        self.seat = seat
+        self.clients = clients
+        self.ready_in = -1
+        """The round it is in, 0 before the first, -1 before it has started."""
+        self.done_with = -1
+
+    def tell(self, order: Round) -> None:
+        """Tell it to work. That it is gone is heard when its pipe is read."""
+        with suppress(BrokenPipeError):
+            self.pipe.send(order)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; it may be gone."""
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+
+
+class Numbers:
+    """The numbers of clients: everybody who starts gets new ones."""
+
+    def __init__(self, first: int) -> None:
+        self.next = first
+
+    def take(self, count: int) -> tuple[int, ...]:
+        """Give so many."""
+        self.next += count
+        return tuple(range(self.next - count, self.next))
+
+
+class ProcessCrew:
+    """Workers that are processes, with `threads` clients each."""
+
+    def __init__(
+        self, start: str, processes: int, threads: int, board_path: str, numbers: Numbers, make_job: Callable[..., Job]
+    ) -> None:
+        self.findings: list[str] = []
+        self.started = 0
+        """How many clients there were."""
+        self.held: set[int] = set()
+        """What the clients said they hold when the last round ended."""
+        self._context: Any = multiprocessing.get_context(start)
+        self._threads = threads
+        self._board_path = board_path
+        self._numbers = numbers
+        self._make_job = make_job
+        self._round: Round | None = None
+        self._is_on = False
+        self.workers: list[Worker] = []
+        with self._stopping_on_error():
+            for seat in range(processes):  # one by one, so that an interrupt finds those that were started
+                self.workers.append(self._start(seat))
+
+    def begin(self, order: Round) -> None:
+        """Let everybody work on a round."""
+        self._round, self._is_on = order, True
+        for worker in self.workers:
+            worker.tell(order)
+
+    def ready(self) -> list[Worker]:
+        """Give the workers that have begun with the round."""
+        number = self._round.number if self._round else 0
+        return [worker for worker in self.workers if worker.ready_in == number > worker.done_with]
+
+    def gather(self, timeout_s: float) -> bool:
+        """Wait until everybody has begun with the round, or somebody could not. Gives whether all have."""
+        ends = time.monotonic() + timeout_s
+        while len(self.ready()) < len(self.workers) and not self.findings and time.monotonic() < ends:
+            self.listen(0.1)
+        return len(self.ready()) == len(self.workers)
+
+    def replace(self, worker: Worker) -> None:
+        """Kill a worker, and start another one, with other clients, in its place."""
+        self._bury(worker)
+        fresh = self.workers[worker.seat] = self._start(worker.seat)
+        if self._round is not None and self._is_on:
+            fresh.tell(self._round)
+
+    def listen(self, timeout_s: float) -> None:
+        """Hear what workers say, for as long as that."""
+        pipes: dict[Any, Worker] = {worker.pipe: worker for worker in self.workers}
+        for pipe in wait(list(pipes), timeout_s):
+            self._hear(pipes[pipe])
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait until the round is over for everybody; who does not come is killed, and a finding.
+
+        Who waits for a lock gives up by itself in timeout_s. So there is patience for the others, until something is wrong.
+        """
+        assert self._round is not None
+        began = time.monotonic()
+        self.held.clear()
+        self._is_on = False
+        number = self._round.number
+        while late := [worker for worker in self.workers if worker.done_with != number]:
+            self.listen(min(0.1, timeout_s))
+            patience_s = timeout_s if self.findings else timeout_s + PATIENCE_S
+            if time.monotonic() < began + patience_s:
+                continue
+            for worker in late:
+                self.findings.append(
+                    f"clause KILL-3: client {worker.clients[0]} (process {worker.process.pid}) did not end its operation in "
+                    f"{patience_s:.1f} s"
+                )
+                self._give_up(worker)
+
+    def stop(self) -> None:
+        """Kill everybody."""
+        for worker in self.workers:
+            worker.process.kill()
+        for worker in self.workers:
+            self._bury(worker)
+        self.workers.clear()
+
+    def _hear(self, worker: Worker) -> None:
+        try:
+            said = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            worker.process.join()
+            said = Broken(f"client {worker.clients[0]} died with status {worker.process.exitcode}")
+        if isinstance(said, Ready):
+            worker.ready_in = said.number
+        elif isinstance(said, Done):
+            worker.done_with = said.number
+            self.held.update(said.held)
+        elif isinstance(said, Broken):
+            if said.is_environment:
+                raise OSError(said.reason)
+            self.findings.append(f"clause {said.clause}: {said.reason}")
+            self._give_up(worker)
+
+    def _give_up(self, worker: Worker) -> None:
+        """Have another worker in its place, which stays out of this round."""
+        self._bury(worker)
+        fresh = self.workers[worker.seat] = self._start(worker.seat)
+        fresh.done_with = self._round.number if self._round is not None else 0
+
+    def _start(self, seat: int) -> Worker:
+        clients = self._numbers.take(self._threads)
+        self.started += self._threads
+        seats = tuple(range(seat * self._threads, (seat + 1) * self._threads))
+        ours, theirs = self._context.Pipe()
+        job = self._make_job(clients=clients, seats=seats)
+        process = self._context.Process(target=main, args=(theirs, self._board_path, job), daemon=True)
+        with starting_a_child():
+            process.start()
+        theirs.close()
+        return Worker(process, ours, seat, clients)
+
+    def _bury(self, worker: Worker) -> None:
+        worker.process.kill()
+        worker.process.join()
+        worker.process.close()
+        worker.pipe.close()
+
+    @contextmanager
+    def _stopping_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
+
+
+class ThreadCrew:
+    """Workers that are threads of this process, for providers that no other process can see."""
+
+    def __init__(self, threads: int, board: memoryview, numbers: Numbers, rules: Rules, instance: Any) -> None:
+        self.findings: list[str] = []
+        self.started = threads
+        self.held: set[int] = set()
+        self.workers: list[Worker] = []
+        self._clients = [Client(number, rules, seat) for seat, number in enumerate(numbers.take(threads))]
+        self._board = board
+        self._instance = instance
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
+
+    def begin(self, order: Round) -> None:
+        """Let everybody work on a round."""
+        self._thread = threading.Thread(target=self._work, args=(order,), daemon=True)
+        self._thread.start()
+
+    def ready(self) -> list[Worker]:
+        """Give nobody: threads cannot be killed."""
+        return []
+
+    def gather(self, timeout_s: float) -> bool:
+        """Threads begin at once."""
+        return not self.findings and timeout_s > 0
+
+    def listen(self, timeout_s: float) -> None:
+        """Let time pass."""
+        time.sleep(timeout_s)
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait until the round is over for everybody."""
+        assert self._thread is not None
+        self._thread.join(timeout_s + PATIENCE_S)
+        if self._error is not None:
+            raise self._error
+        if self._thread.is_alive():
+            self.findings.append(
+                f"clause WAIT-1: the threads did not end their operations in {timeout_s + PATIENCE_S:.0f} s"
+            )
+        self.held = set(held_by(self._clients))
+
+    def stop(self) -> None:
+        """Wait for the threads, whose round is over."""
+        if self._thread is not None:
+            self._thread.join(1.0)
+
+    def _work(self, order: Round) -> None:
+        broken = work_round(self._instance, self._clients, tuple(range(len(self._clients))), self._board, order)
+        if broken is not None and broken.is_environment:
+            self._error = OSError(broken.reason)
+        elif broken is not None:
+            self.findings.append(f"clause ATOMIC-1: {broken.reason}")

@@ -1,0 +1,196 @@
+"""A worker of a stress run: a process with one client or, with threads, several.
+
+Interface: `main(pipe, board_path, job)` is the process. The supervisor sends a `Round` for each segment of the run, or None to end;
+the worker answers `Done` when the round is over, or `Broken`. That a round is over is told by the board.
+
+The *board* is a small file that all map: word 0 is the number of the round that is on, 0 between two rounds; word 1 the provider's
+generation; behind them each seat has a word in which it counts its operations. It exists for speed: looking at a word
+costs less than looking at a pipe, and a killed process leaves its count.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import slotmem
+from slotmem import SlotmemError
+from slotmem_stress.history.records import Recorder
+from slotmem_stress.interrupts import INTERRUPTS
+from slotmem_stress.run.client import Client, Rules, Stuck
+
+NAME = "stress"
+"""The segment's name."""
+ROUND, GENERATION, ATTACHES, FIRST_SEAT = range(4)
+_BOARD_WORDS = 512
+MAX_SEATS = _BOARD_WORDS - FIRST_SEAT
+_PR_SET_PDEATHSIG = 1
+
+
+class Job(NamedTuple):
+    """What a worker is told when it starts."""
+
+    provider: str
+    runtime_dir: str
+    timeout_s: float
+    rules: Rules
+    clients: tuple[int, ...]
+    """One for each thread."""
+    seats: tuple[int, ...]
+
+
+class Round(NamedTuple):
+    """One segment of the run."""
+
+    number: int
+    folder: str
+    generation: int
+
+
+class Done(NamedTuple):
+    """A round is over; what the clients hold."""
+
+    number: int
+    held: tuple[int, ...]
+
+
+class Broken(NamedTuple):
+    """A client could not go on."""
+
+    reason: str
+    clause: str = "KILL-3"
+    is_environment: bool = False
+    """Whether that says nothing about the provider: a full disk, say."""
+
+
+class Ready(NamedTuple):
+    """The worker has attached and begins with a round; 0: it has started."""
+
+    number: int
+
+
+def make_board(folder: str) -> str:
+    """Make the board's file. Gives its path."""
+    path = os.path.join(folder, "board")
+    with open(path, "xb") as file:
+        file.write(bytes(8 * _BOARD_WORDS))
+    return path
+
+
+def map_board(path: str) -> memoryview:
+    """Map a board."""
+    with open(path, "r+b") as file:
+        return memoryview(mmap.mmap(file.fileno(), 8 * _BOARD_WORDS)).cast("Q")
+
+
+def open_provider(spec: str, runtime_dir: str, generation: int, timeout_s: float) -> Any:
+    """Open a provider; timeout_s is only for those who know it."""
+    name, _, argument = spec.partition(":")
+    if name == "algorithm":  # our own, so that it is known without installed metadata too
+        from slotmem_stress.provider.algorithm_provider import AlgorithmProvider  # the others need no algorithms
+
+        return AlgorithmProvider.from_spec(
+            argument, runtime_dir=runtime_dir, generation=generation, timeout_s=timeout_s
+        )
+    try:
+        return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation, timeout_s=timeout_s)
+    except slotmem.InvalidArgument as error:
+        if "timeout_s" not in str(error):
+            raise
+        return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
+
+
+def die_with_parent() -> None:
+    """Leave Ctrl-C to the supervisor, who ends us; and end with it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def main(pipe: Connection, board_path: str, job: Job) -> None:
+    """Work until told to end."""
+    die_with_parent()
+    board = map_board(board_path)
+    clients = [Client(number, job.rules, seat) for number, seat in zip(job.clients, job.seats, strict=True)]
+    provider: Any = None
+    instance: Any = None
+    generation = -1
+
+    def open_it(now: int) -> None:
+        nonlocal provider, instance, generation
+        if provider is not None:
+            provider.close()
+        provider, instance, generation = open_provider(job.provider, job.runtime_dir, now, job.timeout_s), None, now
+
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the supervisor is gone: so are we
+        try:
+            open_it(board[GENERATION])  # this takes longest
+            pipe.send(Ready(0))
+            while (order := pipe.recv()) is not None:
+                if order.generation != generation:
+                    open_it(order.generation)
+                if instance is None:
+                    instance = provider.attach(NAME)
+                pipe.send(Ready(order.number))
+                pipe.send(
+                    work_round(instance, clients, job.seats, board, order) or Done(order.number, held_by(clients))
+                )
+        except SlotmemError as error:
+            reason = f"client {clients[0].number} could not attach: {type(error).__name__}: {error}"
+            pipe.send(Broken(reason, clause="ATTACH-1"))
+        if provider is not None:
+            provider.close()
+
+
+def held_by(clients: list[Client]) -> tuple[int, ...]:
+    """Give the slots that clients hold, as far as they know."""
+    return tuple(sorted({slot for client in clients for slot in client.held}))
+
+
+def work_round(
+    instance: Any, clients: list[Client], seats: tuple[int, ...], board: memoryview, order: Round
+) -> Broken | None:
+    """Let every client work until the round is over, each in a thread of its own if there are several. Gives what broke."""
+    broken: list[Broken] = []
+
+    def work(client: Client, seat: int) -> None:
+        try:
+            recorder = Recorder(order.folder, client.number)
+            client.work(instance, recorder, _looking(board, FIRST_SEAT + seat, order.number))
+        except Stuck as stuck:
+            broken.append(Broken(f"client {client.number} could not go on: {stuck}"))
+        except OSError as error:
+            broken.append(
+                Broken(f"client {client.number} could not record: {error.strerror or error}", is_environment=True)
+            )
+
+    pairs = list(zip(clients, seats, strict=True))
+    threads = [threading.Thread(target=work, args=pair, daemon=True) for pair in pairs[1:]]
+    for thread in threads:
+        thread.start()
+    work(*pairs[0])
+    for thread in threads:
+        thread.join()
+    return broken[0] if broken else None
+
+
+def _looking(board: memoryview, seat: int, number: int) -> Callable[[int], bool]:
+    """Give the look at the board between two batches."""
+
+    def goes_on(operations: int) -> bool:
+        if board[ROUND] != number:
+            return False
+        board[seat] += operations
+        return True
+
+    return goes_on

@@ -1,0 +1,179 @@
+"""The reference with one fault in its names, files, flags or checks, each of which breaks one clause."""
+
+import os
+import struct
+from typing import NamedTuple
+from unittest import mock
+
+from slotmem import shm
+from slotmem.interface import Type
+from slotmem.memory import control, files, image, names, segment
+from slotmem.status import NotInUse
+
+_encode, _decode, _resolve, _cleared, _store = files.encode, files.decode, names.resolve, files.cleared, files.store
+_shm_object_name, _describe, _write_header = names.shm_object_name, control.describe, control.write_header
+
+
+class Fault(NamedTuple):
+    """What is put in the place of what, the clause that it breaks, and what it does."""
+
+    name: str
+    clause: str
+    what: str
+    module: object
+    attribute: str
+    wrong: object
+
+    def patched(self):
+        return mock.patch.object(self.module, self.attribute, self.wrong)
+
+
+def resolve_with(**changes):
+    """Give a `names.resolve` that changes some of the names."""
+
+    def resolve(name, runtime_dir, generation):
+        found = _resolve(name, runtime_dir, generation)
+        return found and found._replace(**{field: change(found, generation) for field, change in changes.items()})
+
+    return resolve
+
+
+def _decimal(found, generation):
+    return (
+        found.segment
+        if found.name.startswith("/")
+        else found.segment.replace(f"_{generation:x}.shm", f"_{generation}.shm")
+    )
+
+
+def _resolve_decimal(name, runtime_dir, generation):
+    found = _resolve(name, runtime_dir, generation)
+    if found is None:
+        return None
+    wrong = _decimal(found, generation)
+    return found._replace(segment=wrong, shm_object=_shm_object_name(wrong))
+
+
+def _resolve_without_generation(name, runtime_dir, generation):
+    return _resolve(name, runtime_dir, 0)
+
+
+def _resolve_anywhere(name, runtime_dir, generation):
+    found = _resolve(name, "/tmp", generation)
+    return found and found._replace(persisted=_resolve(name, runtime_dir, generation).persisted)
+
+
+def _resolve_absolute_by_generation(name, runtime_dir, generation):
+    found = _resolve(name, runtime_dir, generation)
+    if found is None or not name.startswith("/"):
+        return found
+    return found._replace(shm_object=_shm_object_name(f"{found.segment}_{generation}"))
+
+
+def _lenient(shape, data):
+    """Accept whatever is there, as far as it goes."""
+    return data[: shape.apr_length - 24].ljust(shape.apr_length - 24, b"\0")
+
+
+def _unsummed(shape, data):
+    if len(data) != len(_encode(shape, bytes(shape.apr_length - 24))):
+        return _decode(shape, data)
+    payload = data[:-32]
+    return _decode(shape, _encode(shape, payload)[:-16] + data[-16:])
+
+
+def _any_flags(shape, data):
+    return _decode(shape, data[:-4] + _describe(shape)[-4:])
+
+
+def _forget_counter(shape, data):
+    payload = _decode(shape, data)
+    return struct.pack("=I", shape.item_num) + payload[4:]
+
+
+def _forget_flags(shape, data):
+    return _cleared(shape, _decode(shape, data))
+
+
+def _store_in_place(path, data):
+    with open(path, "wb") as file:
+        for start in range(0, len(data), 4096):
+            file.write(data[start : start + 4096])
+            file.flush()
+
+
+def _store_readable(path, data):
+    _store(path, data)
+    os.chmod(path, 0o644)
+
+
+def _lose(path):
+    os.unlink(path)
+    return path
+
+
+def _overwrite_aside(path):
+    aside = f"{path}.bad-1"
+    os.replace(path, aside)
+    return aside
+
+
+def _trusting(memory, size, name):
+    item_size, item_num, type_ = struct.unpack_from("=QII", memory, 8)
+    return control.shape_of(min(item_size, 64), min(item_num, 8), type_)
+
+
+def _check_nothing(what, info, *, alone=False):
+    del what, info, alone
+
+
+def _destroy_unstored(made, instance):
+    made.unlink()
+
+
+def _destroy_always_stored(made, instance):
+    if made.names is not None:
+        files.store(made.names.persisted, _encode(made.shape, instance.algorithm().snapshot()))
+        made.unlink()
+
+
+def _destroy_unlinking_nothing(made, instance):
+    if made.names is not None and instance.type & Type.PERSIST:
+        files.store(made.names.persisted, _encode(made.shape, instance.algorithm().snapshot()))
+
+
+def _header_without_padding(memory, shape):
+    _write_header(memory, shape)
+    memory[28:32] = b"\1\0\0\0"
+
+
+FAULTS = [
+    Fault("generation-in-decimal", "NAME-6", "writes the generation of a segment's name in decimal", names, "resolve", _resolve_decimal),
+    Fault("no-generation", "NAME-4", "leaves the generation out of the segment's name", names, "resolve", _resolve_without_generation),
+    Fault("one-folder", "NAME-2", "puts every relative name into one folder", names, "resolve", _resolve_anywhere),
+    Fault("absolute-by-generation", "NAME-3", "tells generations of absolute names apart", names, "resolve", _resolve_absolute_by_generation),
+    Fault("file-by-generation", "NAME-4", "has the generation in the name of the file", names, "resolve", resolve_with(persisted=lambda found, generation: f"{found.persisted}.{generation}")),
+    Fault("file-without-dot", "NAME-5", "writes -persist behind an absolute name", names, "resolve", resolve_with(persisted=lambda found, generation: found.persisted.replace(".persist", "-persist"))),
+    Fault("unsigned-hash", "NAME-6", "takes letters as unsigned in both hashes", names, "shm_object_name", lambda segment: _shm_object_name("".join(letter if ord(letter) < 128 else "?" for letter in segment))),
+    Fault("md5-of-more", "BYTES-2", "sums up the descriptor too", files, "encode", lambda shape, payload: payload + files._digest(payload + _describe(shape)) + _describe(shape)),
+    Fault("descriptor-first", "BYTES-2", "writes the descriptor before the MD5", files, "encode", lambda shape, payload: payload + _describe(shape) + files._digest(payload)),
+    Fault("never-stores", "STORE-1", "destroys a persistent segment without storing it", shm, "_destroy", _destroy_unstored),
+    Fault("always-stores", "STORE-2", "stores a segment that is not persistent", shm, "_destroy", _destroy_always_stored),
+    Fault("clears-nothing", "STORE-3", "stores slots in use in spite of CLEARINUSE", files, "cleared", lambda shape, payload: payload),
+    Fault("clears-contents", "STORE-3", "clears the contents too", files, "cleared", lambda shape, payload: _cleared(shape, bytes(len(payload)))),
+    Fault("names-stay", "RESTART-2", "leaves the name of a segment that has ended", shm, "_destroy", _destroy_unlinking_nothing),
+    Fault("counter-not-restored", "RESTORE-1", "counts every slot as free after a restore", files, "decode", _forget_counter),
+    Fault("flags-not-restored", "RESTORE-1", "restores every slot as free", files, "decode", _forget_flags),
+    Fault("restores-anything", "RESTORE-2", "restores a file of any length and sum", files, "decode", _lenient),
+    Fault("restores-unsummed", "RESTORE-2", "does not look at the MD5", files, "decode", _unsummed),
+    Fault("restores-other-flags", "RESTORE-2", "does not look at the flags of a file", files, "decode", _any_flags),
+    Fault("loses-bad-files", "RESTORE-3", "removes a bad file", files, "set_aside", _lose),
+    Fault("keeps-one-bad-file", "RESTORE-3", "keeps the last bad file only", files, "set_aside", _overwrite_aside),
+    Fault("readable-file", "CREATE-10", "stores a file that everybody can read", files, "store", _store_readable),
+    Fault("readable-object", "CREATE-10", "makes an object that everybody can read", segment, "_MODE", 0o644),
+    Fault("trusts-headers", "ATTACH-5", "believes what a segment says of itself", control, "read_geometry", _trusting),
+    Fault("any-owner", "ATTACH-6", "uses another user's object", segment, "check_plain", _check_nothing),
+    Fault("any-boot", "ATTACH-7", "uses locks of another boot", control, "check_control", lambda memory, size, shape, name: None),
+    Fault("waits-not-found", "WAIT-1", "answers APR_NOTFOUND when it has waited long enough", image, "LockTimeout", NotInUse),
+    Fault("padding", "BYTES-1", "leaves something in the four bytes of padding", control, "write_header", _header_without_padding),
+]  # fmt: skip

@@ -1,0 +1,114 @@
+"""Algorithms that a stress run must accuse: each is the reference with one thing wrong. `algorithm:accused.stress_accused:NAME`."""
+
+import os
+import time
+
+from slotmem.memory.layout import SLOTS_START
+from slotmem.slots import Slots
+
+EVERY = 500
+
+
+class Counting(Slots):
+    """Counts the puts of this process."""
+
+    puts = 0
+
+    def is_turn(self):
+        """Say whether this put is one of those that go wrong."""
+        self.puts += 1
+        return self.puts % EVERY == 0
+
+
+class LosesPuts(Counting):
+    """Now and then a put says that it is done, and is not."""
+
+    def put(self, item_id, data):
+        if self.is_turn():
+            self.get(item_id)  # it fails as a put would
+        else:
+            super().put(item_id, data)
+
+
+class TearsPuts(Counting):
+    """Now and then a put writes the first half only."""
+
+    def put(self, item_id, data):
+        super().put(item_id, data[: len(data) // 2] if self.is_turn() else data)
+
+
+class MarksNothing(Counting):
+    """Now and then a slot is free again as soon as it is grabbed."""
+
+    def grab(self):
+        item_id = super().grab()
+        if self.is_turn():
+            self.inuse[item_id] = 0
+        return item_id
+
+
+class Miscounts(Counting):
+    """The counter goes wrong once in a while."""
+
+    def grab(self):
+        item_id = super().grab()
+        if self.is_turn():
+            self.num_free[0] += 1
+        return item_id
+
+
+class Resurrects(Counting):
+    """Now and then a release leaves the slot in use."""
+
+    def release(self, item_id):
+        super().release(item_id)
+        if self.is_turn():
+            self.inuse[item_id] = 1
+
+
+class Dies(Counting):
+    """The process ends by itself in the middle of a put."""
+
+    def put(self, item_id, data):
+        if self.is_turn():
+            os._exit(3)
+        super().put(item_id, data)
+
+
+class Fails(Counting):
+    """A put ends in an error that the specification does not know."""
+
+    def put(self, item_id, data):
+        if self.is_turn():
+            raise RuntimeError("I have had enough")
+        super().put(item_id, data)
+
+
+class KeepsTheLock(Counting):
+    """Now and then a grab keeps the table's lock."""
+
+    def grab(self):
+        item_id = super().grab()
+        if self.is_turn():
+            self.trylock(self.table_mutex)
+        return item_id
+
+
+class Hangs(Counting):
+    """A grab stops for ever with the lock held, and everybody waits."""
+
+    def grab(self):
+        item_id = super().grab()
+        if self.is_turn():
+            self.trylock(self.table_mutex)
+            time.sleep(1000)
+        return item_id
+
+
+class Right(Counting):
+    """The reference, by its own way of writing: looks at the bytes themselves. It must not be accused."""
+
+    def get(self, item_id, nbytes=None):
+        data = super().get(item_id, nbytes)
+        self.memory[SLOTS_START:SLOTS_START]
+        return data

@@ -1,0 +1,371 @@
+"""`slotmem conform`: its cases, verdicts, exit codes, reports and known failures."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from accused.miniatures import FullIsNotFound, Miniature
+from slotmem_conformance import runner, selection
+from slotmem_conformance.cases.case import case, collect, program
+from slotmem_conformance.commands import conform as conform_command
+from slotmem_conformance.protocol import notation
+from slotmem_conformance.protocol.session import AdapterError, ProcessSession, open_session
+from slotmem_conformance.reports import expected, html_report, reports, verdicts
+from slotmem_conformance.reports.verdicts import Outcome, Report, Verdict
+from slotmem_conformance.rig.oracle import Oracle
+from slotmem_conformance.rig.rig import Rig
+from slotmem_model.clauses import CLAUSES
+
+
+def conform(*arguments):
+    parser = argparse.ArgumentParser()
+    conform_command.configure(parser)
+    return conform_command.run(parser.parse_args([*arguments, "--seed", "1"]))
+
+
+@pytest.fixture
+def wrong(monkeypatch):
+    """Let `conform` find an implementation whose full grab is answered APR_NOTFOUND."""
+    monkeypatch.setattr(conform_command, "open_session", lambda spec, *, timeout_s, **where: FullIsNotFound(**where))
+
+
+def outcomes_of(text, opener):
+    return runner.run_case(program("GRAB-1/tried", text), opener)
+
+
+# -- cases ---------------------------------------------------------------------------------------------------------------
+
+
+def test_every_clause_has_a_case():
+    """Each clause is tried, and each case is of a clause."""
+    assert {each.clause.id for each in collect()} == CLAUSES.keys()
+
+
+def test_cases_are_told_apart():
+    """Ids begin with the clause, are used once, and every case says what it does."""
+    ids = [each.id for each in collect()]
+    assert len(ids) == len(set(ids)) > 200
+    assert all(each.id.startswith(f"{each.clause.id}/") and len(each.sentence) > 20 for each in collect())
+
+
+def test_the_oracle_answers_as_the_reference(tmp_path):
+    """A program is answered by the specification and by the reference alike, segments restarted included."""
+    text = "create w 4 2 PREGRAB; grab; put 0 AB; get 0 3; doall APR_EGENERAL; release 1; restart; grab; attach w; create - 1 1"
+    with open_session("shm", runtime_dir=str(tmp_path)) as session:
+        oracle = Oracle()
+        for server, request in notation.parse(text):
+            assert session.request(request) == oracle.answer(server, request)
+
+
+@pytest.mark.parametrize("line", ["grab 1", "put 0", "jump", "create w 4"])
+def test_the_notation_refuses_what_is_no_request(line):
+    """A line that is no request is a mistake in a case, and says so."""
+    with pytest.raises(ValueError, match=line):
+        notation.parse(line)
+
+
+# -- verdicts ------------------------------------------------------------------------------------------------------------
+
+
+class Dying(Miniature):
+    def grab(self, segment):
+        raise AdapterError(sent="grab", got="its end by SIGSEGV", expected="an answer", ended=True)
+
+
+class Silent(Miniature):
+    def grab(self, segment):
+        raise AdapterError(sent="grab", got="nothing in 10 s", expected="an answer", silent=True)
+
+
+class Garbled(Miniature):
+    def grab(self, segment):
+        raise AdapterError(sent="grab", got="cheese", expected="an answer")
+
+
+@pytest.mark.parametrize(
+    ("opener", "verdict"),
+    [
+        (Miniature, Verdict.PASS),
+        (Dying, Verdict.FAIL),
+        (Silent, Verdict.FAIL),
+        (Garbled, Verdict.ADAPTER_ERROR),
+    ],
+)
+def test_a_crash_is_no_pass(opener, verdict):
+    """A crash and a hang are failures, garbage is an adapter error, and the requests are shown."""
+    outcome = outcomes_of("create w 4 1 PREGRAB; grab", opener)
+    assert outcome.verdict is verdict
+    assert ('"op": "grab"' in outcome.evidence) == (verdict is not Verdict.PASS)
+
+
+def test_a_driver_that_crashes_is_started_again(tmp_path):
+    """After a crash the next case has a new process, and is judged as if nothing had happened."""
+    script = tmp_path / "crashing.py"
+    script.write_text(
+        "import json, os, sys\n"
+        "from slotmem_conformance.protocol.answering import Answerer\n"
+        "answerer = Answerer('shm')\n"
+        "for line in sys.stdin:\n"
+        "    request = json.loads(line)\n"
+        "    if request['op'] == 'release':\n"
+        "        os.abort()\n"
+        "    answer = answerer.answer(request)\n"
+        "    if answer is None:\n"
+        "        break\n"
+        "    print(json.dumps(answer), flush=True)\n"
+    )
+    opener = partial(open_session, f"exec:{sys.executable} {script}")
+    tried = [program("RELEASE-1/a", "create w 4 1; fgrab 0; release 0"), program("GRAB-1/b", "create w 4 1; grab")]
+    report = runner.run(tried, opener, provider="x", hello={}, seed=1)
+    assert [each.verdict for each in report.outcomes] == [Verdict.FAIL, Verdict.PASS]
+    assert "SIGABRT" in report.outcomes[0].reason
+
+
+def test_a_skip_needs_a_reason_and_should_is_not_must():
+    """What cannot be judged is skipped with its reason; a clause of level should gives non-strict, one of info never fails."""
+    skipped = runner.run_case(program("GRAB-1/x", "create w 4 1", "shared"), Miniature)
+    assert skipped.verdict is Verdict.SKIP
+    assert "'shared'" in skipped.reason
+    failing = {clause: case(f"{clause}/x")(lambda rig: rig.fail("no")) for clause in ("GRAB-1", "CREATE-10", "COUNT-3")}
+    found = {clause: runner.run_case(each, Miniature).verdict for clause, each in failing.items()}
+    assert found == {"GRAB-1": Verdict.FAIL, "CREATE-10": Verdict.NON_STRICT, "COUNT-3": Verdict.INFO}
+
+
+def test_profiles_are_summed_up():
+    """The worst case decides a clause, skipped clauses are counted apart, and info counts for nothing."""
+    outcomes = [
+        Outcome("GRAB-1/a", Verdict.PASS),
+        Outcome("GRAB-1/b", Verdict.FAIL, "x"),
+        Outcome("GRAB-3/a", Verdict.PASS),
+        Outcome("GET-1/a", Verdict.SKIP, "x"),
+        Outcome("CREATE-10/a", Verdict.NON_STRICT, "x"),
+        Outcome("ATOMIC-1/a", Verdict.FAIL, "x"),
+        Outcome("ATOMIC-4/a", Verdict.INFO, "x"),
+    ]
+    said = {name: str(total) for name, total in verdicts.by_profile(outcomes).items()}
+    assert said == {
+        "core": "1 of 2 (1 skipped)",
+        "httpd": "not tried",
+        "safe": "yes",
+        "atomic": "no",
+        "robust": "not tried",
+        "durable": "not tried",
+    }
+
+
+def test_random_programs_are_shrunk():
+    """Of all programs that tell a wrong implementation from the specification the shortest is shown."""
+    (each,) = selection.chosen(collect(), ["GRAB-2/random-programs"])
+    outcome = runner.run_case(each, FullIsNotFound, seed=3)
+    assert outcome.verdict is Verdict.FAIL
+    assert "(GRAB-4)" in outcome.reason
+    sent = [json.loads(line) for line in outcome.evidence.splitlines() if not line.startswith("  ->")]
+    assert [request["op"] for request in sent] == ["create", "grab"]
+    assert sent[0]["item_num"] == 0
+
+
+def test_nothing_is_left_behind(tmp_path):
+    """A rig takes its folder and its shared objects with it, also those of names in several generations."""
+    rig = Rig(partial(open_session, "shm"), base=str(tmp_path))
+    rig.process(0)
+    rig.must("create w 4 2; restart; create w 4 2")
+    places = [rig.object("w", generation) for generation in (0, 1)]
+    rig.kill(0)
+    assert [place.exists() for place in places] == [False, True]
+    rig.close()
+    assert not any(place.exists() for place in places)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_behind_by_an_interrupted_end(tmp_path, monkeypatch):
+    """Ctrl-C while a rig asks its servers to end leaves neither its folder nor a shared object."""
+
+    def interrupted(session, **how):
+        raise KeyboardInterrupt
+
+    rig = Rig(partial(open_session, "shm"), base=str(tmp_path))
+    rig.process(0, 1)
+    rig.must("create w 4 2; 1: attach w")
+    place = rig.object("w")
+    assert place.exists()
+    monkeypatch.setattr(ProcessSession, "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rig.close()
+    assert not place.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- the command -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_reference_holds(tmp_path, capsys):
+    """The sequential profiles hold, and nothing is left in the runtime directory."""
+    assert (
+        conform("shm", "--select", "core,httpd,safe", "--skip", "ID-3", "--quick", "--runtime-dir", str(tmp_path)) == 0
+    )
+    said = capsys.readouterr().out
+    assert "core     yes " in said
+    assert "all as expected" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_hold_is_told(wrong, capsys):
+    """A failure is told with its clause, its requests and how to see it again; the exit code is 1, and 0 if it is not claimed."""
+    assert conform("x", "--select", "GRAB-4") == 1
+    said = capsys.readouterr().out
+    assert "GRAB-4 asks: grab with every slot in use fails with APR_EINVAL." in said
+    assert '{"op": "grab", "segment": 0}' in said
+    assert "slotmem conform 'x' --reproduce GRAB-4/full --seed 1" in said
+    assert conform("x", "--select", "GRAB-4", "--claim", "core") == 0
+
+
+def test_known_failures(wrong, tmp_path, capsys):
+    """A file that the command wrote makes it content; what passes in spite of it, and an id that there is not, do not."""
+    known = tmp_path / "known.toml"
+    assert conform("x", "--select", "GRAB", "--write-expected", str(known)) == 1
+    assert 'id = "GRAB-4/full"' in known.read_text()
+    assert conform("x", "--select", "GRAB", "--expected", str(known)) == 0
+    known.write_text(known.read_text() + '\n[[known]]\nid = "GRAB-3/contents-stay"\nreason = "a \\"quoted\\" one"\n')
+    assert conform("x", "--select", "GRAB", "--expected", str(known)) == 1
+    assert "GRAB-3/contents-stay: pass, but 'fail' is expected" in capsys.readouterr().out
+    known.write_text('[[known]]\nid = "NOSUCH-1/no"\n')
+    assert conform("x", "--expected", str(known)) == 2
+    assert "there is no case 'NOSUCH-1/no'" in capsys.readouterr().err
+    known.write_text("[[known]]\nid = 3 4\n")
+    assert conform("x", "--expected", str(known)) == 2
+
+
+def test_reasons_are_kept_when_written_again(tmp_path):
+    """Writing the file of known failures keeps the reasons and links that somebody wrote into it."""
+    report = Report("x", {}, 1, True, [Outcome("GRAB-4/full", Verdict.FAIL, 'it answered "no"\\')])
+    path = tmp_path / "known.toml"
+    path.write_text(expected.written(report, {}))
+    ids = [each.id for each in collect()]
+    assert expected.load(path, ids)["GRAB-4/full"].reason == 'it answered "no"\\'
+    kept = {"GRAB-4/full": expected.Known("GRAB-4/full", "fail", "ours", "https://example.org/1")}
+    path.write_text(expected.written(report, kept))
+    assert expected.load(path, ids) == kept
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["shm", "--select", "NOSUCH-2"],
+        ["shm", "--claim", "best"],
+        ["nothing-of-the-kind"],
+        ["exec:/no/such/driver"],
+        ["--merge", "/no/such/file", "--html", "x"],
+    ],
+)
+def test_mistakes_are_told_in_a_line(arguments, capsys):
+    """A user's mistake is one line on standard error, and exit code 2."""
+    assert conform(*arguments) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_budget_that_ends(capsys):
+    """Cases for which there was no time are skipped, and the exit code says that it is not decided."""
+    assert conform("plain", "--select", "GRAB", "--budget-s", "0") == 3
+    assert "the budget of 0 s was used up after 0 of" in capsys.readouterr().out
+
+
+def test_the_list(capsys):
+    """The cases are listed for people and for machines."""
+    assert conform("--list", "--select", "GRAB-4") == 0
+    assert capsys.readouterr().out.startswith("GRAB-4/full ")
+    assert conform("--list", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == len(collect())
+
+
+def test_reports(wrong, tmp_path, capsys):
+    """Each report names the failing case; reports can be read back and merged into one page."""
+    paths = {name: tmp_path / f"report.{name}" for name in ("xml", "md", "html")}
+    written = ["--junit", str(paths["xml"]), "--markdown", str(paths["md"]), "--html", str(paths["html"])]
+    assert conform("x", "--select", "GRAB", "--json", *written, "--badge", str(tmp_path / "badge.svg")) == 1
+    given = json.loads(capsys.readouterr().out)
+    assert given["clauses"]["GRAB-4"] == "fail"
+    assert given["profiles"]["core"].startswith("yes")
+    suites = ElementTree.parse(paths["xml"]).getroot()
+    failed = [each.get("name") for each in suites.iter("testcase") if each.find("failure") is not None]
+    assert "GRAB-4/full" in failed
+    assert "## GRAB-4/full: fail" in paths["md"].read_text()
+    assert '<tr id="GRAB-4">' in paths["html"].read_text()
+    ElementTree.fromstring((tmp_path / "badge.svg").read_text())
+    assert json.loads((tmp_path / "badge.json").read_text())["message"] == "core"
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps(given))
+    assert Report.from_json(given).to_json() == given
+    assert conform("--merge", str(report), str(report), "--html", str(paths["html"])) == 0
+    assert paths["html"].read_text().count('<th scope="col">x<small>miniature') == 2
+    report.write_text('{"format": "slotmem conformance 1"}')
+    assert conform("--merge", str(report), "--html", str(paths["html"])) == 2
+
+
+def test_what_is_shown_is_escaped():
+    """What an implementation says cannot break a report."""
+    evil = '<script>alert("1")</script>|\x00`'
+    report = Report("x", {"implementation": evil}, 1, True, [Outcome("GRAB-1/a", Verdict.FAIL, evil, evil)])
+    assert "<script>" not in html_report.page([report])
+    assert "<script>" not in reports.markdown(report).split("```")[0]
+    ElementTree.fromstring(reports.junit(report))
+
+
+# -- under pytest ----------------------------------------------------------------------------------------------------------
+
+
+def pytest_run(tmp_path, *arguments):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    if "slotmem_conformance.plugin" not in {entry.name for entry in entry_points(group="pytest11")}:
+        command += ["-p", "slotmem_conformance.plugin"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(
+        [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_suite_under_pytest(tmp_path):
+    """`pytest --pyargs slotmem_conformance --provider P` has a test for each case, named by its id."""
+    asked = ["--pyargs", "slotmem_conformance", "--provider", "plain", "--slotmem-select", "GRAB,NAME-6", "-vv", "-rs"]
+    done = pytest_run(tmp_path, *asked)
+    assert done.returncode == 0, done.stdout
+    assert "::GRAB-2/lowest-free-first PASSED" in done.stdout
+    assert "::NAME-6/object SKIPPED" in done.stdout
+    assert "does not have the capability 'shared'" in done.stdout
+
+
+def test_a_failure_under_pytest_shows_the_evidence(tmp_path):
+    """A case that fails is told with its clause and its requests, without a traceback of the suite."""
+    tests = str(Path(__file__).parents[1])
+    script = tmp_path / "driver.py"
+    script.write_text(
+        f"import json, sys\nsys.path.insert(0, {tests!r})\n"
+        "from accused.miniatures import FullIsNotFound\n"
+        "wrong = FullIsNotFound(runtime_dir='')\n"
+        "for line in sys.stdin:\n"
+        "    request = json.loads(line)\n"
+        "    if request['op'] == 'quit':\n"
+        "        break\n"
+        "    print(json.dumps(wrong.hello if request['op'] == 'hello' else wrong.request(request)), flush=True)\n"
+    )
+    provider = f"exec:{sys.executable} {script}"
+    done = pytest_run(tmp_path, "--pyargs", "slotmem_conformance", "--provider", provider, "--slotmem-select", "GRAB-4")
+    assert done.returncode == 1
+    assert "GRAB-4 asks: grab with every slot in use fails with APR_EINVAL." in done.stdout
+    assert '{"op": "grab", "segment": 0}' in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_project_beside_it_is_left_alone(tmp_path):
+    """Without --provider nothing of the suite is collected, though it lies below the folder that is."""
+    package = Path(conform_command.__file__).parents[1]
+    done = pytest_run(tmp_path, "--collect-only", str(package))
+    assert done.returncode == 5
+    assert "no tests" in done.stdout

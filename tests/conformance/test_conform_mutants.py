@@ -1,0 +1,97 @@
+"""The suite is tried on wrong implementations, each of which it must catch, and on right ones, which it must not accuse."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from accused import faults, mutants
+from accused.miniatures import Miniature
+from slotmem_conformance import runner
+from slotmem_conformance.cases.case import collect
+from slotmem_conformance.cases.lives import LIVES, SHAPES
+from slotmem_conformance.protocol.session import open_session
+from slotmem_conformance.reports.verdicts import Verdict
+from slotmem_model.clauses import CLAUSES
+from tools import example_drivers
+
+TESTS = Path(__file__).parents[1]
+ALONE = [
+    case for case in collect() if case.clause.profile in ("core", "httpd", "safe") or case.id.startswith("RESTORE")
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Files are spoiled on purpose: warnings about them are no news."""
+    logging.getLogger("slotmem").setLevel(logging.CRITICAL)
+    yield
+    logging.getLogger("slotmem").setLevel(logging.NOTSET)
+
+
+def test_there_are_enough():
+    """At least forty wrong implementations are tried, with names of their own, of clauses that there are."""
+    assert len(mutants.MUTANTS) >= 40
+    assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
+    assert {mutant.clause for mutant in mutants.MUTANTS + mutants.RACING} <= CLAUSES.keys()
+
+
+@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_wrong_one_is_caught(mutant):
+    """A wrong implementation fails the clause that it breaks."""
+    caught = mutant.failing()
+    assert caught
+    assert all(outcome.reason for outcome in caught)
+
+
+@pytest.mark.parametrize("mutant", mutants.RACING, ids=lambda mutant: mutant.name)
+def test_races_and_deaths_are_caught(mutant):
+    """Real processes show what the model checker found in the same algorithm; a race may need several tries."""
+    assert any(mutant.failing(seed=seed) for seed in range(5))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["no-generation", "never-stores", "names-stay", "counter-not-restored", "flags-not-restored", "restores-anything"],
+)
+def test_random_lives_find_faults(name):
+    """Random lives of servers alone find what is wrong with generations, names and files, and show a life of a few requests."""
+    [fault] = [each for each in faults.FAULTS if each.name == name]
+    with fault.patched():
+        found = [runner.run_case(case, partial(open_session, "shm"), seed=1, quick=True) for case in (LIVES, SHAPES)]
+    caught = [outcome for outcome in found if outcome.verdict is Verdict.FAIL]
+    assert caught
+    assert all(len(outcome.evidence.splitlines()) <= 20 for outcome in caught)  # request and answer
+
+
+def test_the_printed_table_is_up_to_date():
+    """MUTANTS.md is what `python -m mutants` prints."""
+    assert (TESTS / "slotmem_conformance" / "MUTANTS.md").read_text() == mutants.to_markdown()
+
+
+RIGHT = {
+    "the reference": partial(open_session, "shm"),
+    "for threads": partial(open_session, "plain"),
+    "coarse-locked": Miniature,
+}
+
+
+def accused(opener, name):
+    """Give the outcomes that do not hold, of all cases for one server; most cases must have been judged."""
+    report = runner.run(ALONE, opener, provider=name, hello={}, seed=1, quick=True)
+    assert sum(each.verdict is Verdict.PASS for each in report.outcomes) > 90
+    return [(each.case, each.reason) for each in report.outcomes if not each.verdict.holds]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_ones_are_not_accused(name):
+    """Implementations that differ in everything but what they do fail no case, and most are judged."""
+    assert accused(RIGHT[name], name) == []
+
+
+@pytest.mark.parametrize("language", ["c", "sh"])
+def test_right_ones_in_other_languages_are_not_accused(language, tmp_path):
+    """Nor does one that was written in another language, and is asked through the protocol."""
+    spec = example_drivers.provider(language, tmp_path)
+    assert accused(partial(open_session, spec, timeout_s=60), spec) == []

@@ -1,0 +1,113 @@
+"""`slotmem verify`: it does the work it tells of, and it can fail."""
+
+import argparse
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+import slotmem
+from slotmem.slots import Slots
+from slotmem_conformance.commands import verify as verify_command
+from slotmem_conformance.verify import parts as verify_parts
+from slotmem_model.checker.standard import STANDARD, Standard
+
+
+def verify(*arguments):
+    parser = argparse.ArgumentParser()
+    verify_command.configure(parser)
+    return verify_command.run(parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize("provider", ["shm", "plain"])
+def test_verify_holds(provider, tmp_path, capsys):
+    """Both providers hold, the report says what was done, and nothing is left behind."""
+    assert verify(provider, "--quick", "--json", "--seed", "5", "--runtime-dir", str(tmp_path)) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["provider"], report["seed"], report["held"]) == (provider, 5, True)
+    parts = {
+        "shm": ["slots", "servers", "interleavings", "processes", "core", "httpd", "safe"],
+        "plain": ["slots", "servers", "threads", "core", "httpd", "safe"],
+    }
+    assert [row["part"] for row in report["rows"]] == parts[provider]
+    assert all(row["held"] and row["seconds"] > 0 for row in report["rows"])
+    assert os.listdir(tmp_path) == []
+
+
+class GrabForgetsTheCounter(Slots):
+    def grab(self):
+        item_id = super().grab()
+        self.num_free[0] += 1
+        return item_id
+
+
+class PutForgets(Slots):
+    def put(self, item_id, data):
+        if len(data) == 256 and sum(data) % 256 == 0:  # only where real clients are at work
+            self.get(item_id)
+        else:
+            super().put(item_id, data)
+
+
+def test_verify_fails(tmp_path, capsys, monkeypatch):
+    """With a wrong algorithm each part is violated, the clause is quoted, and the exit status is 1."""
+    make = slotmem.provider
+
+    def make_wrong(spec, **options):
+        return make(spec, algorithm=GrabForgetsTheCounter, **options)
+
+    monkeypatch.setattr(slotmem, "provider", make_wrong)
+    assert verify("plain", "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
+    said = capsys.readouterr().out
+    assert said.count("VIOLATED") == 5  # slots, servers, threads, core, httpd
+    assert "COUNT-2 says: num_free_slots gives the number of slots that are not in use." in said
+    assert "verdict: violated" in said
+
+
+def test_an_algorithm_with_a_wrong_interleaving_is_violated(tmp_path, capsys, monkeypatch):
+    """If the reference fails where it must hold, verify shows the shortest counterexample, lane by lane."""
+    wrong = [Standard(replace(each.configuration, algorithm="httpd")) for each in STANDARD]
+    monkeypatch.setattr(verify_parts, "STANDARD", wrong)
+    assert verify("shm", "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
+    said = capsys.readouterr().out
+    assert said.count("VIOLATED") == 1
+    assert "is violated, must be held" in said
+    assert "reads inuse[0]: 0" in said
+
+
+def test_verify_judges_what_its_clients_record(capsys, monkeypatch, tmp_path):
+    """The part with real clients fails when the history they record cannot be explained."""
+    make = slotmem.provider
+    monkeypatch.setattr(slotmem, "provider", lambda spec, **options: make(spec, algorithm=PutForgets, **options))
+    assert verify("plain", "--quick", "--runtime-dir", str(tmp_path)) == 1
+    said = capsys.readouterr().out
+    assert said.count("VIOLATED") == 1
+    assert "by process" in said.split("\nthreads:\n")[1]
+
+
+def test_verify_names_the_clauses_that_do_not_hold(tmp_path, capsys):
+    """Of an implementation that grabs the highest slot the page names the clause once, with a command that shows it; so does the table."""
+    provider = "algorithm:museum:grab-highest"
+    assert verify(provider, "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
+    said = capsys.readouterr().out
+    assert said.count("GRAB-2 says: grab gives the lowest free slot.") == 1
+    assert f"see one: slotmem conform '{provider}' --reproduce GRAB-2/" in said
+    assert verify(provider, "--quick", "--seed", "5", "--markdown", "--runtime-dir", str(tmp_path)) == 1
+    table = capsys.readouterr().out
+    [row] = [line for line in table.splitlines() if line.startswith("| GRAB-2: ")]
+    assert "must" in row.split("|")[2]
+    [profile] = [line for line in table.splitlines() if line.startswith("| httpd | ")]
+    assert " of " in profile
+    assert " GRAB-2" not in profile
+
+
+def test_what_was_not_tried_is_not_said_to_hold(tmp_path, capsys):
+    """Without time no clause is asked, no part is said to hold, and the exit status is 3."""
+    assert verify("algorithm:one-lock", "--quick", "--budget-s", "0", "--runtime-dir", str(tmp_path)) == 3
+    said = capsys.readouterr().out
+    assert said.count("unfinished") == 3
+    assert "not tried" in said
+    assert "verdict: undecided" in said
+    assert verify("algorithm:one-lock", "--quick", "--budget-s", "0", "--markdown", "--runtime-dir", str(tmp_path)) == 3
+    assert "Unfinished: the budget of 0 s was used up" in capsys.readouterr().out

@@ -1,0 +1,4 @@
+"""Is the driver itself right? `slotmem conform --check-adapter`.
+
+Open `check` first.
+"""

@@ -1,0 +1,135 @@
+"""Cases at full speed: processes call the implementation in loops of C, so that they are nearly always inside a call.
+
+What lies inside one operation is hardly ever hit through the protocol, where reading and writing JSON takes most of the time.
+These cases are skipped for drivers, which can be asked in no other way, and where there is no C compiler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
+from typing import Any
+
+import slotmem
+from slotmem_conformance.cases.case import case
+from slotmem_conformance.rig import batches, loops, racing
+from slotmem_conformance.rig.apart import NotStarted
+from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.working import nursery
+
+_LARGE = 65536  # bytes: copying them takes a while
+
+
+@case("ATOMIC-2/full-speed")
+def given_twice(rig: Rig) -> None:
+    """Four processes grab and release; whoever has a slot says so in it, and nobody else gets it meanwhile."""
+    make = _maker(rig)
+    for seconds in _races(rig):
+        _judge_grabs(rig, _raced(rig, partial(racing.double_grabs, make, seconds=seconds)))
+
+
+def _judge_grabs(rig: Rig, seen: racing.DoubleGrabs) -> None:
+    if seen.doubled:
+        if met := seen.first:
+            rig.evidence = (
+                f"process {met.holder} was given slot {met.item_id}, and had it from 0 ns on\n"
+                f"process {met.grabber} was given slot {met.item_id} too, by a grab from {met.grab_start - met.held_since} "
+                f"to {met.grab_end - met.held_since} ns; nobody had released it"
+            )
+        rig.fail(f"{seen.doubled} of {seen.grabs} grabs ({seen.share:.1%}) gave a slot that somebody still held")
+    if seen.num_free_at_end != seen.num_slots:
+        rig.fail(f"all have released all, and num_free_slots is {seen.num_free_at_end} of {seen.num_slots}")
+    if not seen.grabs:
+        rig.skip("nobody could grab anything in time, so that nothing was tried")
+
+
+@case("ATOMIC-3/full-speed")
+def torn(rig: Rig) -> None:
+    """Two processes fill a slot with one byte, then another; two others never see two of them in one get."""
+    make = _maker(rig)
+    for size, seconds in product((1024, _LARGE), _races(rig)):
+        seen = _raced(rig, partial(racing.torn_gets, make, size, seconds=seconds))
+        if seen.torn:
+            rig.evidence = f"one get of {size} bytes: " + batches.told(seen.example)
+            rig.fail(f"{seen.torn} of {seen.gets} gets of {size} bytes ({seen.share:.1%}) mixed two puts")
+        if not seen.gets:
+            rig.skip("nobody could get anything in time, so that nothing was tried")
+
+
+@case("WAIT-1/stopped-holder")
+def stopped_holder(rig: Rig) -> None:
+    """While a process that puts is stopped, another's put with a bound on waiting is done, or ends with APR_TIMEUP, and later it is done."""
+    make = _maker(rig)
+    rig.needs("timeout")
+    rig.process(0)
+    rig.must(f"create w {_LARGE} 1 PREGRAB; fgrab 0")
+    rig.send(1, {"op": "attach", "name": "w", "timeout_ms": 100})
+    waited = 0
+    with nursery(make, "w") as at_work:
+        for _ in range(40):
+            if waited == (2 if rig.quick else 8):
+                return
+            with at_work([partial(loops.puts, 1, 0, 0)]) as [pid]:
+                rig.pause(0.002 + rig.choose.random() * 0.01)
+                os.kill(pid, signal.SIGSTOP)
+                got = rig.ask("1: put 0 ABCD")
+                if got["status"] not in ("APR_SUCCESS", "APR_TIMEUP"):
+                    rig.fail(f"while another process is stopped in a put, a put is answered {got}")
+                waited += got["status"] == "APR_TIMEUP"
+                os.kill(pid, signal.SIGCONT)
+                rig.pause(0.01)
+            rig.must("1: put 0 ABCD")
+    if not waited:
+        rig.skip("no process was stopped while another needed what it held, so that nothing was tried")
+
+
+@case("STORE-6/full-speed")
+def stored_meanwhile(rig: Rig) -> None:
+    """What is stored while a process fills two slots in turn is what they held at one instant, and its MD5 is right."""
+    make = _maker(rig)
+    rig.needs("persist")
+    rig.process(0)
+    for _ in range(3 if rig.quick else 10):
+        rig.must(f"create w {_LARGE} 2 PERSIST|PREGRAB; fgrab 0; fgrab 1")
+        with nursery(make, "w") as at_work, at_work([partial(loops.puts, 1, 0, 1)]):
+            rig.pause(0.005 + rig.choose.random() * 0.02)
+            rig.must("close")
+        data = rig.path("w").read_bytes()
+        payload = data[:-32]
+        if hashlib.md5(payload, usedforsecurity=False).digest() != data[len(payload) : len(payload) + 16]:
+            rig.fail("the MD5 of what was stored while another process wrote does not match its bytes")
+        first, second = payload[8 : 8 + _LARGE], payload[8 + _LARGE : 8 + 2 * _LARGE]
+        if first != first[:1] * _LARGE or second != second[:1] * _LARGE:
+            rig.fail("a part of a put was stored")
+        if (first[0] - second[0]) % 16 > 1:
+            rig.fail(f"slot 0 was stored with {first[0]:02x} and slot 1 with {second[0]:02x}: no instant had both")
+        rig.path("w").unlink()
+        rig.process(0)
+
+
+def _maker(rig: Rig) -> Callable[[], slotmem.Provider]:
+    rig.needs("shared")
+    make = rig.make_provider()
+    try:
+        loops.compiled()
+    except slotmem.Unsupported as missing:
+        rig.skip(str(missing))
+    return make
+
+
+def _races(rig: Rig) -> Sequence[float]:
+    """Give the lengths of races, in seconds: on a busy machine the first may be no race at all."""
+    return (0.2, 0.4) if rig.quick else (0.2, 0.5, 1.0)
+
+
+def _raced(rig: Rig, race: Callable[[], Any]) -> Any:
+    try:
+        return race()
+    except NotStarted as trouble:
+        rig.skip(str(trouble))
+    except racing.Died as death:
+        rig.fail(f"a process that used the segment died or hung: {death}")

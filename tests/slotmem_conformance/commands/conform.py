@@ -1,0 +1,245 @@
+"""Hold an implementation to the clauses, one by one: any language, any process, any library.
+
+examples:
+  slotmem conform shm                              the reference
+  slotmem conform exec:'./my-driver --flag'        a driver; PROTOCOL.md in slotmem_conformance tells how to write one
+  slotmem conform exec:./my-driver --check-adapter whether the driver itself speaks the protocol
+  slotmem conform shm --select core,GRAB --skip GRAB-2
+  slotmem conform httpd --claim core,httpd --html report.html --json > httpd.json
+  slotmem conform --merge shm.json httpd.json --html matrix.html
+  slotmem conform exec:./mine --write-expected known.toml; slotmem conform exec:./mine --expected known.toml
+
+exit codes: 0 what was claimed, or expected, held; 1 something else did not; 2 usage, environment or adapter; 3 not all was tried
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import secrets
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from slotmem import SlotmemError
+from slotmem_conformance import runner, selection
+from slotmem_conformance.cases.case import Case, collect
+from slotmem_conformance.protocol.session import AdapterError, open_session
+from slotmem_conformance.reports import expected, html_report, reports
+from slotmem_conformance.reports.verdicts import Outcome, Report, Verdict, by_profile
+from slotmem_conformance.rig.rig import Opener
+from slotmem_model.clauses import CLAUSES, PROFILES
+
+HELD, VIOLATED, USAGE, UNDECIDED = 0, 1, 2, 3
+_EVIDENCE_LINES = 24
+
+
+class Unusable(Exception):
+    """What was asked for cannot be done; the message says why."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "provider", nargs="?", default="shm", help="shm, plain, exec:COMMAND, abi:LIBRARY, httpd, algorithm:NAME ..."
+    )
+    choice = parser.add_argument_group("what is tried")
+    choice.add_argument("--list", action="store_true", help="list the cases and do nothing")
+    choice.add_argument(
+        "--select", action="append", default=[], metavar="WORDS", help="only these cases, clauses or profiles"
+    )
+    choice.add_argument("--skip", action="append", default=[], metavar="WORDS", help="not these")
+    choice.add_argument("--reproduce", metavar="ID", help="do one case again, and show what was said")
+    choice.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
+    choice.add_argument("--quick", action="store_true", help="fewer rounds of what is random")
+    choice.add_argument("--budget-s", type=float, default=None, metavar="S", help="stop after so many seconds")
+    choice.add_argument(
+        "--timeout-s", type=float, default=10.0, metavar="S", help="the longest wait for an answer (default: 10)"
+    )
+    choice.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
+    choice.add_argument("--check-adapter", action="store_true", help="look for mistakes in the driver, not behind it")
+    verdict = parser.add_argument_group("what counts")
+    verdict.add_argument(
+        "--claim", action="append", default=[], metavar="PROFILES", help="only these profiles decide the exit code"
+    )
+    verdict.add_argument("--expected", type=Path, metavar="FILE", help="known failures; one that passes is an error")
+    verdict.add_argument("--write-expected", type=Path, metavar="FILE", help="write what failed as known failures")
+    output = parser.add_argument_group("reports")
+    output.add_argument("--json", action="store_true", help="print a JSON report")
+    output.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit's XML")
+    output.add_argument("--markdown", type=Path, metavar="FILE", help="write a page for a CI summary")
+    output.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
+    output.add_argument("--badge", type=Path, metavar="FILE", help="write FILE.svg and FILE.json, for shields.io")
+    output.add_argument("--merge", nargs="+", type=Path, metavar="REPORT", help="make one page of several JSON reports")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it. Gives the exit code."""
+    # Files are spoiled on purpose: the library's warnings about them would be noise here.
+    logging.getLogger("slotmem").setLevel(logging.ERROR)
+    try:
+        if arguments.merge:
+            return _merge(arguments)
+        cases = _cases(arguments)
+        if arguments.list:
+            return _list(cases, as_json=arguments.json)
+        known = expected.load(arguments.expected, [each.id for each in collect()]) if arguments.expected else {}
+        if arguments.check_adapter:
+            return _check_adapter(arguments)
+        return _conform(arguments, cases, known)
+    except (Unusable, selection.Unknown, expected.BadFile) as error:
+        print(f"slotmem conform: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"slotmem conform: {error.filename}: {error.strerror}", file=sys.stderr)
+    return USAGE
+
+
+def greet(opener: Opener, base: str) -> dict[str, Any]:
+    """Ask an implementation who it is. Raises: Unusable: says why it does not answer."""
+    with tempfile.TemporaryDirectory(prefix="slotmem-hello-", dir=base) as folder:
+        try:
+            session = opener(runtime_dir=folder)
+            hello = dict(session.hello)
+            session.close()
+        except (AdapterError, SlotmemError, ValueError) as error:
+            raise Unusable(" ".join(str(error).split())) from None
+    return hello
+
+
+def _cases(arguments: argparse.Namespace) -> list[Case]:
+    select = [arguments.reproduce] if arguments.reproduce else selection.words(arguments.select)
+    return selection.chosen(collect(), select, selection.words(arguments.skip))
+
+
+def _conform(arguments: argparse.Namespace, cases: Sequence[Case], known: dict[str, expected.Known]) -> int:
+    claimed = selection.words(arguments.claim) or list(PROFILES)
+    if wrong := [name for name in claimed if name not in PROFILES]:
+        raise Unusable(f"there is no profile {wrong[0]!r}; there are: {', '.join(PROFILES)}")
+    seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
+    opener = partial(open_session, arguments.provider, timeout_s=arguments.timeout_s)
+    progress = runner.Progress()
+    with tempfile.TemporaryDirectory(prefix="slotmem-conform-", dir=arguments.runtime_dir) as base:
+        hello = greet(opener, base)
+        try:
+            report = runner.run(
+                cases,
+                opener,
+                provider=arguments.provider,
+                hello=hello,
+                seed=seed,
+                quick=arguments.quick,
+                budget_s=arguments.budget_s,
+                base=base,
+                tell=progress,
+            )
+        finally:
+            progress.end()
+    surprises = expected.surprises(report, known)
+    _write(arguments, report, known)
+    if arguments.json:
+        print(json.dumps(report.to_json(), indent=1))
+    else:
+        _print(report, surprises, claimed, verbose=bool(arguments.reproduce))
+    return exit_code(report, [each for each, _ in surprises if CLAUSES[each.clause].profile in claimed])
+
+
+def exit_code(report: Report, surprises: Sequence[Outcome]) -> int:
+    """Give the exit code of a run, from what was not as expected."""
+    if any(each.verdict is not Verdict.ADAPTER_ERROR for each in surprises):
+        return VIOLATED
+    if surprises:
+        return USAGE
+    judged = any(each.verdict is not Verdict.SKIP for each in report.outcomes)
+    return UNDECIDED if report.unfinished or not judged else HELD
+
+
+def _write(arguments: argparse.Namespace, report: Report, known: dict[str, expected.Known]) -> None:
+    for path, text in (
+        (arguments.junit, reports.junit),
+        (arguments.markdown, reports.markdown),
+        (arguments.html, lambda report: html_report.page([report])),
+        (arguments.write_expected, lambda report: expected.written(report, known)),
+    ):
+        if path is not None:
+            path.write_text(text(report), encoding="utf-8")
+    if arguments.badge is not None:
+        arguments.badge.with_suffix(".svg").write_text(reports.badge_svg(report), encoding="utf-8")
+        arguments.badge.with_suffix(".json").write_text(reports.badge_json(report), encoding="utf-8")
+
+
+def _print(report: Report, surprises: Sequence[tuple[Outcome, str]], claimed: Sequence[str], *, verbose: bool) -> None:
+    print(reports.title(report))
+    for name, total in by_profile(report.outcomes).items():
+        if total.judged or total.skipped:
+            print(f"  {name:8} {total!s:22} {PROFILES[name]}{'' if name in claimed else ' (not claimed)'}")
+    if report.unfinished:
+        print(f"  unfinished: {report.unfinished}")
+    for each, what in surprises:
+        print(f"\n{each.case}: {what}\n  {each.clause} asks: {CLAUSES[each.clause].sentence}")
+        _print_evidence(each)
+        print(f"  again: {reports.command(report, each)}")
+    for each in report.outcomes:
+        if verbose or each.verdict is Verdict.NON_STRICT:
+            print(f"\n{each.case}: {each.verdict.value}{': ' if each.reason else ''}{each.reason}")
+            if each not in [other for other, _ in surprises]:
+                _print_evidence(each)
+    tried = sum(each.verdict is not Verdict.SKIP for each in report.outcomes)
+    found = f"{len(surprises)} not as expected" if surprises else "all as expected"
+    print(f"\n{tried} cases in {report.seconds:.1f} s, {found} (seed {report.seed})")
+
+
+def _print_evidence(outcome: Outcome) -> None:
+    lines = outcome.evidence.splitlines()
+    for line in lines[-_EVIDENCE_LINES:]:
+        print(f"    {line}")
+
+
+def _list(cases: Sequence[Case], *, as_json: bool) -> int:
+    if as_json:
+        rows = [
+            {"id": each.id, "profile": each.clause.profile, "level": each.clause.level, "does": each.sentence}
+            for each in cases
+        ]
+        print(json.dumps(rows, indent=1))
+    else:
+        for each in cases:
+            print(f"{each.id:44} {each.clause.profile:8} {each.sentence}")
+    return HELD
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    found = []
+    for path in arguments.merge:
+        try:
+            found.append(Report.from_json(json.loads(path.read_text(encoding="utf-8"))))
+        except ValueError as error:
+            raise Unusable(f"{path}: {error}") from None
+    if arguments.html is None:
+        raise Unusable("--merge makes a page: say where with --html FILE")
+    arguments.html.write_text(html_report.page(found), encoding="utf-8")
+    for report in found:
+        print(f"{reports.title(report)}: {reports.summary(report)}")
+    return HELD
+
+
+def _check_adapter(arguments: argparse.Namespace) -> int:
+    from slotmem_conformance.adapter_check.check import check_adapter
+
+    try:
+        findings = check_adapter(arguments.provider, timeout_s=arguments.timeout_s)
+    except (AdapterError, ValueError) as error:
+        raise Unusable(str(error)) from None
+    if arguments.json:
+        print(json.dumps([each._asdict() for each in findings], indent=1))
+    else:
+        for each in findings:
+            print(each)
+        found = f"{len(findings)} mistake{'s' if len(findings) > 1 else ''}; correct and check again, for one may hide others"
+        print(found if findings else "the driver speaks the protocol")
+    return VIOLATED if findings else HELD

@@ -1,0 +1,86 @@
+"""Hold a provider to the specification, to every interleaving, and to a short run of real workers: one verdict.
+
+examples:
+  slotmem verify                      the reference implementation, in about a minute
+  slotmem verify plain --quick        the provider for threads, in about five seconds
+  slotmem verify httpd                Apache's own module; it claims the profiles core and httpd
+  slotmem verify httpd --markdown     the same as a table, as this project's README has it
+  slotmem verify exec:./my-driver     any implementation: the clauses, profile by profile
+  slotmem verify --json               the same as a report for machines
+
+exit codes: 0 everything that is claimed held, 1 something did not, 2 usage or environment, 3 not all was tried
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+from slotmem_conformance.commands.conform import Unusable
+from slotmem_conformance.verify import page as verify_page
+from slotmem_conformance.verify import parts as verify_parts
+from slotmem_conformance.verify import profiles as verify_profiles
+from slotmem_conformance.verify.parts import Row
+from slotmem_model.clauses import PROFILES
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "provider", nargs="?", default="shm", help="shm, plain, exec:COMMAND, abi:LIBRARY, httpd ... (default: shm)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the work, and no clauses of concurrency or death"
+    )
+    parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
+    parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
+    parser.add_argument(
+        "--budget-s",
+        type=float,
+        default=110.0,
+        metavar="S",
+        help="stop asking clauses after so many seconds (default: 110)",
+    )
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print a JSON report")
+    output.add_argument("--markdown", action="store_true", help="print the clauses' verdicts as a table in Markdown")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it. Gives the exit code."""
+    seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
+    # Files are spoiled on purpose: the library's warnings about them would be noise here.
+    logging.getLogger("slotmem").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="slotmem-verify-", dir=arguments.runtime_dir) as folder:
+        try:
+            rows = list(_rows(arguments, folder, seed))
+        except Unusable as error:
+            print(f"slotmem verify: {error}", file=sys.stderr)
+            return 2
+    verdict = verify_parts.verdict(rows)
+    if arguments.json:
+        print(json.dumps(verify_page.to_json(arguments.provider, seed, rows, verdict), indent=2))
+    elif arguments.markdown:
+        print(verify_page.markdown(rows))
+    else:
+        verify_page.show(arguments.provider, seed, rows, verdict)
+    return {"held": 0, "violated": 1, "undecided": 3}[verdict]
+
+
+def _rows(arguments: argparse.Namespace, folder: str, seed: int) -> Iterator[Row]:
+    provider, quick = arguments.provider, arguments.quick
+    ends = time.monotonic() + arguments.budget_s
+    groups = [(name, (name,)) for name in (verify_profiles.SEQUENTIAL if quick else PROFILES)]
+    if provider in verify_parts.SHARED:
+        yield from verify_parts.parts(provider, folder, 10 if quick else 1, seed)
+    else:
+        verify_profiles.hello(provider, folder)
+    for name, profiles in groups:
+        left = max(0.0, ends - time.monotonic())
+        yield verify_profiles.ask(name, provider, profiles, folder, seed=seed, budget_s=left)

@@ -1,0 +1,151 @@
+"""Sessions: everything that is held to the clauses answers protocol requests, whatever it is and wherever it runs.
+
+Interface:
+
+- `open_session(spec, runtime_dir=...)` starts what a PROVIDER string names, says hello to it, and gives the session.
+- `session.request({...})` gives the response, a dict that protocol.schema.json allows.
+- An `AdapterError` says that the other side broke the protocol, was silent for too long, or died. After one the session
+  is of no use any more; open another.
+
+A refusal (APR_EINVAL ...) is an ordinary response. What the protocol is tells PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from slotmem_conformance.protocol import protocol
+from slotmem_conformance.protocol.answering import Answerer
+from slotmem_conformance.protocol.process_session import AdapterError, ProcessSession
+from slotmem_conformance.protocol.protocol import Message
+from slotmem_conformance.protocol.schema import short
+
+__all__ = ["AdapterError", "InProcessSession", "ProcessSession", "Session", "command_of", "open_session", "start"]
+
+TIMEOUT_S = 10.0
+_ALWAYS_IN_A_PROCESS = ("abi", "httpd")  # native code that may crash
+_EXEC = "exec:"
+
+
+class Session(Protocol):
+    """A conversation with one implementation in one server lifetime."""
+
+    hello: Message
+    """What it answered to hello."""
+    killable: bool
+    """Whether it is a process that `kill` ends."""
+    provider: str
+    """The PROVIDER string, if `answering.open_provider` opens it; empty for what can only be asked through the protocol."""
+
+    def request(self, request: Message) -> Message:
+        """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
+
+    def kill(self) -> None:
+        """End the process with SIGKILL and wait for it. Idempotent."""
+
+    def close(self) -> None:
+        """End it cleanly. Idempotent. Raises: AdapterError: it did not end as it should; now it has ended."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class InProcessSession:
+    """A slotmem provider of this very process; it has no time limit."""
+
+    killable = False
+
+    def __init__(self, spec: str, *, runtime_dir: str, generation: int = 0) -> None:
+        self._answerer = Answerer(spec)
+        self.provider = spec
+        self.hello: Message = {}
+        self.hello = self.request(
+            {"op": "hello", "protocol": protocol.VERSION, "runtime_dir": runtime_dir, "generation": generation}
+        )
+
+    def request(self, request: Message) -> Message:
+        """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
+        response = self._answerer.answer(request)
+        if response is None:
+            raise ValueError("expected close() of the session, for quit has no response")
+        if "error" in response:
+            fault = protocol.request_fault(request)
+            if fault is not None:
+                raise ValueError(f"expected {fault}")
+            raise AdapterError(sent=short(request), got=short(response), expected="an answer")
+        return response
+
+    def kill(self) -> None:
+        """Refuse: it is this process."""
+        raise ValueError("an in-process session cannot be killed; open it with process=True")
+
+    def close(self) -> None:
+        """End the provider cleanly. Idempotent."""
+        self._answerer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def command_of(spec: str) -> list[str]:
+    """Give the command that runs a PROVIDER string as a driver. Raises: ValueError: it names no command."""
+    if not spec.startswith(_EXEC):
+        return [sys.executable, "-m", "slotmem_conformance.protocol.driver", spec]
+    try:
+        command = shlex.split(spec.removeprefix(_EXEC))
+    except ValueError as error:
+        raise ValueError(f"{spec!r} names no command: {str(error).lower()}") from None
+    if not command:
+        raise ValueError(f"{spec!r} names no command; write exec:COMMAND, such as 'exec:./my-driver --flag'")
+    return command
+
+
+def open_session(
+    spec: str,
+    *,
+    runtime_dir: str,
+    generation: int = 0,
+    timeout_s: float = TIMEOUT_S,
+    process: bool = False,
+    under: Sequence[str] = (),
+) -> Session:
+    """Start what a PROVIDER string names, and say hello.
+
+    Args:
+        spec: `exec:COMMAND` is a driver, a process of its own; so are, through the bundled driver, `abi:LIBRARY`, `httpd` and,
+            with process=True, every other provider.
+        timeout_s: the longest wait for a response, in seconds.
+        under: a command that runs the driver, such as that of a tracer; the driver is a process then.
+
+    Raises: AdapterError: it did not say hello as it should. ValueError: the string names no command.
+    """
+    own = not spec.startswith(_EXEC)
+    if own and not process and not under and spec.partition(":")[0] not in _ALWAYS_IN_A_PROCESS:
+        return InProcessSession(spec, runtime_dir=runtime_dir, generation=generation)
+    session = start(spec, timeout_s=timeout_s, under=under)
+    session.provider = spec if own else ""
+    try:
+        session.say_hello(runtime_dir, generation)
+    except BaseException:  # Ctrl-C too: it would make its runtime directory when that was removed already
+        session.kill()
+        raise
+    return session
+
+
+def start(spec: str, *, timeout_s: float, under: Sequence[str] = ()) -> ProcessSession:
+    """Start what a PROVIDER string names as a process, and say nothing. Raises: AdapterError; ValueError."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return ProcessSession([*under, *command_of(spec)], timeout_s=timeout_s, environment=environment)

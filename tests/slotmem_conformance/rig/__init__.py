@@ -1,0 +1,4 @@
+"""What a case works with: sessions, the oracle, races, traced and killed processes.
+
+Open `rig` first.
+"""

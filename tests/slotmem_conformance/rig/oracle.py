@@ -1,0 +1,133 @@
+"""The specification as an implementation: it answers the requests of the protocol, and is what everybody else is compared with.
+
+`Oracle` is a world of `slotmem_model.server_spec`; `Oracle.answer(server, request)` gives the one right response of a server,
+which begins with its first request. Segments are numbered in the order in which their server opened them, one number each
+time, also if it is the same segment again.
+
+It knows sequences of requests: no bytes in memory or files, no death in the middle of an operation, no size that overflows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slotmem_conformance.protocol.notation import FLAGS, Request
+from slotmem_model import server_spec, spec
+from slotmem_model.server_spec import ENOSHMAVAIL, Opened, World
+from slotmem_model.spec import EINVAL, SUCCESS, Operation, Result, Slots
+
+Response = dict[str, Any]
+
+
+class Oracle:
+    """A world of servers; see the header."""
+
+    def __init__(self) -> None:
+        self.world: World = server_spec.EMPTY
+        self._opened: dict[int, list[int | None]] = {}
+        """For each server the keys of the segments it opened; None since its restart."""
+
+    def answer(self, server: int, request: Request, generation: int = 0) -> Response:
+        """Give the response that the specification wants."""
+        if server not in self.world.servers:
+            self.world, _ = server_spec.start(self.world, server, generation)
+            self._opened[server] = []
+        match request["op"]:
+            case "create":
+                flags = sum(FLAGS[name] for name in request["type"])
+                shape = request["item_size"], request["item_num"]
+                return self._open(server, server_spec.create(self.world, server, request["name"], *shape, flags))
+            case "attach":
+                return self._open(server, server_spec.attach(self.world, server, request["name"]), attached=True)
+            case "restart":
+                self.world, result = server_spec.restart(self.world, server)
+                self._opened[server] = [None] * len(self._opened[server])
+                return {"status": result.status, "generation": self.world.servers[server].generation}
+            case "close":
+                self.world, result = server_spec.close(self.world, server)
+                return {"status": result.status}
+        return self._operate(server, request)
+
+    def kill(self, server: int) -> None:
+        """End a server by SIGKILL."""
+        if server in self.world.servers:
+            self.world, _ = server_spec.kill(self.world, server)
+
+    def damage(self, name: str) -> None:
+        """Let the persisted file of a name be spoiled."""
+        self.world, _ = server_spec.damage(self.world, name)
+
+    def slots(self, server: int, segment: int = 0) -> Slots:
+        """Give the state of an open segment."""
+        key = self._opened[server][segment]
+        assert key is not None, "a segment that is open"
+        return self.world.segments[key].slots
+
+    def _open(self, server: int, stepped: server_spec.Stepped, attached: bool = False) -> Response:
+        self.world, result = stepped
+        if result.status != SUCCESS:
+            return {"status": result.status}
+        opened: Opened = result.value
+        self._opened[server].append(opened.key)
+        slots = self.world.segments[opened.key].slots
+        shape = {"item_size": slots.item_size, "item_num": len(slots.inuse)} if attached else {}
+        return {"status": SUCCESS, "segment": len(self._opened[server]) - 1, **shape}
+
+    def _operate(self, server: int, request: Request) -> Response:
+        key = self._opened[server][request["segment"]]
+        if key is None:
+            return {"status": ENOSHMAVAIL}  # ID-2
+        segment = self.world.segments[key]
+        if request["op"] == "dptr":
+            slots, response = _point(segment.slots, request)
+            self.world = self.world._replace(segments={**self.world.segments, key: segment._replace(slots=slots)})
+            return response
+        self.world, result = server_spec.operate(self.world, key, operation_of(request))
+        return response_of(request["op"], result)
+
+
+def operation_of(request: Request) -> Operation:
+    """Give the operation of the specification that a request asks for."""
+    match request["op"]:
+        case "put":
+            return "put", request["id"], bytes.fromhex(request["data"])
+        case "get":
+            return "get", request["id"], request.get("len")
+        case "doall":
+            return "doall", tuple(0 if name == SUCCESS else name for name in request.get("answers", ()))
+    return (request["op"], request["id"]) if "id" in request else (request["op"],)
+
+
+def response_of(op: str, result: Result) -> Response:
+    """Put a result of the specification into the words of the protocol."""
+    if op == "doall":
+        status, seen = result.value
+        return {"status": status or SUCCESS, "slots": [data.hex() for data in seen]}
+    if result.value is None:
+        return {"status": result.status}
+    if op == "get":
+        return {"status": result.status, "data": result.value.hex()}
+    return {"status": result.status, "id" if op == "grab" else "value": result.value}
+
+
+def result_of(op: str, response: Response) -> Result:
+    """Read a response as a result of the specification; the other way round of `response_of`."""
+    if op == "get" and "data" in response:
+        return Result(response["status"], bytes.fromhex(response["data"]))
+    return Result(response["status"], response.get("id" if op == "grab" else "value"))
+
+
+def _point(slots: Slots, request: Request) -> tuple[Slots, Response]:
+    """Read or write through a slot's own memory (DPTR-1), which marks nothing."""
+    if not spec.is_slot(slots, request["id"]):
+        return slots, {"status": EINVAL}
+    data = bytes.fromhex(request.get("data", ""))
+    if len(data) > slots.item_size:
+        return slots, {"status": EINVAL}
+    slots = spec.compute_written(slots, request["id"], data)
+    return slots, {"status": SUCCESS, "data": slots.data[request["id"]].hex()}
+
+
+def agree(got: Response, expected: Response) -> bool:
+    """Say whether an answer is the expected one; numbers of segments are the driver's own business."""
+    return {**got, "segment": 0} == {**expected, "segment": 0}

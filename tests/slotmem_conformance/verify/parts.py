@@ -1,0 +1,157 @@
+"""The parts of `slotmem verify` that only our own providers have: programs, lives, interleavings, real clients.
+
+Interface: `parts(provider, folder, less, seed)` does them in turn and yields a `Row` for each; `timed` does one. `less` divides the work.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import slotmem
+from slotmem_conformance.machines import server as server_machine
+from slotmem_conformance.machines import slots as slots_machine
+from slotmem_conformance.machines.driving import Difference
+from slotmem_conformance.reports.verdicts import Report as Conformance
+from slotmem_model.algorithms import catalogue
+from slotmem_model.checker import shortest
+from slotmem_model.checker.model import Model, compile_model
+from slotmem_model.checker.outcome import Outcome
+from slotmem_model.checker.standard import STANDARD, Standard
+from slotmem_model.checker.sweep import engine as sweep
+from slotmem_model.commands import check_report
+from slotmem_model.counterexample.explain import explain
+from slotmem_stress.run.faults import Plan
+from slotmem_stress.run.report import HELD, Report, Settings
+from slotmem_stress.run.runner import run as stress
+
+SHARED = {"shm": True, "plain": False}
+"""Our own providers, and whether processes can share their segments."""
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    part: str
+    work: str
+    seconds: float
+    held: bool
+    finding: str
+    claimed: bool = True
+    """Whether it decides the verdict."""
+    tried: bool = True
+    """Whether there was time for all of it."""
+    judged: bool = True
+    """Whether anything could be asked of the provider at all."""
+    clauses: Conformance | None = None
+    """What became of the cases, if it asked clauses."""
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """Sum up what is claimed: `violated`, `held`, or `undecided` where not all of it was tried, or nothing could be."""
+    claimed = [row for row in rows if row.claimed]
+    if not all(row.held for row in claimed):
+        return "violated"
+    return "held" if all(row.tried for row in claimed) and any(row.judged for row in claimed) else "undecided"
+
+
+def timed(part: str, work: str, do: Callable[[], None]) -> Row:
+    """Do one part, telling on standard error that it began."""
+    print(f"{part}: {work} ...", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    try:
+        do()
+        finding = ""
+    except Difference as difference:
+        finding = str(difference)
+    return Row(part, work, round(time.monotonic() - began, 2), not finding, finding)
+
+
+def parts(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
+    """Do each part in turn."""
+
+    def make(runtime_dir: str = folder, generation: int = 0) -> Any:
+        return slotmem.provider(provider, runtime_dir=runtime_dir, generation=generation)
+
+    shared = SHARED[provider]
+    programs, lives = 1500 // less, (1000 if shared else 500) // less
+
+    yield timed(
+        "slots",
+        f"{programs} programs of up to 30 operations beside the specification",
+        lambda: slots_machine.run(make, examples=programs, seed=seed),
+    )
+    yield timed(
+        "servers",
+        f"{lives} lives of up to 30 events: names, files, restarts" + (", deaths" if shared else ""),
+        lambda: server_machine.run(make, shared=shared, examples=lives, seed=seed, base=folder),
+    )
+    if shared:
+        # The last is Apache's algorithm, which must be found out.
+        yield _explored(STANDARD if less == 1 else (*STANDARD[:2], STANDARD[-1]))
+    yield _stressed(provider, folder, max(1.0, 4.0 / less), seed)
+
+
+def _stressed(provider: str, folder: str, seconds: float, seed: int) -> Row:
+    """Let clients hammer one segment, kill some where that is possible, and judge what they recorded."""
+    shared = SHARED[provider]
+    settings = Settings(
+        provider,
+        processes=4 if shared else 1,
+        threads=1 if shared else 4,
+        seconds=seconds,
+        slots=6,
+        slot_bytes=256,
+        seed=seed,
+        plan=Plan(kills=10.0 / seconds, pauses=10.0 / seconds) if shared else Plan(),
+    )
+    report = Report(settings)
+
+    def work() -> None:
+        nonlocal report
+        runtime_dir, histories = (os.path.join(folder, name) for name in ("stress", "histories"))
+        os.mkdir(runtime_dir)
+        os.mkdir(histories)
+        report = stress(settings, histories, runtime_dir)
+        if report.interrupted:
+            raise KeyboardInterrupt
+        if report.verdict != HELD:
+            raise Difference(
+                "\n".join([*report.findings, *report.undecided, *(f"left: {leak}" for leak in report.leaks)])
+            )
+
+    row = timed("processes" if shared else "threads", "4 clients on 6 slots", work)
+    row.work += f": {report.operations:,} operations" + (f", {report.kills} kills" if shared else "") + ", linearizable"
+    return row
+
+
+def _explored(questions: Sequence[Standard]) -> Row:
+    """Explore every interleaving and crash of the reference, and of httpd's algorithm, which must fail."""
+    states = 0
+
+    def explore() -> None:
+        nonlocal states
+        for configuration, expected in questions:
+            model = compile_model(configuration, catalogue.find(configuration.algorithm))
+            outcome = sweep.explore(model)
+            states += outcome.states
+            if outcome.verdict != expected:
+                raise Difference(_unexpected(model, outcome, expected))
+
+    row = timed("interleavings", f"{len(questions)} models, every step and every crash", explore)
+    row.work += f": {states:,} states"
+    return row
+
+
+def _unexpected(model: Model, outcome: Outcome, expected: str) -> str:
+    """Say what an exploration found instead of what was expected."""
+    what = f"{model.configuration} is {outcome.verdict}, must be {expected}{outcome.reason and ': ' + outcome.reason}"
+    found = shortest.find(model) if outcome.violations else None
+    if found is None:
+        return what
+    return "\n".join([what, *check_report.counterexample(explain(model, found.broken, found.steps))])

@@ -1,0 +1,89 @@
+"""The part of `slotmem verify` that asks the clauses, profile by profile.
+
+Interface: `hello(provider, folder)` says who it is; `ask(provider, profiles, ...)` runs the cases of some profiles and gives a
+`Row`; `failures(report)` lists what did not hold, a clause each. `CLAIMS` are the profiles that decide the verdict on those
+that promise less than all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from slotmem_conformance import runner, selection
+from slotmem_conformance.cases.case import collect
+from slotmem_conformance.commands.conform import greet
+from slotmem_conformance.machines.driving import Difference
+from slotmem_conformance.protocol.session import open_session
+from slotmem_conformance.reports import reports
+from slotmem_conformance.reports.verdicts import Outcome, Report, by_profile
+from slotmem_conformance.verify.parts import Row, timed
+from slotmem_model.clauses import PROFILES
+
+CLAIMS: dict[str, tuple[str, ...]] = {"httpd": ("core", "httpd"), "httpd:plain": ("core",)}
+SEQUENTIAL = ("core", "httpd", "safe")
+"""The profiles that need little time."""
+
+_TIMEOUT_S = (
+    5.0  # half of what slotmem conform waits for an answer: a hang is no reason to wait long for all the others
+)
+
+
+class Failure(NamedTuple):
+    """A clause that did not hold: a case that shows it, and how many others do."""
+
+    clause: str
+    shown: Outcome
+    others: int
+
+
+def hello(provider: str, folder: str) -> dict[str, Any]:
+    """Ask a provider who it is. Raises: Unusable."""
+    return greet(partial(open_session, provider), folder)
+
+
+def ask(part: str, provider: str, profiles: Sequence[str], folder: str, *, seed: int, budget_s: float) -> Row:
+    """Run the cases of some profiles, quickly, and tell of them under a name."""
+    cases = selection.chosen(collect(), profiles)
+    opener = partial(open_session, provider, timeout_s=_TIMEOUT_S)
+    report = Report(provider, {}, seed, True)
+
+    def work() -> None:
+        nonlocal report
+        tell = runner.Progress()
+        try:
+            report = runner.run(
+                cases,
+                opener,
+                provider=provider,
+                hello={},
+                seed=seed,
+                quick=True,
+                budget_s=budget_s,
+                base=folder,
+                tell=tell,
+            )
+        finally:
+            tell.end()
+        if found := failures(report):
+            raise Difference(", ".join(each.clause for each in found))
+
+    row = timed(part, f"the clauses of {', '.join(profiles)}", work)
+    row.work += f": {len(report.outcomes)} cases; {reports.summary(report, profiles)}"
+    row.claimed = any(profile in CLAIMS.get(provider, tuple(PROFILES)) for profile in profiles)
+    row.tried = not report.unfinished
+    row.judged = any(total.judged for total in by_profile(report.outcomes).values())
+    row.clauses = report
+    return row
+
+
+def failures(report: Report) -> list[Failure]:
+    """List the clauses that did not hold, in the table's order."""
+    wrong = [each for each in report.outcomes if not each.verdict.holds]
+    found = []
+    for clause, outcomes in groupby(wrong, key=lambda each: each.clause):
+        shown, *others = outcomes
+        found.append(Failure(clause, shown, len(others)))
+    return found

@@ -1,0 +1,280 @@
+"""`slotmem bench`: what it compares is correct, what it prints is what it measured, and it leaves nothing behind."""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from collections import Counter
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from slotmem import SlotmemError
+from slotmem.memory import names
+from slotmem_model import spec
+from slotmem_stress.bench import measure as bench
+from slotmem_stress.bench import rivals as bench_rivals
+from slotmem_stress.bench.rivals import BASELINE, OURS, SETUPS
+from slotmem_stress.commands import bench as bench_command
+
+ROOT = Path(__file__).parents[2]
+PATH = [str(ROOT / folder) for folder in (".", "model", "stress")]
+ITEM_SIZE, ITEM_NUM = 8, 3
+
+
+@pytest.fixture(params=SETUPS)
+def setup(request):
+    """Each rival in turn; one that cannot run here is skipped."""
+    if reason := bench_rivals.missing().get(request.param):
+        pytest.skip(f"{request.param}: {reason}")
+    return SETUPS[request.param]
+
+
+@pytest.fixture
+def folder():
+    """A folder in the shm folder, of a short name: a socket's path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(dir=bench.SHM_FOLDER) as path:
+        yield path
+
+
+def answer(table, operation):
+    """Do an operation on a table. Give what the specification calls its result."""
+    try:
+        return spec.Result(spec.SUCCESS, getattr(table, operation[0])(*operation[1:]))
+    except SlotmemError as error:
+        return spec.Result(error.status.name)
+
+
+def program(length, seed=1):
+    """Give operations at random, ids out of range and data of a wrong length among them."""
+    choose = random.Random(seed)
+    for _ in range(length):
+        item_id = choose.randrange(-2, ITEM_NUM + 2)
+        data = choose.randbytes(ITEM_SIZE + (choose.random() < 0.1))
+        yield choose.choice(
+            [("grab",), ("release", item_id), ("get", item_id), ("put", item_id, data), ("num_free_slots",)]
+        )
+
+
+def difference(table, length):
+    """Run a program on a table and on the specification. Give the first operation they differ in, and how often each
+    status came."""
+    state, seen = spec.fresh(ITEM_SIZE, ITEM_NUM, pregrab=True), Counter()
+    for operation in program(length):
+        state, expected = spec.step(state, operation)
+        if answer(table, operation) != expected:
+            return operation, seen
+        seen[operation[0], expected.status] += 1
+    return None, seen
+
+
+def test_rivals_keep_the_contract(setup, folder):
+    """Every rival does what the specification says, errors included."""
+    with setup(folder, ITEM_SIZE, ITEM_NUM) as opener, closing(opener()) as table:
+        found, seen = difference(table, 400)
+    assert found is None
+    refused = {("grab", spec.EINVAL)} | {(name, spec.NOTFOUND) for name in ("release", "get", "put")}
+    refused |= {(name, spec.EINVAL) for name in ("release", "get", "put")}
+    assert refused <= set(seen)
+
+
+@pytest.mark.parametrize("operation", ["grab", "release", "get", "put", "num_free_slots"])
+def test_a_wrong_rival_is_found(operation, folder):
+    """A rival that forgets one operation's effect or result differs from the specification."""
+    with SETUPS[BASELINE](folder, ITEM_SIZE, ITEM_NUM) as opener, closing(opener()) as table:
+        setattr(table, operation, lambda *arguments: 0)
+        found, _ = difference(table, 400)
+    assert found is not None
+
+
+def take_and_fill(opener, results, number):
+    """Grab slots until there are none, and fill each; then give them back but for the first."""
+    with closing(opener()) as table:
+        held = []
+        while (result := answer(table, ("grab",))).status == spec.SUCCESS:
+            held.append(result.value)
+            table.put(result.value, bytes([number]) * 64)
+        for item_id in held[1:]:
+            table.release(item_id)
+        results.put((number, held, [table.get(item_id) for item_id in held[:1]]))
+
+
+def test_rivals_between_processes(setup, folder):
+    """Processes that grab at the same time get different slots, and find their own bytes in them."""
+    context = multiprocessing.get_context("spawn")
+    results = context.SimpleQueue()
+    with setup(folder, 64, 400) as opener:
+        crew = [context.Process(target=take_and_fill, args=(opener, results, number)) for number in (1, 2)]
+        for process in crew:
+            process.start()
+        answers = [results.get() for _ in crew]
+        for process in crew:
+            process.join()
+            assert process.exitcode == 0
+        with closing(opener()) as table:
+            kept = [held[0] for _, held, _ in answers if held]
+            assert len(set(kept)) == len(kept) > 0
+            assert table.num_free_slots() == 400 - len(kept)
+            for number, held, got in answers:
+                assert got == [bytes([number]) * 64] * len(held[:1])
+                assert [table.get(item_id) for item_id in held[:1]] == got
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser()
+    bench_command.configure(parser)
+    return bench_command.run(parser.parse_args(arguments))
+
+
+def test_report(folder, tmp_path, capsys, monkeypatch):
+    """The report has every case on every rival with its median and ratio; a missing rival is named with what helps."""
+    monkeypatch.setattr(bench, "missing", lambda: {"lmdb": "not installed: pip install 'slotmem[bench]'"})
+    monkeypatch.setattr(bench, "SHM_FOLDER", folder)
+    plot = tmp_path / "bench.svg"
+    assert run("--quick", "--seconds", "0.1", "--json", "--plot", str(plot)) == 0
+    report = json.loads(capsys.readouterr().out)
+    rivals = [name for name in SETUPS if name != "lmdb"]
+    keys = [(row["operation"], row["item_size"], row["processes"], row["rival"]) for row in report["results"]]
+    assert keys == [(*case, rival) for case in bench.CASES for rival in rivals]
+    assert len(bench.CASES) == 15
+    for row in report["results"]:
+        assert len(row["rates"]) == 3
+        assert row["ops_per_s"] == sorted(row["rates"])[1] > 0
+        assert row["rival"] != BASELINE or row["ratio"] == 1
+    assert report["missing"] == {"lmdb": "not installed: pip install 'slotmem[bench]'"}
+    texts = [node.text for node in ET.parse(plot).iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("slotmem") == 5
+    assert any("pip install 'slotmem[bench]'" in text for text in texts)
+    assert os.listdir(folder) == []
+
+
+def made_up_report():
+    """Give a report whose numbers are known: slotmem twice as fast as the baseline, which varies."""
+    report = bench.Report(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)}, load=0.0)
+    for case in bench.CASES:
+        report.rates[case, BASELINE] = [100_000.0, 400_000.0, 200_000.0]
+        report.rates[case, OURS] = [200_000.0, 800_000.0, 100_000.0]
+    return report
+
+
+def test_ratio_is_within_repeats():
+    """A ratio is the median of the quotients within a repeat, so that a repeat in which all were slow changes nothing."""
+    cell = made_up_report().cell(bench.CASES[0], OURS)
+    assert (cell.ops_per_s, cell.ratio) == (200_000.0, 2.0)
+
+
+def test_table():
+    """The table has a line for every case: thousand operations a second, and the ratio."""
+    text = bench_command.to_text(made_up_report())
+    assert text.count("200 (2.00)") == text.count("200 (1.00)") == 15
+    assert "sqlite: not here." in text
+
+
+def test_chart_bars_are_to_scale():
+    """A bar of half the value is half as long."""
+    root = ET.fromstring(bench_command.to_svg(made_up_report()))
+    bars = [float(node.get("width")) for node in root.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    assert len(bars) == 30
+    assert len(set(bars)) == 1  # both medians are 200,000
+    report = made_up_report()
+    report.rates[bench.CASES[0], OURS] = [100_000.0] * 3
+    root = ET.fromstring(bench_command.to_svg(report))
+    bars = [float(node.get("width")) for node in root.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    assert bars[0] == pytest.approx(bars[1] / 2, abs=0.1)
+
+
+@pytest.mark.parametrize("option", ["--json", "--plot"])
+def test_unwritable_file_is_told_before_measuring(option, tmp_path, capsys, monkeypatch):
+    """A file that cannot be written is a usage error, found before anything is measured."""
+    monkeypatch.setattr(bench_command, "measure", lambda *_: pytest.fail("measured"))
+    assert run("--quick", option, str(tmp_path / "nowhere" / "file")) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_json_file(tmp_path, capsys, monkeypatch):
+    """With --json FILE the report goes there, and the table is printed."""
+    monkeypatch.setattr(bench_command, "measure", lambda *_: made_up_report())
+    assert run("--json", str(tmp_path / "bench.json")) == 0
+    assert json.loads((tmp_path / "bench.json").read_text())["results"][0]["ops_per_s"] == 200_000
+    assert capsys.readouterr().out == bench_command.to_text(made_up_report()) + "\n"
+
+
+def test_worker_that_dies_is_told(folder, capsys, monkeypatch):
+    """If a worker ends, the command says so and exits 2."""
+    monkeypatch.setattr(bench, "SHM_FOLDER", folder)
+    monkeypatch.setattr(bench, "_work", os._exit)
+    assert run("--quick") == 2
+    assert "a worker has ended" in capsys.readouterr().err
+    assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+def test_bad_seconds(seconds):
+    """A time that is none is a usage error."""
+    with pytest.raises(SystemExit) as ended:
+        run("--seconds", seconds)
+    assert ended.value.code == 2
+
+
+SCRIPT = """
+import multiprocessing, sys
+from multiprocessing import shared_memory
+from slotmem_stress.bench import measure as bench
+if __name__ == "__main__":
+    bench.SHM_FOLDER = sys.argv[2]
+    # So that the test can tell this run's objects from others'.
+    multiprocessing.current_process()._config["semprefix"] = "/" + sys.argv[3]
+    shared_memory._SHM_NAME_PREFIX = "/" + sys.argv[3]
+    try:
+        bench.measure(float(sys.argv[1]), int(sys.argv[4]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "seconds", "repeats"),
+    [
+        (signal.SIGINT, 130, 3600, 1),
+        (signal.SIGINT, 130, 3600, 10_000),
+        (signal.SIGTERM, 143, 3600, 1),
+        (None, 0, 2, 1),
+    ],
+    ids=["interrupted", "interrupted between short rounds", "terminated", "done"],
+)
+def test_nothing_is_left(sent, status, seconds, repeats, folder, tmp_path):
+    """However a run ends, no process, no shared memory, no folder and no traceback is left."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    mark = Path(folder).name[-8:]
+    with subprocess.Popen(
+        [sys.executable, str(script), str(seconds), folder, mark, str(repeats)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(PATH), "TMPDIR": folder},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stderr.readline().startswith("bench: repeat 1 of")
+            (place,) = Path(folder).glob("slotmem-bench-*")
+            objects = [f"/dev/shm{names.resolve(f'bench-{size}', str(place), 0).shm_object}" for size in bench.SIZES]
+            objects += [path for path in Path("/dev/shm").glob(f"*{mark}*") if path.is_file()]
+            assert all(os.path.exists(path) for path in objects)
+            assert len(objects) >= 2 + 2 + 1  # segments, SharedMemory, at least one lock
+            if sent:
+                os.killpg(process.pid, sent)
+            # The end of standard error: the last process that inherited it has ended.
+            assert process.communicate(timeout=60)[1] == ""
+            assert process.returncode == status
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert [path for path in objects if os.path.exists(path)] == []
+    assert os.listdir(folder) == []

@@ -1,0 +1,310 @@
+"""Histories on disk: what is written is read back, whatever the writer's end; and judged the same in either form."""
+
+import json
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slotmem_model.judge.slots import history as slot_history
+from slotmem_stress.commands import judge as judge_command
+from slotmem_stress.history.judging import LINEARIZABLE, VIOLATION, judge_path
+from slotmem_stress.history.reading import export, parse, read, read_records, to_columns
+from slotmem_stress.history.records import (
+    COUNT,
+    EINVAL,
+    FGRAB,
+    GET,
+    GRAB,
+    HEAD,
+    INVOKED,
+    KINDS,
+    NOTFOUND,
+    OK,
+    PUT,
+    RECORD_BYTES,
+    RECORD_WORDS,
+    RELEASE,
+    RETURNED,
+    SECOND,
+    SLOT_SHIFT,
+    TORN,
+    VALUE,
+    BadHistory,
+    Description,
+    Recorder,
+    pattern,
+    values_of,
+)
+
+DESCRIPTION = Description(4, 16, (1, 3), (0, 7, 0, 9))
+
+
+@st.composite
+def operations(draw):
+    """Give one operation as it is written: kind, status, slot, value, second, how long it took (None: pending)."""
+    kind = draw(st.sampled_from(range(len(KINDS))))
+    lasted = draw(st.none() | st.integers(1, 1000))
+    status = draw(st.sampled_from([OK, NOTFOUND, EINVAL, *([TORN] * (kind == GET))])) if lasted else OK
+    shows = kind == PUT or (lasted and kind in (GET, COUNT) and status in (OK, TORN))
+    has_slot = kind not in (GRAB, COUNT) or (kind == GRAB and lasted and status == OK)
+    slot = draw(st.integers(0, 3)) if has_slot else 0
+    value = draw(st.integers(0, 2**62)) if shows else 0
+    return kind, status, slot, value, draw(st.integers(0, 2**64 - 1)) if status == TORN else 0, lasted
+
+
+def write(folder, client, done, began=1000):
+    """Write operations, one after the other; only the last may be pending."""
+    recorder = Recorder(str(folder), client, chunk_records=512)
+    now = began
+    for kind, status, slot, value, second, lasted in done:
+        recorder.write(kind, status, slot, value, now, now + lasted if lasted else 0, second)
+        now += (lasted or 0) + 1
+        if not lasted:
+            break
+    recorder.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(operations(), max_size=12), min_size=1, max_size=4))
+def test_json_lines_say_the_same_as_the_records(tmp_path_factory, clients):
+    """A folder exported and parsed has the same clients, words and description."""
+    folder = tmp_path_factory.mktemp("history")
+    DESCRIPTION.write(str(folder))
+    for number, done in enumerate(clients):
+        write(folder, number, done, 1000 + number)
+    recorded = read(str(folder))
+    again = parse(export(recorded))
+    order = np.argsort(recorded.records[:, INVOKED], kind="stable")
+    assert again.description == recorded.description == DESCRIPTION
+    assert (again.clients == recorded.clients[order]).all()
+    assert (again.records == recorded.records[order]).all()
+    assert len(to_columns(again)) == len(recorded.records)
+
+
+def test_the_columns_say_what_was_recorded(tmp_path):
+    """Kind, outcome, slot, value and times reach the judge; a pending operation has no return, a torn value is nobody's."""
+    DESCRIPTION.write(str(tmp_path))
+    write(
+        tmp_path,
+        5,
+        [(PUT, OK, 3, 77, 0, 9), (GET, TORN, 3, 77, 9, 5), (RELEASE, NOTFOUND, 2, 0, 0, 4), (GRAB, OK, 0, 0, 0, None)],
+    )
+    columns = to_columns(read(str(tmp_path)))
+    assert columns.kind.tolist() == [PUT, GET, RELEASE, GRAB]
+    assert columns.outcome.tolist() == [0, slot_history.TORN, 1, slot_history.PENDING]
+    assert columns.slot.tolist()[:3] == [3, 3, 2]
+    assert columns.value[0] == 77
+    assert columns.value[1] < 0
+    assert columns.value_names[int(columns.value[1])] == "77 mixed with 9"
+    assert columns.invoked.tolist() == [1000, 1010, 1016, 1021]
+    assert columns.returned.tolist() == [1009, 1015, 1020, -1]
+    assert columns.process.tolist() == [5] * 4
+    assert columns.inuse == 0b1010
+    assert columns.values == (0, 7, 0, 9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_file_may_end_anywhere(tmp_path_factory, data):
+    """Cut at any byte, a file gives the records that were whole, and perhaps one more that lacks its return."""
+    folder = tmp_path_factory.mktemp("cut")
+    write(folder, 2, [(PUT, OK, 1, 5, 0, 3), (GET, OK, 1, 5, 0, 3), (RELEASE, OK, 1, 0, 0, 3)])
+    path = folder / "2.ops"
+    whole = read_records(str(path))[1]
+    cut = data.draw(st.integers(0, (len(whole) + 1) * RECORD_BYTES))
+    with open(path, "r+b") as file:
+        file.truncate(cut)
+    _, records = read_records(str(path))
+    finished = max(0, cut // RECORD_BYTES - 1)
+    assert finished <= len(records) <= finished + 1
+    assert (records[:finished] == whole[:finished]).all()
+    for rest in records[finished:]:
+        assert rest[HEAD] == whole[finished][HEAD]
+        assert rest[VALUE] == whole[finished][VALUE]
+        assert rest[INVOKED] == whole[finished][INVOKED]
+        assert rest[RETURNED] == 0
+
+
+def die_inside(folder, pipe):
+    """Record a put that returned and one that did not, and be killed."""
+    recorder = Recorder(folder, 9, chunk_records=512)
+    recorder.write(PUT, OK, 1, 5, 10, 20)
+    at = recorder.at
+    recorder.words[at + VALUE] = 6
+    recorder.words[at + HEAD] = PUT | 1 << SLOT_SHIFT
+    recorder.words[at + INVOKED] = 30
+    pipe.send("now")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_record_of_a_killed_writer_is_there_and_pending(tmp_path):
+    """After SIGKILL the file has every stored word: the operation under way has its invocation and no return."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=die_inside, args=(str(tmp_path), theirs))
+    process.start()
+    process.join()
+    ours.close()
+    theirs.close()
+    assert process.exitcode == -signal.SIGKILL
+    client, records = read_records(str(tmp_path / "9.ops"))
+    assert client == 9
+    assert records[:, [VALUE, INVOKED, RETURNED]].tolist() == [[5, 10, 20], [6, 30, 0]]
+
+
+def test_a_writer_that_fills_a_chunk_goes_on_in_the_next(tmp_path):
+    """Nothing is lost or doubled where one mapping ends and the next begins."""
+    DESCRIPTION.write(str(tmp_path))
+    write(tmp_path, 1, [(PUT, OK, 1, number, 0, 3) for number in range(1300)])
+    assert read(str(tmp_path)).records[:, VALUE].tolist() == list(range(1300))
+
+
+def test_a_writer_in_a_hurry_gets_room_for_all_it_asked_for(tmp_path):
+    """`room` never gives a place with fewer records behind it; what stays unused is no record."""
+    recorder = Recorder(str(tmp_path), 1, chunk_records=512)
+    at, number = recorder.at, 0
+    for _ in range(30):
+        at = recorder.room(at, 100)
+        for _ in range(100):
+            number += 1
+            recorder.words[at + INVOKED] = number
+            at += RECORD_WORDS
+    recorder.close()
+    assert read_records(str(tmp_path / "1.ops"))[1][:, INVOKED].tolist() == list(range(1, 3001))
+
+
+def test_a_pattern_shows_who_was_mixed():
+    """A whole slot has one value, a torn one several, in their order."""
+    assert values_of(pattern(17, 64)) == (17,)
+    assert values_of(pattern(17, 24) + pattern(21, 40)) == (17, 21)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([], "empty"),
+        (["{"], "line 1"),
+        (["[]"], "line 1"),
+        (['{"format": "slotmem history 1"}'], "slots"),
+        (['{"format": "slotmem history 1", "slots": 2, "inuse": [2]}'], "inuse"),
+        (['{"format": "slotmem history 1", "slots": 2}', '{"client": 1, "op": "drop", "invoke_ns": 1}'], "line 2: op"),
+        (['{"format": "slotmem history 1", "slots": 2}', '{"op": "grab", "invoke_ns": 1}'], "client"),
+        (
+            ['{"format": "slotmem history 1", "slots": 2}', '{"client": 1, "op": "get", "slot": -1, "invoke_ns": 1}'],
+            "slot",
+        ),
+        (['{"format": "slotmem history 1", "slots": 2}', "3"], "line 2"),
+        (
+            [
+                '{"format": "slotmem history 1", "slots": 2}',
+                '{"client": 1, "op": "put", "slot": 1, "value": 2, "status": "TORN", "invoke_ns": 1, "return_ns": 2}',
+            ],
+            "status",
+        ),
+    ],
+)
+def test_what_is_no_history_is_refused_with_its_line(lines, says):
+    """JSON lines that say nothing are told apart from those that do."""
+    with pytest.raises(BadHistory, match=says):
+        parse(lines)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    """Bytes that do not begin with the mark are no records."""
+    path = tmp_path / "1.ops"
+    path.write_bytes(b"something else entirely, and long enough to be a record")
+    with pytest.raises(BadHistory, match="mark"):
+        read_records(str(path))
+
+
+def history(*done):
+    """Give JSON lines of a segment of two free slots."""
+    return "\n".join([json.dumps(Description(2, 8).to_json()), *map(json.dumps, done)]) + "\n"
+
+
+def call(client, op, begin, end=None, status="OK", **what):
+    """Give one operation as an object."""
+    returned = {} if end is None else {"status": status, "return_ns": end}
+    return {"client": client, "op": op, "invoke_ns": begin, **returned, **what}
+
+
+GOOD = [
+    call(1, "grab", 1, 5, slot=0),
+    call(1, "put", 6, 9, slot=0, value=17),
+    call(2, "get", 7, 12, slot=0, value=17),
+    call(2, "grab", 13),
+    call(3, "get", 20, 25, slot=1, status="NOTFOUND"),
+    call(3, "get", 30, 35, slot=1, value=0),
+]
+DOUBLE = [call(1, "grab", 1, 5, slot=0), call(2, "grab", 2, 6, slot=0)]
+STALE = [*GOOD[:2], call(2, "put", 10, 14, slot=0, value=21), call(3, "get", 15, 19, slot=0, value=17)]
+
+
+@pytest.mark.parametrize(
+    ("done", "verdict", "code"), [(GOOD, LINEARIZABLE, 0), (DOUBLE, VIOLATION, 1), (STALE, VIOLATION, 1)]
+)
+def test_the_history_of_another_tool_is_judged(tmp_path, capsys, run_judge, done, verdict, code):
+    """`slotmem judge` takes JSON lines; a grab that never returned may explain what others see."""
+    path = tmp_path / "history.jsonl"
+    path.write_text(history(*done))
+    assert run_judge(str(path)) == code
+    assert capsys.readouterr().out.startswith(f"{verdict}: {len(done)} operations")
+    assert run_judge(str(path), "--json") == code
+    assert json.loads(capsys.readouterr().out)["verdict"] == verdict
+
+
+def test_a_violation_has_its_sentence_and_its_window(tmp_path, capsys, run_judge):
+    """The stale get is explained in words, and only what contradicts is shown."""
+    path = tmp_path / "history.jsonl"
+    path.write_text(history(*STALE))
+    run_judge(str(path))
+    said = capsys.readouterr().out
+    assert "get by process 3 returned value 17 of slot 0 after its overwriting by 21 had returned" in said
+    assert "get(0) -> 17" in said
+    assert "grab" not in said.split("contradict")[1]
+
+
+def test_a_folder_exported_is_judged_the_same(tmp_path, capsys, run_judge):
+    """--export writes JSON lines with the folder's verdict."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    Description(2, 8).write(str(folder))
+    write(folder, 1, [(GRAB, OK, 0, 0, 0, 5)], 10)
+    write(folder, 2, [(GRAB, OK, 0, 0, 0, 5), (FGRAB, OK, 1, 0, 0, 2)], 12)
+    exported = tmp_path / "out.jsonl"
+    assert run_judge(str(folder), "--export", str(exported)) == 1
+    assert judge_path(str(exported), None, None).reason == judge_path(str(folder), None, None).reason
+    assert "grab by process" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["none", "empty.jsonl", "overlapping.jsonl"])
+def test_what_cannot_be_judged_is_an_error_of_usage(tmp_path, capsys, run_judge, name):
+    """A missing file, one without a description, and operations of one client that overlap: exit code 2 and a sentence."""
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "overlapping.jsonl").write_text(history(call(1, "grab", 1, 5, slot=0), call(1, "grab", 3, 7, slot=1)))
+    assert run_judge(str(tmp_path / name)) == 2
+    assert capsys.readouterr().err.startswith("slotmem judge: ")
+
+
+@pytest.fixture
+def run_judge():
+    """Give `slotmem judge` as a function of its arguments."""
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    judge_command.configure(parser)
+    return lambda *given: judge_command.run(parser.parse_args(given))
+
+
+def test_the_header_is_no_record(tmp_path):
+    """Record 0 names the client and its process."""
+    write(tmp_path, 3, [])
+    words = np.fromfile(tmp_path / "3.ops", dtype=np.uint64)[:RECORD_WORDS]
+    assert words[VALUE] == 3
+    assert words[SECOND] == os.getpid()
+    assert len(read_records(str(tmp_path / "3.ops"))[1]) == 0

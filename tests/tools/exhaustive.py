@@ -1,0 +1,29 @@
+"""The judge's judge: is a tiny history linearizable? Every order is tried, and nothing is clever.
+
+It shares no code with the judges but the pairing of events.
+"""
+
+from slotmem_model.judge.events import History
+
+
+def is_linearizable(events, initial, step):
+    """Say whether some order of the calls, that respects real time, gives the results that were seen."""
+    calls = History.from_events(events).calls
+
+    def can_go_on(state, left):
+        if all(calls[number].is_pending for number in left):
+            return True
+        for number in left:
+            call = calls[number]
+            if any(
+                calls[other].returned is not None and calls[other].returned < call.invoked
+                for other in left
+                if other != number
+            ):
+                continue  # another one was over before this one began
+            for after, result in step(state, call.operation):
+                if (call.is_pending or result == call.result) and can_go_on(after, left - {number}):
+                    return True
+        return False
+
+    return can_go_on(initial, frozenset(range(len(calls))))
