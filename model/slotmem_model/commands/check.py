@@ -42,7 +42,8 @@ from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
 from slotmem_model.commands.check_report import Live, Row
 from slotmem_model.counterexample import picture, trace
-from slotmem_model.counterexample.explain import Explanation, explain
+from slotmem_model.counterexample.explain import explain
+from slotmem_model.counterexample.story import Explanation
 
 _EXIT = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
 USAGE, INTERRUPTED = 2, 130

@@ -21,9 +21,10 @@ from slotmem_model.checker.outcome import Budget, Outcome
 from slotmem_model.commands import check_report
 from slotmem_model.commands.check_report import Live
 from slotmem_model.counterexample import lanes, picture, trace, wording
-from slotmem_model.counterexample.explain import Explanation, explain
+from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.observed import Question, is_explained, questions, variants
 from slotmem_model.counterexample.observed_search import find
+from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Trace
 
 CAN, CANNOT, UNDECIDED = "can", "cannot", "undecided"

@@ -28,7 +28,7 @@ from slotmem_model.checker.model import MEMORIES, Configuration
 from slotmem_model.checker.outcome import HELD, VIOLATED, Outcome, Progress
 from slotmem_model.checker.properties import ALWAYS, OUTSIDE, is_owned
 from slotmem_model.counterexample import lanes, trace
-from slotmem_model.counterexample.explain import Explanation
+from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import Trace
 
 MARKDOWN_BEGIN, MARKDOWN_END = "<!-- slotmem check: begin -->", "<!-- slotmem check: end -->"

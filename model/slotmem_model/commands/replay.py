@@ -37,7 +37,8 @@ from slotmem_model.commands import check_report
 from slotmem_model.commands.check_explain import Answer
 from slotmem_model.commands.check_report import Live
 from slotmem_model.counterexample import lanes, picture, trace, wording
-from slotmem_model.counterexample.explain import Explanation, explain
+from slotmem_model.counterexample.explain import explain
+from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Diverged, Trace
 
 NOT_BROKEN, REPRODUCED, USAGE, DIVERGED = 0, 1, 2, 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 from slotmem_model.automata.shared_words import FREE, HELD
 from slotmem_model.checker.properties import Judge, fault_property
 from slotmem_model.counterexample import wording
-from slotmem_model.counterexample.explain import Explanation
+from slotmem_model.counterexample.story import Explanation
 from slotmem_model.spec import SUCCESS
 
 Blamed = tuple[str, frozenset[int], frozenset[int]]

@@ -15,8 +15,8 @@ from xml.sax.saxutils import escape
 
 from slotmem_model.checker.properties import ALWAYS
 from slotmem_model.counterexample import wording
-from slotmem_model.counterexample.explain import Explanation, Happening, Interval
 from slotmem_model.counterexample.lanes import used_words
+from slotmem_model.counterexample.story import Explanation, Happening, Interval
 
 # Okabe and Ito's palette: told apart by colour-blind people too.
 _COLOURS = ("#0072b2", "#c77c02", "#007a5a", "#a8457f", "#2a93c9", "#6b6b00")
