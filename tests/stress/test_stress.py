@@ -17,7 +17,7 @@ import slotmem
 from slotmem.memory.names import resolve
 from slotmem.memory.segment import object_path
 from slotmem_model.commands import check as check_command
-from slotmem_model.judge.search import LINEARIZABLE, UNKNOWN, VIOLATION
+from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_stress.commands import stress as stress_command
 from slotmem_stress.history.judging import Judged, JudgeProcess, judge_path
 from slotmem_stress.history.reading import export, parse, read

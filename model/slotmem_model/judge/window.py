@@ -17,7 +17,7 @@ from typing import Any
 
 from slotmem_model.judge.budget import Budget, Effort, Exhausted
 from slotmem_model.judge.events import Call, Event, History
-from slotmem_model.judge.search import Monitor, Step, find_failure
+from slotmem_model.judge.search import Possibilities, Step, find_failure
 
 _ATTEMPT_S = 0.3  # an attempt that takes longer counts as failed: the window may then be larger than need be
 _ALL_S = 5.0
@@ -110,14 +110,14 @@ def _find_part(
     starts = [position for position, moment in enumerate(history.moments[: failed + 1]) if not moment & 1]
     wanted = {starts[-size] for size in (1 << power for power in range(10)) if size <= min(_LARGEST, len(starts))}
     states: dict[int, list[Any]] = {}
-    monitor = Monitor(history.calls, [initial], step, budget)
+    so_far = Possibilities(history.calls, [initial], step, budget)
     for position, moment in enumerate(history.moments[:failed]):
         if position in wanted:
-            states[position] = list({configuration.state for configuration in monitor.configurations})
+            states[position] = list({possibility.state for possibility in so_far.held})
         if moment & 1:
-            monitor.return_(moment >> 1)
+            so_far.return_(moment >> 1)
         else:
-            monitor.invoke(moment >> 1)
+            so_far.invoke(moment >> 1)
     for position in sorted(states, reverse=True):
         part, numbers = cut(history, position, failed)
         if is_violation(part, states[position], step):

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from slotmem_model.judge.search import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_model.judge.slots.judge import judge
+from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_stress.history.reading import Recorded, read, to_columns, to_object
 from slotmem_stress.history.records import HEAD, INVOKED, PUT, RETURNED, SECOND, STATUS_SHIFT, TORN, VALUE
 from slotmem_stress.interrupts import starting_a_child
@@ -63,7 +63,7 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
         len(history),
         recorded.pending,
         round(time.monotonic() - began, 3),
-        verdict.configurations,
+        verdict.possibilities,
     )
     if verdict.name == VIOLATION:
         rows = sorted(verdict.numbers, key=lambda row: int(recorded.records[row, INVOKED]))

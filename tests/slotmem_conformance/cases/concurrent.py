@@ -10,8 +10,8 @@ from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.rig import batches
 from slotmem_conformance.rig.rig import Rig
 from slotmem_model import spec
-from slotmem_model.judge.search import UNKNOWN, VIOLATION
 from slotmem_model.judge.slots.judge import check_slots
+from slotmem_model.linearizability import UNKNOWN, VIOLATION
 
 _SERVERS = 4
 _JUDGE_S = 20.0

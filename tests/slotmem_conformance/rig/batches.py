@@ -19,7 +19,7 @@ from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.rig.oracle import operation_of, result_of
 from slotmem_conformance.rig.rig import Rig
 from slotmem_model.judge.events import Event, Invoke, Return
-from slotmem_model.judge.search import Verdict
+from slotmem_model.linearizability import Verdict
 
 Done = tuple[int, Request, dict[str, Any]]
 """Who, what was asked, and the answer with its stamps."""
