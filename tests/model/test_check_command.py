@@ -11,8 +11,8 @@ import pytest
 from slotmem_model.algorithms import catalogue
 from slotmem_model.algorithms.httpd import Httpd
 from slotmem_model.checker import naive
+from slotmem_model.checker.exploration import HELD, VIOLATED, Outcome, Progress
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.outcome import HELD, VIOLATED, Outcome, Progress
 from slotmem_model.checker.standard import STANDARD
 from slotmem_model.commands import check as check_command
 from slotmem_model.commands import check_report

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from slotmem.slots import Slots
 from slotmem_model.automata.recording import TooLarge
 from slotmem_model.checker import naive
+from slotmem_model.checker.exploration import HELD, UNDECIDED, VIOLATED, Budget
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.outcome import HELD, UNDECIDED, VIOLATED, Budget
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.checker.sweep.packing import packing_for, ranks_of
 from slotmem_model.checker.sweep.rows import Remembered, distinct

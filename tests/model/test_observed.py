@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from slotmem_model import spec
 from slotmem_model.algorithms import catalogue
+from slotmem_model.checker.exploration import Budget
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.outcome import Budget
 from slotmem_model.commands import check as check_command
 from slotmem_model.commands import replay as replay_command
 from slotmem_model.commands.check_explain import CAN, CANNOT, UNDECIDED, Answer, explain_trace

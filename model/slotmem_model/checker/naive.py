@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from slotmem_model.checker.exploration import Budget, Outcome
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.outcome import Budget, Outcome
 from slotmem_model.checker.properties import Judge, Seen, full_events
 
 _BETWEEN_LOOKS = 4096

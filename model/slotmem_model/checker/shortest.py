@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from slotmem_model.checker.exploration import Budget, Outcome
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.outcome import Budget, Outcome
 from slotmem_model.checker.properties import OUTSIDE, Judge
 
 _STATE_BYTES = 700  # of a state and what is remembered of it, about

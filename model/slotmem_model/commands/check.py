@@ -32,8 +32,8 @@ from pathlib import Path
 from slotmem_model.algorithms import catalogue
 from slotmem_model.automata import client
 from slotmem_model.checker import naive, shortest
+from slotmem_model.checker.exploration import HELD, UNDECIDED, VIOLATED, Budget, Outcome
 from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
-from slotmem_model.checker.outcome import HELD, UNDECIDED, VIOLATED, Budget, Outcome
 from slotmem_model.checker.promela import to_promela
 from slotmem_model.checker.properties import ALWAYS, SOMETIMES
 from slotmem_model.checker.standard import STANDARD, Standard

@@ -16,8 +16,8 @@ from typing import Any
 
 from slotmem_model.algorithms import catalogue
 from slotmem_model.checker import shortest
+from slotmem_model.checker.exploration import Budget, Outcome
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.outcome import Budget, Outcome
 from slotmem_model.commands import check_report
 from slotmem_model.commands.check_report import Live
 from slotmem_model.counterexample import lanes, picture, trace, wording

@@ -23,9 +23,9 @@ from typing import Any, TextIO
 from slotmem_model.automata import client
 from slotmem_model.automata.client import Statement
 from slotmem_model.checker import litmus
+from slotmem_model.checker.exploration import HELD, VIOLATED, Outcome, Progress
 from slotmem_model.checker.litmus import LITMUS
 from slotmem_model.checker.model import MEMORIES, Configuration
-from slotmem_model.checker.outcome import HELD, VIOLATED, Outcome, Progress
 from slotmem_model.checker.properties import ALWAYS, OUTSIDE, is_owned
 from slotmem_model.counterexample import lanes, trace
 from slotmem_model.counterexample.story import Explanation

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from slotmem_model.algorithms import catalogue
+from slotmem_model.checker.exploration import Budget
 from slotmem_model.checker.model import Model, Step, compile_model
-from slotmem_model.checker.outcome import Budget
 from slotmem_model.checker.properties import Judge
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report

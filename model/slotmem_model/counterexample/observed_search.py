@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from slotmem_model.checker.exploration import Budget, Outcome
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.outcome import Budget, Outcome
 from slotmem_model.counterexample.observed import Question
 from slotmem_model.spec import SUCCESS, Result
 

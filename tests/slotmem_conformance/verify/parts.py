@@ -19,8 +19,8 @@ from slotmem_conformance.machines.driving import Difference
 from slotmem_conformance.reports.verdicts import Report as Conformance
 from slotmem_model.algorithms import catalogue
 from slotmem_model.checker import shortest
+from slotmem_model.checker.exploration import Outcome
 from slotmem_model.checker.model import Model, compile_model
-from slotmem_model.checker.outcome import Outcome
 from slotmem_model.checker.standard import STANDARD, Standard
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_report

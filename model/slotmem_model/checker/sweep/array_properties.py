@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from slotmem_model.checker.exploration import Outcome
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.outcome import Outcome
 from slotmem_model.checker.properties import Judge, fault_property, full_events
 from slotmem_model.checker.sweep.packing import Packing
 from slotmem_model.checker.sweep.rows import Rows, distinct

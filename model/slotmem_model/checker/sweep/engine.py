@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slotmem_model.automata.recording import TooLarge
+from slotmem_model.checker.exploration import Budget, Outcome
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.outcome import Budget, Outcome
 from slotmem_model.checker.sweep import packing as packed
 from slotmem_model.checker.sweep.array_properties import ArrayJudge
 from slotmem_model.checker.sweep.packing import JUMP_BITS, Field, Packing, packing_for, ranks_of, tables
