@@ -11,13 +11,14 @@ import pytest
 from slotmem_model.algorithms import catalogue
 from slotmem_model.algorithms.httpd import Httpd
 from slotmem_model.checker import naive
-from slotmem_model.checker.exploration import HELD, VIOLATED, Outcome, Progress
+from slotmem_model.checker.exploration import Exploration, Progress
 from slotmem_model.checker.model import Configuration, compile_model
 from slotmem_model.checker.standard import STANDARD
 from slotmem_model.commands import check as check_command
 from slotmem_model.commands import check_report
 from slotmem_model.commands.check_report import Live, Row
 from slotmem_model.counterexample import picture, trace
+from slotmem_model.verdict import HELD, VIOLATED
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -227,9 +228,9 @@ def test_vacuous(capsys):
 
 def test_a_missed_violation_is_violated():
     """If httpd held, or the reference did not, the standard run would say so."""
-    held = Outcome("sweep")
-    broken = Outcome("sweep", violations={"counter": 1})
-    cut = Outcome("sweep", complete=False)
+    held = Exploration("sweep")
+    broken = Exploration("sweep", violations={"counter": 1})
+    cut = Exploration("sweep", complete=False)
     reference, httpd = Configuration(), Configuration("httpd")
 
     def verdict(*rows):

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from slotmem_model.automata.automaton import NEVER, Action, Automaton
 from slotmem_model.automata.shared_words import DEAD, LOST
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.properties import OUTSIDE, Judge, fault_property
+from slotmem_model.checker.properties import OUTSIDE, PropertyCheck, fault_property
 
 IMPOSSIBLE = "impossible"
 """Not a property: a word was met with a value that the automata take for impossible; an error of the checker."""
@@ -206,7 +206,7 @@ class _Writer:
             *(f"word[{self.word[mutex]}] < {DEAD}" for mutex in self.mortal),
         ]
         judged = f"({' && '.join(quiet)} && word[{self.word[map_.num_free]}] != {free} -> {_NUMBER['counter']} : 0)"
-        if Judge(self.model).held_once and len(self.numbers) > 1:
+        if PropertyCheck(self.model).held_once and len(self.numbers) > 1:
             twice = " || ".join(
                 f"(HOLDS_{process} & ({' | '.join(f'HOLDS_{other}' for other in range(process))}))"
                 for process in self.numbers[1:]

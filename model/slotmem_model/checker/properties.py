@@ -3,7 +3,7 @@
 Interface:
 
 - `ALWAYS` and `SOMETIMES` describe them in one sentence each.
-- `Judge(model)` says which property a state breaks; the state in which one breaks is not explored further.
+- `PropertyCheck(model)` says which property a state breaks; the state in which one breaks is not explored further.
 - `Seen` collects what happened at all.
 """
 
@@ -46,7 +46,7 @@ class Seen:
     crashed_in: set[str] = field(default_factory=set)
 
 
-class Judge:
+class PropertyCheck:
     """Judge states of one model."""
 
     def __init__(self, model: Model) -> None:

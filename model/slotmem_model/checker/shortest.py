@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from slotmem_model.checker.exploration import Budget, Outcome
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.properties import OUTSIDE, Judge
+from slotmem_model.checker.properties import OUTSIDE, PropertyCheck
 
 _STATE_BYTES = 700  # of a state and what is remembered of it, about
 
@@ -35,14 +35,14 @@ class _Came(NamedTuple):
     changes: int
 
 
-def find(model: Model, broken: str = "", budget: Budget | None = None) -> Counterexample | None:
-    """Give the nearest violation; None if there is none, or none was found within the budget."""
-    budget = budget or Budget()
-    judge, looked = Judge(model), Outcome("shortest")
+def find(model: Model, broken: str = "", limits: Limits | None = None) -> Counterexample | None:
+    """Give the nearest violation; None if there is none, or none was found within the limits."""
+    limits = limits or Limits()
+    judge, looked = PropertyCheck(model), Exploration("shortest")
     came = {model.initial: _Came(None, -1, 0)}
     level = [model.initial]
     while level:
-        if budget.spent(looked, len(came) * _STATE_BYTES):
+        if limits.spent(looked, len(came) * _STATE_BYTES):
             return None
         following: dict[State, _Came] = {}
         for state in level:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from slotmem_model.checker.exploration import HELD, VIOLATED
 from slotmem_model.checker.model import Configuration
+from slotmem_model.verdict import HELD, VIOLATED
 
 
 class Standard(NamedTuple):

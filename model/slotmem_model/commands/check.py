@@ -32,7 +32,7 @@ from pathlib import Path
 from slotmem_model.algorithms import catalogue
 from slotmem_model.automata import client
 from slotmem_model.checker import naive, shortest
-from slotmem_model.checker.exploration import HELD, UNDECIDED, VIOLATED, Budget, Outcome
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
 from slotmem_model.checker.promela import to_promela
 from slotmem_model.checker.properties import ALWAYS, SOMETIMES
@@ -44,9 +44,8 @@ from slotmem_model.commands.check_report import Live, Row
 from slotmem_model.counterexample import picture, trace
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
-_EXIT = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
-USAGE, INTERRUPTED = 2, 130
 _SEARCH_BYTES = 4 << 30
 """What the search for a counterexample may take if nothing is said."""
 
@@ -115,14 +114,14 @@ def run(arguments: argparse.Namespace) -> int:
         is_finished = checking.all(questions)
         _print(arguments, checking.rows)
         _write(arguments, checking.rows)
-        return _EXIT[verdict(checking.rows)] if is_finished else INTERRUPTED
+        return exit_code(verdict(checking.rows)) if is_finished else Exit.INTERRUPTED
     except BrokenPipeError:
         raise
     except OSError as error:
         print(f"slotmem check: {error.filename}: {error.strerror}", file=sys.stderr)
     except ValueError as error:
         print(f"slotmem check: {error}", file=sys.stderr)
-    return USAGE
+    return Exit.USAGE
 
 
 def _questions(arguments: argparse.Namespace) -> Iterator[Standard]:
@@ -146,12 +145,12 @@ def _questions(arguments: argparse.Namespace) -> Iterator[Standard]:
 
 
 @dataclass
-class _Watched(Budget):
-    """A budget that remembers whose exploration it bounds, so that Ctrl-C loses nothing."""
+class _Watched(Limits):
+    """Limits that remember whose exploration they bound, so that Ctrl-C loses nothing."""
 
-    outcome: Outcome | None = None
+    outcome: Exploration | None = None
 
-    def spent(self, outcome: Outcome, memory_bytes: int) -> str:
+    def spent(self, outcome: Exploration, memory_bytes: int) -> str:
         """Tell how far it is; give the reason to stop, or the empty string."""
         self.outcome = outcome
         return super().spent(outcome, memory_bytes)
@@ -167,15 +166,15 @@ class _Checking:
 
     def all(self, questions: list[Standard]) -> bool:
         """Explore one after the other. Gives False if Ctrl-C ended it: the row of what was under way is undecided."""
-        budget = _Watched(self.arguments.budget_s, self.memory_bytes(), self.live)
+        limits = _Watched(self.arguments.budget_s, self.memory_bytes(), self.live)
         for standard in questions:
             before = len(self.rows)
             self.live.begin(str(standard.configuration))
             try:
-                self.one(standard, budget)
+                self.one(standard, limits)
             except KeyboardInterrupt:
                 if len(self.rows) == before:
-                    outcome = budget.outcome or Outcome(self.arguments.engine)
+                    outcome = limits.outcome or Exploration(self.arguments.engine)
                     outcome.complete, outcome.reason, outcome.seconds = (
                         False,
                         "it was interrupted",
@@ -188,32 +187,32 @@ class _Checking:
         return True
 
     def memory_bytes(self) -> int | None:
-        """Give the memory budget, if there is one."""
+        """Return the memory limit in bytes, None without one."""
         megabytes: int | None = self.arguments.memory_mb
         return None if megabytes is None else megabytes * 2**20
 
-    def one(self, standard: Standard, budget: _Watched) -> None:
+    def one(self, standard: Standard, limits: _Watched) -> None:
         """Explore one configuration, and look for a counterexample if something is violated."""
-        budget.outcome = None
+        limits.outcome = None
         configuration, expected = standard
         model = compile_model(configuration, catalogue.find(configuration.algorithm))
-        row = Row(configuration, self.explore(model, budget), expected)
+        row = Row(configuration, self.explore(model, limits), expected)
         self.rows.append(row)
         if row.outcome.violations:
             self.explain(row, model)
 
-    def explore(self, model: Model, budget: Budget) -> Outcome:
+    def explore(self, model: Model, limits: Limits) -> Exploration:
         if self.arguments.engine == "naive":
-            return naive.explore(model, budget)
-        return sweep.explore(model, budget, symmetry=self.arguments.symmetry, por=self.arguments.por)
+            return naive.explore(model, limits)
+        return sweep.explore(model, limits, symmetry=self.arguments.symmetry, por=self.arguments.por)
 
     def explain(self, row: Row, model: Model) -> None:
         """Look for the nearest counterexample, on a budget of its own: the exploration's may be used up."""
-        budget = Budget(self.arguments.budget_s, self.memory_bytes() or _SEARCH_BYTES, self.live)
+        limits = Limits(self.arguments.budget_s, self.memory_bytes() or _SEARCH_BYTES, self.live)
         wanted = self.arguments.property if self.arguments.property in row.outcome.violations else ""
         if row.outcome.verdict != VIOLATED:
             wanted = next(iter(row.outcome.violations))
-        found = shortest.find(model, wanted, budget)
+        found = shortest.find(model, wanted, limits)
         row.told = found and explain(model, found.broken, found.steps)
 
 
@@ -241,7 +240,7 @@ def _print(arguments: argparse.Namespace, rows: list[Row]) -> None:
         if row.told:
             lines += ["", *check_report.counterexample(row.told)]
         elif row.outcome.violations:
-            lines += ["", f"{row.configuration}: no counterexample was found within the budget"]
+            lines += ["", f"{row.configuration}: no counterexample was found within the limits"]
     lines += ["", *_summary(rows, overall)]
     check_report.say(lines)
 
@@ -291,7 +290,7 @@ def _litmus(as_json: bool) -> int:
         print(json.dumps(given, indent=2))
     else:
         check_report.say(lines)
-    return _EXIT[VIOLATED if any(test["verdict"] == VIOLATED for test in given) else HELD]
+    return exit_code(VIOLATED if any(test["verdict"] == VIOLATED for test in given) else HELD)
 
 
 def _list() -> None:

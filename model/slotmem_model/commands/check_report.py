@@ -23,13 +23,14 @@ from typing import Any, TextIO
 from slotmem_model.automata import client
 from slotmem_model.automata.client import Statement
 from slotmem_model.checker import litmus
-from slotmem_model.checker.exploration import HELD, VIOLATED, Outcome, Progress
+from slotmem_model.checker.exploration import Exploration, Progress
 from slotmem_model.checker.litmus import LITMUS
 from slotmem_model.checker.model import MEMORIES, Configuration
 from slotmem_model.checker.properties import ALWAYS, OUTSIDE, is_owned
 from slotmem_model.counterexample import lanes, trace
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import Trace
+from slotmem_model.verdict import HELD, VIOLATED
 
 MARKDOWN_BEGIN, MARKDOWN_END = "<!-- slotmem check: begin -->", "<!-- slotmem check: end -->"
 _COLUMNS = ("configuration", "states", "transitions", "seconds", "properties", "did not happen", "verdict")
@@ -51,7 +52,7 @@ class Row:
     """A configuration, and what its exploration found."""
 
     configuration: Configuration
-    outcome: Outcome
+    outcome: Exploration
     expected: str = ""
     """The verdict that it must have; empty: none in particular."""
     told: Explanation | None = None

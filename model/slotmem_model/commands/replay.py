@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from slotmem_model.algorithms import catalogue
-from slotmem_model.checker.exploration import Budget
+from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Model, Step, compile_model
-from slotmem_model.checker.properties import Judge
+from slotmem_model.checker.properties import PropertyCheck
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
 from slotmem_model.commands.check_explain import Answer
@@ -40,8 +40,7 @@ from slotmem_model.counterexample import lanes, picture, trace, wording
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Diverged, Trace
-
-NOT_BROKEN, REPRODUCED, USAGE, DIVERGED = 0, 1, 2, 3
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"slotmem replay: {error.filename}: {error.strerror}", file=sys.stderr)
     except ValueError as error:
         print(f"slotmem replay: {error}", file=sys.stderr)
-    return USAGE
+    return Exit.USAGE
 
 
 def _replay(arguments: argparse.Namespace) -> int:
@@ -87,7 +86,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         ]
         if answer.told is None:
             _say(arguments, check_observed.as_json(answer), heading)
-            return check_observed.EXIT_CODES[answer.verdict]
+            return exit_code(answer.verdict)
         heading.append("")
         searched = {"searched": check_observed.as_json(answer)}
         given = check_observed.traced(answer.told)
@@ -95,16 +94,17 @@ def _replay(arguments: argparse.Namespace) -> int:
     try:
         steps = trace.follow(model, given)
     except Diverged as difference:
-        _say(arguments, {"verdict": "diverged", "difference": str(difference)}, [_diverged(name, difference)])
-        return DIVERGED
+        _say(arguments, {"verdict": UNDECIDED, "difference": str(difference)}, [_diverged(name, difference)])
+        return Exit.UNDECIDED
     broken, steps = first_broken(model, steps)
     told = explain(model, broken, steps)
     if arguments.svg:
         arguments.svg.write_text(picture.drawn(told), encoding="utf-8")
-    report = {"verdict": "reproduced" if broken else "not broken", "breaks": broken, "sentence": told.sentence}
+    verdict = VIOLATED if broken else HELD
+    report = {"verdict": verdict, "breaks": broken, "sentence": told.sentence}
     lines = [*heading, *lanes.drawn(told, verbose=arguments.verbose), "", *_verdict(given, told)]
     _say(arguments, {**report, "steps": told_steps(told), **searched}, lines)
-    return REPRODUCED if broken else NOT_BROKEN
+    return exit_code(verdict)
 
 
 def _looked_for(arguments: argparse.Namespace, given: Trace, name: str) -> Answer:
@@ -112,7 +112,7 @@ def _looked_for(arguments: argparse.Namespace, given: Trace, name: str) -> Answe
     live = Live()
     live.begin(f"explaining {arguments.trace}")
     try:
-        budget = Budget(arguments.budget_s, check_observed.MEMORY_BYTES, live)
+        budget = Limits(arguments.budget_s, check_observed.MEMORY_BYTES, live)
         return check_observed.explain_trace(given, name, budget)
     finally:
         live.end()
@@ -120,7 +120,7 @@ def _looked_for(arguments: argparse.Namespace, given: Trace, name: str) -> Answe
 
 def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]]:
     """Give the property that breaks first along some steps, and the steps up to there; else nothing, and all of them."""
-    judge = Judge(model)
+    judge = PropertyCheck(model)
     states = [model.initial, *(step.state for step in steps)]
     for number, state in enumerate(states):
         can_go_on = any(step.action is not None for step in model.successors(state))

@@ -6,7 +6,7 @@ Interface: `blame(explanation)` gives (sentence, numbers of the intervals, words
 from __future__ import annotations
 
 from slotmem_model.automata.shared_words import FREE, HELD
-from slotmem_model.checker.properties import Judge, fault_property
+from slotmem_model.checker.properties import PropertyCheck, fault_property
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.spec import SUCCESS
@@ -111,7 +111,7 @@ def _memory(told: Explanation) -> Blamed:
     model, last = told.model, told.states[-1]
     assert model.monitor is not None
     inuse = tuple(last.words[word] == 1 for word in model.map.inuse)
-    data = Judge.bytes_of(model, last.words)
+    data = PropertyCheck.bytes_of(model, last.words)
     allowed = model.monitor.states(last.monitor)
 
     def differences(flags: tuple[bool, ...], contents: tuple[bytes, ...]) -> int:

@@ -1,6 +1,6 @@
 """The search for an interleaving in which every operation returns what was observed.
 
-Interface: `find(question, model, budget, looked)`; questions are those of `slotmem_model.counterexample.observed`, the model is that
+Interface: `find(question, model, limits, looked)`; questions are those of `slotmem_model.counterexample.observed`, the model is that
 of the question's configuration. Of all interleavings the one found has the fewest changes between processes, because it
 is the easiest to read.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from slotmem_model.checker.exploration import Budget, Outcome
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.counterexample.observed import Question
 from slotmem_model.spec import SUCCESS, Result
@@ -26,7 +26,7 @@ class _At(NamedTuple):
     last: int
 
 
-def find(question: Question, model: Model, budget: Budget, looked: Outcome) -> tuple[Step, ...] | None:
+def find(question: Question, model: Model, limits: Limits, looked: Exploration) -> tuple[Step, ...] | None:
     """Give the steps, or None; `looked` says how much was looked at, and whether that was all."""
     required = tuple(sum(each.result is not None for each in lane) for lane in question.asked)
     start = _At(model.initial, (0,) * len(required), -1)
@@ -39,7 +39,7 @@ def find(question: Question, model: Model, budget: Budget, looked: Outcome) -> t
         if all(done >= need for done, need in zip(at.returned, required, strict=True)):
             return _way(came, at)
         looked.states += 1
-        if looked.states % 1024 == 0 and (reason := budget.spent(looked, len(came) * _STATE_BYTES)):
+        if looked.states % 1024 == 0 and (reason := limits.spent(looked, len(came) * _STATE_BYTES)):
             looked.complete, looked.reason = False, reason
             return None
         for step in model.successors(at.state):
@@ -55,7 +55,7 @@ def find(question: Question, model: Model, budget: Budget, looked: Outcome) -> t
     return None
 
 
-def _returned(question: Question, model: Model, at: _At, step: Step, looked: Outcome) -> tuple[int, ...] | None:
+def _returned(question: Question, model: Model, at: _At, step: Step, looked: Exploration) -> tuple[int, ...] | None:
     """Give how many operations each process has done after a step; None if that is not what was observed."""
     process, asked = step.process, question.asked[step.process]
     count = at.returned[process]

@@ -19,7 +19,7 @@ from slotmem_conformance.machines.driving import Difference
 from slotmem_conformance.reports.verdicts import Report as Conformance
 from slotmem_model.algorithms import catalogue
 from slotmem_model.checker import shortest
-from slotmem_model.checker.exploration import Outcome
+from slotmem_model.checker.exploration import Exploration
 from slotmem_model.checker.model import Model, compile_model
 from slotmem_model.checker.standard import STANDARD, Standard
 from slotmem_model.checker.sweep import engine as sweep
@@ -148,7 +148,7 @@ def _explored(questions: Sequence[Standard]) -> Row:
     return row
 
 
-def _unexpected(model: Model, outcome: Outcome, expected: str) -> str:
+def _unexpected(model: Model, outcome: Exploration, expected: str) -> str:
     """Say what an exploration found instead of what was expected."""
     what = f"{model.configuration} is {outcome.verdict}, must be {expected}{outcome.reason and ': ' + outcome.reason}"
     found = shortest.find(model) if outcome.violations else None

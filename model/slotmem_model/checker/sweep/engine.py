@@ -2,7 +2,7 @@
 
 Interface:
 
-- `explore(model, budget, symmetry=..., por=...)` gives the same verdict and the same numbers as `naive.explore`; with a
+- `explore(model, limits, symmetry=..., por=...)` gives the same verdict and the same numbers as `naive.explore`; with a
   reduction the same verdict over fewer states.
 
 If no automaton has a cycle, every step leads to a state whose sum of ranks is larger. So states are put into the bucket
@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slotmem_model.automata.recording import TooLarge
-from slotmem_model.checker.exploration import Budget, Outcome
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model
 from slotmem_model.checker.sweep import packing as packed
-from slotmem_model.checker.sweep.array_properties import ArrayJudge
+from slotmem_model.checker.sweep.array_properties import ArrayCheck
 from slotmem_model.checker.sweep.packing import JUMP_BITS, Field, Packing, packing_for, ranks_of, tables
 from slotmem_model.checker.sweep.reductions import Independent, Symmetry
 from slotmem_model.checker.sweep.rows import Remembered, Rows, concatenated, distinct, taken
@@ -42,14 +42,14 @@ class MonitorFull(Exception):
     """The field of the monitor's number is too narrow: begin again with a wider one."""
 
 
-def explore(model: Model, budget: Budget | None = None, *, symmetry: bool = False, por: bool = False) -> Outcome:
+def explore(model: Model, limits: Limits | None = None, *, symmetry: bool = False, por: bool = False) -> Exploration:
     """Explore all states that can be reached. Raises: TooLarge; ValueError: symmetry of processes that differ."""
-    budget = budget or Budget()
+    limits = limits or Limits()
     began = time.monotonic()
     columns = 1
     while True:
         packing = packing_for(model, columns)
-        sweep = _Sweep(model, packing, budget, Symmetry(model, packing) if symmetry else None, por)
+        sweep = _Sweep(model, packing, limits, Symmetry(model, packing) if symmetry else None, por)
         try:
             outcome = sweep.run()
         except MonitorFull:
@@ -90,8 +90,8 @@ class _Frontier:
 class _Sweep:
     """One exploration."""
 
-    def __init__(self, model: Model, packing: Packing, budget: Budget, symmetry: Symmetry | None, por: bool) -> None:
-        self.model, self.packing, self.budget, self.symmetry = model, packing, budget, symmetry
+    def __init__(self, model: Model, packing: Packing, limits: Limits, symmetry: Symmetry | None, por: bool) -> None:
+        self.model, self.packing, self.limits, self.symmetry = model, packing, limits, symmetry
         ranks = [ranks_of(automaton) for automaton in model.processes]
         self.acyclic = all(rank is not None for rank in ranks)
         numbers = [rank or [0] * len(automaton.locals) for rank, automaton in zip(ranks, model.processes, strict=True)]
@@ -104,18 +104,18 @@ class _Sweep:
         ]
         # Sorting integers of 16 bits is four times as fast.
         self.narrow = np.uint16 if max(map(max, numbers)) < 1 << 16 else np.int64
-        self.judge = ArrayJudge(model, packing)
+        self.judge = ArrayCheck(model, packing)
         self.monitor = MonitorTable(model, packing.monitor) if model.monitor else None
         # A loop can put off for ever what a reduction leaves for later, so there it is not used.
         self.independent = Independent(model) if por and self.acyclic else None
-        self.outcome = Outcome("sweep")
+        self.outcome = Exploration("sweep")
 
-    def run(self) -> Outcome:
+    def run(self) -> Exploration:
         outcome = self.outcome
         for rank, rows in self.turns():
             outcome.depth = rank
             for start in range(0, len(rows[0]), CHUNK):
-                outcome.reason = self.budget.spent(outcome, self.memory_bytes())
+                outcome.reason = self.limits.spent(outcome, self.memory_bytes())
                 if outcome.reason:
                     outcome.complete = False
                     return outcome
