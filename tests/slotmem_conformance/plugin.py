@@ -17,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from slotmem_conformance.cases.case import Case
-    from slotmem_conformance.reports.verdicts import Outcome
+    from slotmem_conformance.reports.verdicts import CaseResult
 
 _COLLECTED = Path(__file__).parent / "cases" / "case.py"  # the module that stands for all cases in pytest's tree
 
@@ -45,7 +45,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 class CaseFailed(Exception):
     """A clause does not hold."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: CaseResult) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
 
@@ -75,14 +75,14 @@ class CaseItem(pytest.Item):
         """Run it. Raises: CaseFailed; pytest's skip."""
         from slotmem_conformance import runner
         from slotmem_conformance.protocol.session import open_session
-        from slotmem_conformance.reports.verdicts import Verdict
+        from slotmem_conformance.reports.verdicts import ClauseVerdict
 
         option = self.config.getoption
         logging.getLogger("slotmem").setLevel(logging.ERROR)  # files are spoiled on purpose
         opener = partial(open_session, option("--provider"))
         outcome = runner.run_case(self.case, opener, seed=option("--slotmem-seed"), quick=option("--slotmem-quick"))
         self.user_properties.append(("verdict", outcome.verdict.value))
-        if outcome.verdict is Verdict.SKIP:
+        if outcome.verdict is ClauseVerdict.SKIP:
             pytest.skip(outcome.reason)
         if not outcome.verdict.holds:
             raise CaseFailed(outcome)

@@ -22,12 +22,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from slotmem_conformance.commands.conform import Unusable
+from slotmem_conformance.runner import Unusable
 from slotmem_conformance.verify import page as verify_page
 from slotmem_conformance.verify import parts as verify_parts
 from slotmem_conformance.verify import profiles as verify_profiles
-from slotmem_conformance.verify.parts import Row
+from slotmem_conformance.verify.row import Row, verdict
 from slotmem_model.clauses import PROFILES
+from slotmem_model.verdict import Exit, exit_code
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,15 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
             rows = list(_rows(arguments, folder, seed))
         except Unusable as error:
             print(f"slotmem verify: {error}", file=sys.stderr)
-            return 2
-    verdict = verify_parts.verdict(rows)
+            return Exit.USAGE
+    overall = verdict(rows)
     if arguments.json:
-        print(json.dumps(verify_page.to_json(arguments.provider, seed, rows, verdict), indent=2))
+        print(json.dumps(verify_page.to_json(arguments.provider, seed, rows, overall), indent=2))
     elif arguments.markdown:
         print(verify_page.markdown(rows))
     else:
-        verify_page.show(arguments.provider, seed, rows, verdict)
-    return {"held": 0, "violated": 1, "undecided": 3}[verdict]
+        verify_page.show(arguments.provider, seed, rows, overall)
+    return exit_code(overall)
 
 
 def _rows(arguments: argparse.Namespace, folder: str, seed: int) -> Iterator[Row]:

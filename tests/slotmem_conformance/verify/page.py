@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from slotmem_conformance.reports import reports
-from slotmem_conformance.reports.verdicts import Report, Verdict, by_clause, by_profile
-from slotmem_conformance.verify.parts import Row
+from slotmem_conformance.reports.verdicts import ClauseVerdict, SuiteReport, by_clause, by_profile
 from slotmem_conformance.verify.profiles import Failure, failures
+from slotmem_conformance.verify.row import Row
 from slotmem_model.clauses import CLAUSES, PROFILES
 
 _REASON_CHARACTERS = 240
@@ -60,8 +60,10 @@ def markdown(rows: Sequence[Row]) -> str:
     for name, total in by_profile(outcomes).items():
         if total.judged or total.skipped:
             of_it = {id: verdict for id, verdict in by_clause(outcomes).items() if CLAUSES[id].profile == name}
-            holds = reports.ranges(id for id, verdict in of_it.items() if verdict is Verdict.PASS)
-            nearly = "".join(f", {id} (non-strict)" for id, verdict in of_it.items() if verdict is Verdict.NON_STRICT)
+            holds = reports.ranges(id for id, verdict in of_it.items() if verdict is ClauseVerdict.PASS)
+            nearly = "".join(
+                f", {id} (non-strict)" for id, verdict in of_it.items() if verdict is ClauseVerdict.NON_STRICT
+            )
             lines.append(f"| {name} | {PROFILES[name]} | {total} | {holds}{nearly} |")
     lines += [f"\nUnfinished: {report.unfinished}." for report in asked if report.unfinished]
     lines += ["", "| clause that does not hold | what was seen |", "|---|---|"]
@@ -87,7 +89,7 @@ def _findings(row: Row) -> list[str]:
     return [f"\n{row.part}:\n{row.finding}", *(f"{id} says: {CLAUSES[id].sentence}" for id in named)]
 
 
-def _broken_clauses(part: str, report: Report) -> list[str]:
+def _broken_clauses(part: str, report: SuiteReport) -> list[str]:
     found = failures(report)
     lines = [f"\n{part}: clauses that do not hold"]
     for each in found:
