@@ -1,8 +1,9 @@
-"""The suite under pytest: `pytest --pyargs slotmem_conformance --provider P`, in parallel with `-n 2`.
+"""The suite under pytest: `pytest --pyargs slotmem_conformance --provider P`, also with `-n 2`.
 
-Each case is a test whose name is its id, so that `-k GRAB-2` selects. The entry point `pytest11` loads this module in every run of
-pytest on a machine that has slotmem: it imports nothing of the suite before that is asked for, and collects nothing unless
-`--provider` is given. From a checkout: `pytest -p slotmem_conformance.plugin --pyargs slotmem_conformance --provider shm`.
+Each case is a test whose name is its id, so that `-k GRAB-2` selects. The entry point `pytest11`
+loads this module in every run of pytest on a machine that has slotmem: it imports nothing of the
+suite before that is asked for, and collects nothing unless `--provider` is given. From a checkout:
+`pytest -p slotmem_conformance.plugin --pyargs slotmem_conformance --provider shm`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Cases(pytest.File):
     """All cases that were selected."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Give an item for each."""
+        """Yield an item for each."""
         from slotmem_conformance import selection
         from slotmem_conformance.cases.case import collect
 

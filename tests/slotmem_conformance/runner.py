@@ -1,10 +1,11 @@
 """Running cases: each in a rig of its own, whatever the last one left of the implementation.
 
-Interface: `greet(opener, base)` asks an implementation who it is; `run_case(case, opener)` returns a `CaseResult`; `run(...)` a
-`SuiteReport` of many, with progress on standard error.
+Interface: `greet(opener, base)` asks an implementation who it is; `run_case(case, opener)` returns
+a `CaseResult`; `run(...)` a `SuiteReport` of many, with progress on standard error.
 
-A case that fails, crashes the implementation, or makes it hang is an outcome like any other, and the next case opens the
-implementation anew. Only an implementation that does not even say hello ends a run: that is the user's mistake to mend.
+A case that fails, crashes the implementation, or makes it hang is an outcome like any other, and
+the next case opens the implementation anew. Only an implementation that does not even say hello
+ends a run: that is the user's mistake to mend.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ def greet(opener: Opener, base: str) -> dict[str, Any]:
 
 
 def run_case(case: Case, opener: Opener, *, seed: int = 0, quick: bool = False, base: str | None = None) -> CaseResult:
-    """Do a case, and tell what became of it. Its random choices depend on the seed and its id alone."""
+    """Do a case, and tell what became of it.
+
+    Its random choices depend on the seed and its id alone.
+    """
     began = time.monotonic()
     rig = Rig(opener, seed=seed ^ zlib.crc32(case.id.encode()), quick=quick, base=base)
     try:
@@ -84,7 +88,7 @@ def run(
     base: str | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> SuiteReport:
-    """Do the cases in turn; those for which there was no time are skipped, and the report says so."""
+    """Run the cases in turn; those for which there was no time are skipped, and it says so."""
     began = time.monotonic()
     report = SuiteReport(provider, dict(hello), seed, quick)
     for number, case in enumerate(cases):

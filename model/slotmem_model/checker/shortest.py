@@ -2,11 +2,12 @@
 
 Interface:
 
-- `find(model)` gives the steps to the nearest violation of any property, `find(model, "counter")` to the nearest of this one.
+- `find(model)` gives the steps to the nearest violation of any property, `find(model, "counter")`
+  to the nearest of this one.
 
-States are taken breadth first, so no shorter way exists. Of equally short ways the one that changes between processes
-less often is preferred, because a person reads it more easily; it is the same one each time. As in the engines, a state that
-breaks a property is not explored further.
+States are taken breadth first, so no shorter way exists. Of equally short ways the one that changes
+between processes less often is preferred, because a person reads it more easily; it is the same one
+each time. As in the engines, a state that breaks a property is not explored further.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class Counterexample(NamedTuple):
 
 
 class _Came(NamedTuple):
-    """How a state was reached first: after which state, by whose step, with how many changes between processes."""
+    """How a state was reached first: after which state, by whose step, with how many changes
+    between processes.
+    """
 
     before: State | None
     process: int
@@ -36,7 +39,7 @@ class _Came(NamedTuple):
 
 
 def find(model: Model, broken: str = "", limits: Limits | None = None) -> Counterexample | None:
-    """Give the nearest violation; None if there is none, or none was found within the limits."""
+    """Return the nearest violation; None if there is none, or none was found within the limits."""
     limits = limits or Limits()
     judge, looked = PropertyCheck(model), Exploration("shortest")
     came = {model.initial: _Came(None, -1, 0)}

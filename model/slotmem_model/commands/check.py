@@ -1,23 +1,25 @@
 """Explore every interleaving, and every crash, of an algorithm.
 
-Without arguments the reference is checked on its standard configurations, and Apache httpd's algorithm beside it, which
-is expected to fail: it takes no lock.
+Without arguments the reference is checked on its standard configurations, and Apache httpd's
+algorithm beside it, which is expected to fail: it takes no lock.
 
 examples:
   slotmem check                              all of that, with a table
   slotmem check httpd                        the shortest way to two processes with one slot
-  slotmem check httpd --svg race.svg         the same as a picture; --trace race.json for `slotmem replay`
+  slotmem check httpd --svg race.svg         the same as a picture; --trace for `slotmem replay`
   slotmem check --processes 3 --crashes 2    the reference, another question
   slotmem check cas --client 'grab -> a; release(a)' --client 'num_free_slots'
   slotmem check --list                       algorithms and properties
   slotmem check --litmus                     what the memory models allow
-  slotmem check --explain window.json        can its algorithm do what a stress run saw? (`slotmem stress --trace`)
+  slotmem check --explain window.json        can its algorithm do what a stress run saw?
 
-An algorithm is a name, museum:PIECE, or module:Class, a class of one's own. A client is what a process does: operations with
-registers, `me` is the process's number; one --client for all processes, or one for each.
+An algorithm is a name, museum:PIECE, or module:Class, a class of one's own. A client is what a
+process does: operations with registers, `me` is the process's number; one --client for all
+processes, or one for each.
 
-Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage or environment,
-3 undecided: the budget was used up first; 130 Ctrl-C. With --explain: 1 the algorithm can do that, 0 it cannot.
+Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage
+or environment, 3 undecided: the budget was used up first; 130 Ctrl-C. With --explain: 1 the
+algorithm can do that, 0 it cannot.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from slotmem_model.algorithms import catalogue
+from slotmem_model.algorithms.base import first_paragraph
 from slotmem_model.automata import client
 from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.exploration import Exploration, Limits
@@ -98,7 +101,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     if arguments.list:
         _list()
         return 0
@@ -125,7 +128,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _questions(arguments: argparse.Namespace) -> Iterator[Standard]:
-    """Give the configurations to explore. Raises: ValueError."""
+    """Yield the configurations to explore.
+
+    Raises:
+        ValueError
+    """
     asked = {
         each.name: value
         for each in fields(Configuration)
@@ -165,7 +172,10 @@ class _Checking:
     rows: list[Row] = field(default_factory=list)
 
     def all(self, questions: list[Standard]) -> bool:
-        """Explore one after the other. Gives False if Ctrl-C ended it: the row of what was under way is undecided."""
+        """Explore one after the other.
+
+        Returns False if Ctrl-C ended it: the row of what was under way is undecided.
+        """
         limits = _Watched(self.arguments.budget_s, self.memory_bytes(), self.live)
         for standard in questions:
             before = len(self.rows)
@@ -207,7 +217,9 @@ class _Checking:
         return sweep.explore(model, limits, symmetry=self.arguments.symmetry, por=self.arguments.por)
 
     def explain(self, row: Row, model: Model) -> None:
-        """Look for the nearest counterexample, on a budget of its own: the exploration's may be used up."""
+        """Look for the nearest counterexample, on a budget of its own: the exploration's may be
+        used up.
+        """
         limits = Limits(self.arguments.budget_s, self.memory_bytes() or _SEARCH_BYTES, self.live)
         wanted = self.arguments.property if self.arguments.property in row.outcome.violations else ""
         if row.outcome.verdict != VIOLATED:
@@ -217,7 +229,7 @@ class _Checking:
 
 
 def verdict(rows: list[Row]) -> str:
-    """Give the verdict of all: where a violation is expected, finding it counts as held."""
+    """Return the verdict of all: where a violation is expected, finding it counts as held."""
     verdicts = {HELD if row.is_expected else row.outcome.verdict for row in rows}
     missed = any(row.expected == VIOLATED and row.outcome.verdict == HELD for row in rows)
     if VIOLATED in verdicts or missed:
@@ -261,7 +273,11 @@ def _summary(rows: list[Row], overall: str) -> Iterator[str]:
 
 
 def _write(arguments: argparse.Namespace, rows: list[Row]) -> None:
-    """Write the files that were asked for. Raises: OSError."""
+    """Write the files that were asked for.
+
+    Raises:
+        OSError
+    """
     told = next((row.told for row in rows if row.told), None)
     for path, written in ((arguments.trace, _trace), (arguments.svg, picture.drawn)):
         if path is not None and told is not None:
@@ -275,7 +291,12 @@ def _trace(told: Explanation) -> str:
 
 
 def _promela(path: Path, questions: list[Standard]) -> int:
-    """Write a model for Spin. Raises: ValueError, OSError."""
+    """Write a model for Spin.
+
+    Raises:
+        ValueError
+        OSError
+    """
     if len(questions) != 1:
         raise ValueError(f"--promela takes one configuration, got {len(questions)}; name one algorithm")
     configuration = replace(questions[0].configuration, linearizable=False)
@@ -295,13 +316,9 @@ def _litmus(as_json: bool) -> int:
 
 def _list() -> None:
     for title, listed in (
-        ("algorithms", {name: _first_line(name) for name in catalogue.names()}),
+        ("algorithms", {name: first_paragraph(catalogue.find(name)) for name in catalogue.names()}),
         ("properties that must always hold", ALWAYS),
         ("what must sometimes happen, or they hold for lack of it", SOMETIMES),
     ):
         width = max(map(len, listed))
         check_report.say([f"{title}:", *(f"  {name:<{width}}  {what}" for name, what in listed.items()), ""])
-
-
-def _first_line(name: str) -> str:
-    return (catalogue.find(name).__doc__ or "").partition("\n")[0]

@@ -1,8 +1,9 @@
-"""What `slotmem check --explain TRACE` does: it asks whether an algorithm can do what was observed, and shows how.
+"""`slotmem check --explain TRACE`: can an algorithm do what was observed, and how?
 
-Interface: `run(arguments, live)` gives the exit code: 1 it can, 0 it cannot, 3 undecided. `explain_trace(trace,
-algorithm, limits)` is the same for programs; `heading` says the answer in words, `as_json` for machines, and `traced`
-gives the interleaving as a trace that can be replayed. The question and the search are those of `slotmem_model.counterexample.observed`.
+Interface: `run(arguments, live)` gives the exit code: 1 it can, 0 it cannot, 3 undecided.
+`explain_trace(trace, algorithm, limits)` is the same for programs; `heading` says the answer in
+words, `as_json` for machines, and `traced` gives the interleaving as a trace that can be replayed.
+The question and the search are those of `slotmem_model.counterexample.observed`.
 """
 
 from __future__ import annotations
@@ -41,9 +42,14 @@ class Answer:
     algorithm: str
     outcome: Exploration
     questions: int
-    """How many were put to the model: the window alone and with what ran around it, from each state that it may have begun in."""
+    """How many were put to the model: the window alone and with what ran around it, from each state
+    that it may have begun in.
+    """
     question: Question | None = None
-    """From which state. None though it can: only a counter that was wrong before explains what was counted."""
+    """From which state.
+
+    None though it can: only a counter that was wrong before explains what was counted.
+    """
     told: Explanation | None = None
     """How, if it can; without a question, how the counter can become wrong."""
     variant: Trace | None = None
@@ -51,7 +57,12 @@ class Answer:
 
 
 def explain_trace(given: Trace, algorithm: str, limits: Limits) -> Answer:
-    """Look for an interleaving. Raises: BadTrace; ValueError: there is no such algorithm, or the model cannot compile it."""
+    """Look for an interleaving.
+
+    Raises:
+        BadTrace
+        ValueError: there is no such algorithm, or the model cannot compile it.
+    """
     made: Callable[[Any], Any] = catalogue.find(algorithm)
     answer = Answer(HELD, algorithm, Exploration("observed"), 0)
     for variant in variants(given):
@@ -82,14 +93,21 @@ def _counts(given: Trace) -> bool:
 
 
 def _wrong_counter(algorithm: str, made: Callable[[Any], Any], limits: Limits) -> Explanation | None:
-    """Look for a way to a counter that is wrong when nobody is at work; the operations of a window begin with a right one."""
+    """Look for a way to a counter that is wrong when nobody is at work; the operations of a window
+    begin with a right one.
+    """
     model = compile_model(Configuration(algorithm, linearizable=False), made)
     found = shortest.find(model, "counter", limits)
     return found and explain(model, found.broken, found.steps)
 
 
 def run(arguments: argparse.Namespace, live: Live) -> int:
-    """Do it. Raises: ValueError, OSError."""
+    """Run the command and return its exit code.
+
+    Raises:
+        ValueError
+        OSError
+    """
     try:
         given = trace.load(arguments.explain.read_text(encoding="utf-8"))
         if len(arguments.algorithms) > 1:
@@ -118,7 +136,9 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
 
 
 def traced(told: Explanation) -> Trace:
-    """Give the interleaving as a trace that can be replayed: the monitor runs along there, and says that it breaks."""
+    """Return the interleaving as a trace that can be replayed: the monitor runs along there, and
+    says that it breaks.
+    """
     is_torn = any(interval.fault for interval in told.intervals)
     broken = told.broken or ("nothing-torn" if is_torn else "linearizable")
     found = trace.record(told.model, broken, told.sentence, told.steps)
@@ -167,7 +187,7 @@ def heading(given: Trace, answer: Answer) -> list[str]:
 
 
 def _shown(answer: Answer) -> list[str]:
-    """Give the interleaving, if there is one."""
+    """Return the interleaving, if there is one."""
     if answer.told is None:
         return []
     steps = f"{len(answer.told.steps)} steps, with the fewest changes between processes"
@@ -182,7 +202,7 @@ def _explored(answer: Answer) -> str:
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
-    """Give the answer for a program."""
+    """Return the answer for a program."""
     outcome = answer.outcome
     report: dict[str, Any] = {
         "verdict": answer.verdict,

@@ -1,10 +1,11 @@
 """Run a recorded trace again, step by step, on the model.
 
-A trace is what `slotmem check --trace FILE` writes: who did which step, in order. Each step is done on the algorithm as it
-is now.
+A trace is what `slotmem check --trace FILE` writes: who did which step, in order. Each step is done
+on the algorithm as it is now.
 
-The window of a stress run (`slotmem stress --trace FILE`) is a trace whose steps nobody saw. So the model looks for steps in
-which its operations return what was observed, as `slotmem check --explain FILE` does, and these are done.
+The window of a stress run (`slotmem stress --trace FILE`) is a trace whose steps nobody saw. So the
+model looks for steps in which its operations return what was observed, as `slotmem check --explain
+FILE` does, and these are done.
 
 examples:
   slotmem check httpd --trace race.json
@@ -15,9 +16,10 @@ examples:
   slotmem replay window.json                 the steps that may have been behind it
   slotmem check --explain window.json --trace race.json      keeps these steps
 
-Exit codes: 1 the violation was reproduced; 0 all steps were done and nothing is broken any more, or the algorithm cannot do
-what was observed; 3 undecided: the algorithm now does something else than the trace says, and the message tells at which
-step, or the search's budget was used up; 2 usage or environment.
+Exit codes: 1 the violation was reproduced; 0 all steps were done and nothing is broken any more, or
+the algorithm cannot do what was observed; 3 undecided: the algorithm now does something else than
+the trace says, and the message tells at which step, or the search's budget was used up; 2 usage or
+environment.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     try:
         return _replay(arguments)
     except BadTrace as error:
@@ -73,7 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    """Do it. Raises: BadTrace, ValueError, OSError."""
+    """Do what the arguments ask for.
+
+    Raises:
+        BadTrace
+        ValueError
+        OSError
+    """
     given = trace.load(arguments.trace.read_text(encoding="utf-8"))
     name = arguments.algorithm or given.configuration.algorithm
     heading: list[str] = []
@@ -108,7 +116,12 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _looked_for(arguments: argparse.Namespace, given: Trace, name: str) -> Answer:
-    """Look for the steps of a window. Raises: BadTrace, ValueError."""
+    """Look for the steps of a window.
+
+    Raises:
+        BadTrace
+        ValueError
+    """
     live = Live()
     live.begin(f"explaining {arguments.trace}")
     try:
@@ -119,7 +132,9 @@ def _looked_for(arguments: argparse.Namespace, given: Trace, name: str) -> Answe
 
 
 def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]]:
-    """Give the property that breaks first along some steps, and the steps up to there; else nothing, and all of them."""
+    """Return the property that breaks first along some steps, and the steps up to there; else
+    nothing, and all of them.
+    """
     judge = PropertyCheck(model)
     states = [model.initial, *(step.state for step in steps)]
     for number, state in enumerate(states):
@@ -131,7 +146,7 @@ def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step
 
 
 def told_steps(told: Explanation) -> list[dict[str, Any]]:
-    """Give each step for a program: who, what, where, and what its operation was and answered."""
+    """Return each step for a program: who, what, where, and what its operation was and answered."""
     steps = []
     for number, each in enumerate(told.happenings):
         interval = None if each.interval is None else told.intervals[each.interval]

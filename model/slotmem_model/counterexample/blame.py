@@ -1,6 +1,7 @@
 """What went wrong, in one sentence, and which operations and words it is about.
 
-Interface: `blame(explanation)` gives (sentence, numbers of the intervals, words). Each property has its own function.
+Interface: `blame(explanation)` gives (sentence, numbers of the intervals, words). Each property has
+its own function.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _torn(told: Explanation) -> Blamed:
 
 
 def _writer(told: Explanation, read: int) -> int | None:
-    """Give the operation that wrote what a step read; None: nobody did."""
+    """Return the operation that wrote what a step read; None: nobody did."""
     reader = told.happenings[read]
     # A process sees its own store before memory has it.
     own = reader.access is not None and reader.access.kind == "reread"
@@ -189,7 +190,7 @@ def _unexplained(told: Explanation) -> Blamed:
 
 
 def _event(told: Explanation) -> int:
-    """Give the event of the last step."""
+    """Return the event of the last step."""
     before, after = told.states[-2:]
     return next(step.event for step in told.model.successors(before) if step.state == after)
 
@@ -201,7 +202,7 @@ def _fault(told: Explanation) -> Blamed:
 
 
 def _writers(told: Explanation, words: set[int]) -> frozenset[int]:
-    """Give the operations that wrote some of these words."""
+    """Return the operations that wrote some of these words."""
     return frozenset(
         each.interval for each in told.happenings if each.word in words and each.writes and each.interval is not None
     )

@@ -1,12 +1,13 @@
-"""What happened in a run, step by step: which word changed how, which line of which file did it, what was answered.
+"""What happened in a run, step by step: which word changed, which line did it, what was answered.
 
 Interface:
 
-- `explain(model, broken, steps)` gives an `Explanation`: one `Happening` for each step, one `Interval` for each operation, and
-  what went wrong in one sentence.
+- `explain(model, broken, steps)` gives an `Explanation`: one `Happening` for each step, one
+  `Interval` for each operation, and what went wrong in one sentence.
 
-A model knows no source lines. So each operation is run once more, the real Python, on a simulated image that gives it the
-answers which it got in the run; the frame that asks for an access is the source of that step.
+A model knows no source lines. So each operation is run once more, the real Python, on a simulated
+image that gives it the answers which it got in the run; the frame that asks for an access is the
+source of that step.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _PLAIN = {"buffer": "store", "reread": "load", "timeout": "lock"}
 
 
 def explain(model: Model, broken: str, steps: Sequence[Step]) -> Explanation:
-    """Explain a run that ends in a state which breaks a property (`broken` empty: it breaks none)."""
+    """Explain a run that ends by breaking a property (`broken` empty: it breaks none)."""
     states, happenings, intervals = _followed(model, steps)
     told = Explanation(model, broken, tuple(steps), states, _with_sources(model, happenings, intervals), intervals)
     if broken:
@@ -163,7 +164,7 @@ _NOT_ALGORITHMS = {recording.__file__, simulated_image.__file__, __file__}
 
 
 def _asking(frame: FrameType | None) -> Source:
-    """Give the innermost frame that is none of the image's."""
+    """Return the innermost frame that is none of the image's."""
     while frame is not None and frame.f_code.co_filename in _NOT_ALGORITHMS:
         frame = frame.f_back
     assert frame is not None

@@ -1,8 +1,9 @@
 """The search for an interleaving in which every operation returns what was observed.
 
-Interface: `find(question, model, limits, looked)`; questions are those of `slotmem_model.counterexample.observed`, the model is that
-of the question's configuration. Of all interleavings the one found has the fewest changes between processes, because it
-is the easiest to read.
+Interface: `find(question, model, limits, looked)`; questions are those of
+`slotmem_model.counterexample.observed`, the model is that of the question's configuration. Of all
+interleavings the one found has the fewest changes between processes, because it is the easiest to
+read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ _STATE_BYTES = 900  # of a state and what is remembered of it, about
 
 
 class _At(NamedTuple):
-    """Where a search is: a state, how many operations each process has done, whose step was the last."""
+    """Where a search is: a state, how many operations each process has done, whose step was the
+    last.
+    """
 
     state: State
     returned: tuple[int, ...]
@@ -27,7 +30,7 @@ class _At(NamedTuple):
 
 
 def find(question: Question, model: Model, limits: Limits, looked: Exploration) -> tuple[Step, ...] | None:
-    """Give the steps, or None; `looked` says how much was looked at, and whether that was all."""
+    """Return the steps, or None; `looked` says how much was looked at, and whether that was all."""
     required = tuple(sum(each.result is not None for each in lane) for lane in question.asked)
     start = _At(model.initial, (0,) * len(required), -1)
     came: dict[_At, tuple[int, _At | None, Step | None]] = {start: (0, None, None)}
@@ -56,7 +59,9 @@ def find(question: Question, model: Model, limits: Limits, looked: Exploration) 
 
 
 def _returned(question: Question, model: Model, at: _At, step: Step, looked: Exploration) -> tuple[int, ...] | None:
-    """Give how many operations each process has done after a step; None if that is not what was observed."""
+    """Return how many operations each process has done after a step; None if that is not what was
+    observed.
+    """
     process, asked = step.process, question.asked[step.process]
     count = at.returned[process]
     local = model.processes[process].locals[at.state.locals[process]]

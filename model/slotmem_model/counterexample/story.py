@@ -1,7 +1,8 @@
-"""The words in which a run is told: where a step comes from, what happened, and which operation it belonged to.
+"""The words in which a run is told: where a step comes from, what happened, in which operation.
 
-Interface: `Source`, `Happening`, `Interval`, and the `Explanation` that holds them together. `explain` makes one of a path of the
-model, `blame` finds the sentence; lanes, picture and trace show it.
+Interface: `Source`, `Happening`, `Interval`, and the `Explanation` that holds them together.
+`explain` makes one of a path of the model, `blame` finds the sentence; lanes, picture and trace
+show it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from slotmem_model.spec import Operation, Result
 
 
 class Source(NamedTuple):
-    """Where in an algorithm a step is: the file's path below its package's parent, the line, the function."""
+    """Where in an algorithm a step is: the file's path below its package's parent, the line, the
+    function.
+    """
 
     file: str
     line: int

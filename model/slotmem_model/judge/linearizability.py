@@ -1,12 +1,13 @@
-"""The judge of recorded histories: can some order of the operations, each at one instant, explain what was seen?
+"""The judge of recorded histories: can some order of the operations explain what was seen?
 
 Interface:
 
 - `check(events, initial, step)` judges a history against any specification and returns a `Verdict`.
-- A verdict is LINEARIZABLE, VIOLATION (with a window: the calls that contradict one another, and one sentence) or UNKNOWN
-  (the budget is used up). It is never a guess.
+- A verdict is LINEARIZABLE, VIOLATION (with a window: the calls that contradict one another, and
+  one sentence) or UNKNOWN (the budget is used up). It is never a guess.
 
-How it searches is told in `search`, how the window is found in `window`. `slotmem_model.linearizability` is its public name.
+How it searches is told in `search`, how the window is found in `window`.
+`slotmem_model.linearizability` is its public name.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ class Verdict:
     """What the judge found.
 
     - `reason` is a sentence, empty for LINEARIZABLE.
-    - `window` has the events of the calls that contradict one another. They are a violation by themselves, whichever of the
-      states in `before` they begin in (none given: any state).
-    - `is_whole` is False if the calls that contradict one another are too many to show; the window then has only the call
-      that cannot be explained.
-    - `judged` counts the operations that were looked at, `possibilities` the most that were held at once.
-    - `numbers` are the rows of the window's operations, if the history came in columns; the one that cannot be explained is first.
+    - `window` has the events of the calls that contradict one another. They are a violation by
+      themselves, whichever of the states in `before` they begin in (none given: any state).
+    - `is_whole` is False if the calls that contradict one another are too many to show; the window
+      then has only the call that cannot be explained.
+    - `judged` counts the operations that were looked at, `possibilities` the most that were held at
+      once.
+    - `numbers` are the rows of the window's operations, if the history came in columns; the one
+      that cannot be explained is first.
     """
 
     name: str
@@ -58,11 +61,12 @@ def check(
 ) -> Verdict:
     """Judge a history against a specification.
 
-    `events` are in the order of time. `step(state, operation)` yields every (state, result) that the specification allows; states
-    are hashable. Pending calls may have taken effect or not.
+    `events` are in the order of time. `step(state, operation)` yields every (state, result) that
+    the specification allows; states are hashable. Pending calls may have taken effect or not.
 
     Raises:
-        MalformedHistory: a ValueError, if the events are not those of processes that do one operation after the other.
+        MalformedHistory: a ValueError, if the events are not those of processes that do one
+            operation after the other.
     """
     history = History.from_events(events)
     budget = Budget(budget_s, memory_mb)

@@ -1,11 +1,12 @@
-"""An order that explains a history, as far as it can be explained: what a picture of a history is drawn from.
+"""An order that explains a history, as far as one can: what a picture of a history is drawn from.
 
-Interface: `find_order(events, initials, step)` gives an `Order`: the calls in the order in which they take effect, with
-the state after each; and the call at whose return no order is left.
+Interface: `find_order(events, initials, step)` gives an `Order`: the calls in the order in which
+they take effect, with the state after each; and the call at whose return no order is left.
 
-The judge says only whether there is an order; here one is kept. The judge's own search runs. The states
-that it is given remember how they came about, and two that came about differently are the same to it. So this costs a
-little more than judging, and is meant for some thousand operations. Of several orders it gives one.
+The judge says only whether there is an order; here one is kept. The judge's own search runs. The
+states that it is given remember how they came about, and two that came about differently are the
+same to it. So this costs a little more than judging, and is meant for some thousand operations. Of
+several orders it gives one.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ class Placed(NamedTuple):
 
 
 class Order(NamedTuple):
-    """An order of the calls of `history` that explains it up to the return of `failed`; None: all of it.
+    """An order of the calls of `history` that explains it up to the return of `failed`; None: all
+    of it.
 
-    Calls that are not in `placed` have not taken effect: they were pending, or returned later than `failed`.
+    Calls that are not in `placed` have not taken effect: they were pending, or returned later than
+    `failed`.
     """
 
     history: History
@@ -71,9 +74,11 @@ class _Numbered:
 
 
 def find_order(events: Iterable[Event], initials: Iterable[State], step: Step, budget: Budget | None = None) -> Order:
-    """Give an order, beginning in one of the states.
+    """Return an order, beginning in one of the states.
 
-    Raises: MalformedHistory, a ValueError; Exhausted when the budget is used up.
+    Raises:
+        MalformedHistory: a ValueError.
+        Exhausted: when the budget is used up.
     """
 
     def traced(state: _Traced, operation: _Numbered) -> Iterator[tuple[_Traced, Any]]:
@@ -99,7 +104,9 @@ def find_order(events: Iterable[Event], initials: Iterable[State], step: Step, b
 
 
 def _told(history: History, possibilities: Iterable[Any], failed: int | None) -> Order:
-    """Follow one possibility back to the beginning: the one in which the fewest calls took effect, for no more is certain."""
+    """Follow one possibility back to the beginning: the one in which the fewest calls took effect,
+    for no more is certain.
+    """
     chains = [_chain(possibility.state) for possibility in possibilities]
     first, placed = min(chains, key=lambda chain: (len(chain[1]), [at.call for at in chain[1]]))
     return Order(history, first, tuple(placed), failed)

@@ -1,20 +1,25 @@
-"""The search behind the judge: event by event, every way in which a history can be explained so far.
+"""The search behind the judge: event by event, every way in which a history can be explained.
 
-Interface: `Possibilities` holds them; `find_failure(history, initials, step, budget)` goes through a history and returns the first
-moment that nothing explains.
+Interface: `Possibilities` holds them; `find_failure(history, initials, step, budget)` goes through
+a history and returns the first moment that nothing explains.
 
-A *possibility* (Herlihy and Wing 1990) is an abstract state, together with the pending calls that have already taken effect in it. An
-invocation adds a pending call. A return is met by letting pending calls take effect, one after the other, until the returning one has:
-just in time, no sooner (Lowe 2017). Possibilities in which it cannot are dropped; when none is left, the history is not linearizable.
-Wing and Gong (1993) search the same tree depth first, one order after the other; here all orders go on side by side, so that a history of
-any length costs as much as its widest moment. Horn and Kroening (2015) split a history by object before they search it; the fast judge
-of slots (`slotmem_model.judge.slots`) goes further, and is held to this one.
+A *possibility* (Herlihy and Wing 1990) is an abstract state, together with the pending calls that
+have already taken effect in it. An invocation adds a pending call. A return is met by letting
+pending calls take effect, one after the other, until the returning one has: just in time, no sooner
+(Lowe 2017). Possibilities in which it cannot are dropped; when none is left, the history is not
+linearizable. Wing and Gong (1993) search the same tree depth first, one order after the other; here
+all orders go on side by side, so that a history of any length costs as much as its widest moment.
+Horn and Kroening (2015) split a history by object before they search it; the fast judge of slots
+(`slotmem_model.judge.slots`) goes further, and is held to this one.
 
 Three things keep the set small. Each is sound for every specification:
 
-- Results are known before the judging starts, so a call takes effect only with the result that it will return.
-- Of pending calls that are equal, the one that returns first takes effect first: two that are swapped explain the same.
-- Of two possibilities that differ only in which crashed calls took effect, the one with fewer of them can do whatever the other can.
+- Results are known before the judging starts, so a call takes effect only with the result that it
+  will return.
+- Of pending calls that are equal, the one that returns first takes effect first: two that are
+  swapped explain the same.
+- Of two possibilities that differ only in which crashed calls took effect, the one with fewer of
+  them can do whatever the other can.
 """
 
 from __future__ import annotations
@@ -30,7 +35,9 @@ Step = Callable[[Any, Any], Iterable[tuple[Any, Any]]]
 
 
 class Possibility(NamedTuple):
-    """A state, the returning calls that have taken effect and not yet returned, and the crashed calls that have."""
+    """A state, the returning calls that have taken effect and not yet returned, and the crashed
+    calls that have.
+    """
 
     state: State
     done: frozenset[int]
@@ -40,7 +47,8 @@ class Possibility(NamedTuple):
 class Possibilities:
     """The possibilities that explain a history so far: `held`.
 
-    Pass each moment of the history to `invoke` or `return_`; `return_` says whether anything is left that explains it.
+    Pass each moment of the history to `invoke` or `return_`; `return_` says whether anything is
+    left that explains it.
     """
 
     def __init__(self, calls: tuple[Call, ...], initials: Iterable[State], step: Step, budget: Budget) -> None:
@@ -73,7 +81,9 @@ class Possibilities:
         return bool(explained)
 
     def _let_happen(self, start: Possibility, number: int) -> Iterator[Possibility]:
-        """Yield what follows when pending calls take effect in any order, the last of them this one."""
+        """Yield what follows when pending calls take effect in any order, the last of them this
+        one.
+        """
         seen = {start}
         stack = [start]
         while stack:
@@ -108,7 +118,9 @@ class Possibilities:
 
 
 def _number_kinds(calls: tuple[Call, ...]) -> list[Any]:
-    """Return the kind of each call: calls that ask and answer the same are of one kind, what cannot be hashed is a kind of its own."""
+    """Return the kind of each call: calls that ask and answer the same are of one kind, what cannot
+    be hashed is a kind of its own.
+    """
     kinds: list[Any] = []
     for number, call in enumerate(calls):
         kind: Hashable = (_Typed(call.operation), call.is_pending, _Typed(call.result))
@@ -121,7 +133,9 @@ def _number_kinds(calls: tuple[Call, ...]) -> list[Any]:
 
 
 class _Typed:
-    """A value that equals another only if its text does too: 1, 1.0 and True are not the same operation."""
+    """A value that equals another only if its text does too: 1, 1.0 and True are not the same
+    operation.
+    """
 
     def __init__(self, value: Any) -> None:
         self._key = (value, repr(value))
@@ -146,7 +160,8 @@ def _drop_dominated(possibilities: set[Possibility]) -> set[Possibility]:
 
 
 def find_failure(history: History, initials: Iterable[State], step: Step, budget: Budget) -> tuple[int | None, int]:
-    """Find the first moment that nothing explains (None: all are explained), and the most possibilities held at once.
+    """Find the first moment that nothing explains (None: all are explained), and the most
+    possibilities held at once.
 
     Raises:
         Exhausted: when the budget is used up.

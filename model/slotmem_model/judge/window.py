@@ -2,12 +2,15 @@
 
 Interface:
 
-- `minimise_history` gives the window of a history that was found to be no linearizable one, and a sentence.
-- `is_violation` and `shrink` are the pieces, for specifications that know more (`slotmem_model.judge.slots.window`).
+- `minimise_history` gives the window of a history that was found to be no linearizable one, and a
+  sentence.
+- `is_violation` and `shrink` are the pieces, for specifications that know more
+  (`slotmem_model.judge.slots.window`).
 
-A call is never left out: that could make a violation where none was. It is *relaxed*: its result and its return are forgotten, so that it
-may have happened or not, at any time. Whatever remains a violation then is one because of the other calls alone. A relaxed call need not
-have happened, so the calls that remain are also a violation without it.
+A call is never left out: that could make a violation where none was. It is *relaxed*: its result
+and its return are forgotten, so that it may have happened or not, at any time. Whatever remains a
+violation then is one because of the other calls alone. A relaxed call need not have happened, so
+the calls that remain are also a violation without it.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ def is_violation(history: History, initials: Iterable[Any], step: Step, seconds:
 
 
 def relax(history: History, relaxed: Iterable[int]) -> History:
-    """Give the history with some calls pending for ever."""
+    """Return the history with some calls pending for ever."""
     calls = list(history.calls)
     forgotten = set(relaxed)
     for number in forgotten:
@@ -44,9 +47,11 @@ def relax(history: History, relaxed: Iterable[int]) -> History:
 
 
 def cut(history: History, first: int, last: int) -> tuple[History, list[int]]:
-    """Give the part between two positions, both in it, and the numbers that its calls have in the whole.
+    """Return the part between two positions, both in it, and the numbers that its calls have in the
+    whole.
 
-    What runs at the beginning of the part is relaxed, and what returns later is pending: both only allow more.
+    What runs at the beginning of the part is relaxed, and what returns later is pending: both only
+    allow more.
     """
     part = history.moments[first : last + 1]
     inside = {moment >> 1 for moment in part if not moment & 1}
@@ -65,7 +70,9 @@ def cut(history: History, first: int, last: int) -> tuple[History, list[int]]:
 
 
 def shrink(history: History, initials: Sequence[Any], step: Step, budget: Budget) -> list[int]:
-    """Give the calls of a violation that it cannot do without, the others being relaxed, oldest first."""
+    """Return the calls of a violation that it cannot do without, the others being relaxed, oldest
+    first.
+    """
     relaxed = {number for number, call in enumerate(history.calls) if call.is_pending}
     needed = [number for number in range(len(history.calls)) if number not in relaxed]
     failing = history.moments[-1] >> 1
@@ -85,7 +92,8 @@ def shrink(history: History, initials: Sequence[Any], step: Step, budget: Budget
 def minimise_history(
     history: History, failed: int, initial: Any, step: Step, budget: Budget
 ) -> tuple[tuple[Event, ...], str, tuple[Any, ...]]:
-    """Give the window of a violation that shows at position `failed`, a sentence, and the states that the window may begin in.
+    """Return the window of a violation that shows at position `failed`, a sentence, and the states
+    that the window may begin in.
 
     Without time left for it the window is all that happened until then.
     """
@@ -103,7 +111,9 @@ def minimise_history(
 def _find_part(
     history: History, failed: int, initial: Any, step: Step, budget: Budget
 ) -> tuple[History, list[int], list[Any]]:
-    """Give the shortest end of the history that is a violation from every state that is possible at its beginning."""
+    """Return the shortest end of the history that is a violation from every state that is possible
+    at its beginning.
+    """
     whole = cut(history, 0, failed)
     if len(whole[1]) <= _WHOLE:
         return *whole, [initial]

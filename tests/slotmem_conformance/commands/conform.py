@@ -2,14 +2,16 @@
 
 examples:
   slotmem conform shm                              the reference
-  slotmem conform exec:'./my-driver --flag'        a driver; PROTOCOL.md in slotmem_conformance tells how to write one
+  slotmem conform exec:'./my-driver --flag'        a driver; PROTOCOL.md tells how to write one
   slotmem conform exec:./my-driver --check-adapter whether the driver itself speaks the protocol
   slotmem conform shm --select core,GRAB --skip GRAB-2
   slotmem conform httpd --claim core,httpd --html report.html --json > httpd.json
   slotmem conform --merge shm.json httpd.json --html matrix.html
-  slotmem conform exec:./mine --write-expected known.toml; slotmem conform exec:./mine --expected known.toml
+  slotmem conform exec:./mine --write-expected known.toml
+  slotmem conform exec:./mine --expected known.toml
 
-exit codes: 0 what was claimed, or expected, held; 1 something else did not; 2 usage, environment or adapter; 3 not all was tried
+exit codes: 0 what was claimed, or expected, held; 1 something else did not; 2 usage, environment or
+adapter; 3 not all was tried
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     # Files are spoiled on purpose: the library's warnings about them would be noise here.
     logging.getLogger("slotmem").setLevel(logging.ERROR)
     try:
@@ -132,7 +134,7 @@ def _conform(arguments: argparse.Namespace, cases: Sequence[Case], known: dict[s
 
 
 def exit_code(report: SuiteReport, surprises: Sequence[CaseResult]) -> int:
-    """Give the exit code of a run, from what was not as expected."""
+    """Return the exit code of a run, from what was not as expected."""
     if any(each.verdict is not ClauseVerdict.ADAPTER_ERROR for each in surprises):
         return Exit.VIOLATED
     if surprises:

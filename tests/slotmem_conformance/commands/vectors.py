@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     files = vectors.generate()
     try:
         if arguments.check:

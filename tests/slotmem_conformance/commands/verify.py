@@ -1,4 +1,4 @@
-"""Hold a provider to the specification, to every interleaving, and to a short run of real workers: one verdict.
+"""Hold a provider to the specification, to every interleaving, and to real workers: one verdict.
 
 examples:
   slotmem verify                      the reference implementation, in about a minute
@@ -8,7 +8,8 @@ examples:
   slotmem verify exec:./my-driver     any implementation: the clauses, profile by profile
   slotmem verify --json               the same as a report for machines
 
-exit codes: 0 everything that is claimed held, 1 something did not, 2 usage or environment, 3 not all was tried
+exit codes: 0 everything that is claimed held, 1 something did not, 2 usage or environment, 3 not
+all was tried
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
     # Files are spoiled on purpose: the library's warnings about them would be noise here.
     logging.getLogger("slotmem").setLevel(logging.ERROR)

@@ -6,8 +6,9 @@
     reason = "httpd does not check lengths"
     link = "https://bz.apache.org/..."
 
-Interface: `load(path)`, `written(report)`, and `surprises(report, known)`: what is not as the file says. An id that there is
-not, or a case that is known to fail and passes, is a surprise like a failure that nobody knows.
+Interface: `load(path)`, `written(report)`, and `surprises(report, known)`: what is not as the file
+says. An id that there is not, or a case that is known to fail and passes, is a surprise like a
+failure that nobody knows.
 """
 
 from __future__ import annotations
@@ -35,7 +36,12 @@ class BadFile(ValueError):
 
 
 def load(path: Path, ids: Iterable[str]) -> dict[str, Known]:
-    """Read the file. Raises: BadFile: for what is no known failure, or of a case that there is not; OSError."""
+    """Read the file.
+
+    Raises:
+        BadFile: for what is no known failure, or of a case that there is not.
+        OSError
+    """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("known", [])
         if not isinstance(entries, list):
@@ -53,7 +59,9 @@ def load(path: Path, ids: Iterable[str]) -> dict[str, Known]:
 
 
 def written(report: SuiteReport, known: Mapping[str, Known]) -> str:
-    """Give the text of a file of everything that failed; reasons and links that were known are kept."""
+    """Return the text of a file of everything that failed; reasons and links that were known are
+    kept.
+    """
     parts = [f"# What is known not to hold of {report.provider}; `slotmem conform --write-expected` wrote it.\n"]
     for each in report.outcomes:
         if not each.verdict.holds:
@@ -65,7 +73,10 @@ def written(report: SuiteReport, known: Mapping[str, Known]) -> str:
 
 
 def surprises(report: SuiteReport, known: Mapping[str, Known]) -> list[tuple[CaseResult, str]]:
-    """Give each outcome that is not as expected, and what is surprising about it. A skipped case surprises nobody."""
+    """Return each outcome that is not as expected, and what is surprising about it.
+
+    A skipped case surprises nobody.
+    """
     found = []
     for each in report.outcomes:
         old = known.get(each.case)

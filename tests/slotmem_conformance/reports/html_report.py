@@ -1,7 +1,7 @@
 """One self-contained page: clauses by implementations, each cell opening its evidence.
 
-Interface: `page(reports)` gives the HTML. Nothing is loaded from anywhere, and it works without scripts: a cell is
-a link to its evidence, which shows while it is the page's address.
+Interface: `page(reports)` gives the HTML. Nothing is loaded from anywhere, and it works without
+scripts: a cell is a link to its evidence, which shows while it is the page's address.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _STYLE = Path(__file__).with_name("html_report.css")
 
 
 def page(reports: Sequence[SuiteReport]) -> str:
-    """Give the page of one report or several."""
+    """Return the page of one report or several."""
     head = "".join(f'<th scope="col">{_name(each)}</th>' for each in reports)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>slotmem conformance</title>'
@@ -61,7 +61,7 @@ def _cell(number: int, clause: str, verdict: ClauseVerdict | None) -> str:
 
 
 def _evidence(reports: Sequence[SuiteReport]) -> str:
-    """Give what the cells open: for each clause of each report its cases, the worst first."""
+    """Return what the cells open: for each clause of each report its cases, the worst first."""
     sections = []
     for number, report in enumerate(reports):
         for clause, worst in by_clause(report.outcomes).items():

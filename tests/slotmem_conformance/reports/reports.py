@@ -1,4 +1,4 @@
-"""Reports of a run, for people and for machines: Markdown, JUnit, a badge. (JSON: `SuiteReport.to_json`; HTML: `html_report`.)
+"""A run's reports: Markdown, JUnit, a badge. (JSON: `SuiteReport.to_json`; HTML: `html_report`.)
 
 Interface: each function takes a `SuiteReport` and gives text.
 """
@@ -31,12 +31,12 @@ def title(report: SuiteReport) -> str:
 
 
 def summary(report: SuiteReport, profiles: Iterable[str] = tuple(PROFILES)) -> str:
-    """Give the profiles in a line: `core yes, httpd yes, safe 3 of 9, ...`."""
+    """Return the profiles in a line: `core yes, httpd yes, safe 3 of 9, ...`."""
     return ", ".join(f"{name} {total}" for name, total in by_profile(report.outcomes).items() if name in profiles)
 
 
 def markdown(report: SuiteReport) -> str:
-    """Give a page for the summary of a CI run."""
+    """Return a page for the summary of a CI run."""
     lines = [f"# {cell(title(report))}", "", f"**{summary(report)}**", ""]
     if report.unfinished:
         lines += [f"Unfinished: {report.unfinished}", ""]
@@ -55,7 +55,7 @@ def markdown(report: SuiteReport) -> str:
 
 
 def ranges(clauses: Iterable[str]) -> str:
-    """Give the ids of clauses in short: `GRAB-1 to GRAB-3, GET-1`."""
+    """Return the ids of clauses in short: `GRAB-1 to GRAB-3, GET-1`."""
     runs: list[list[str]] = []
     for id in clauses:
         stem, _, number = id.rpartition("-")
@@ -67,13 +67,13 @@ def ranges(clauses: Iterable[str]) -> str:
 
 
 def command(report: SuiteReport, outcome: CaseResult) -> str:
-    """Give the command that does this case again."""
+    """Return the command that does this case again."""
     quick = " --quick" if report.quick else ""
     return f"slotmem conform '{report.provider}' --reproduce {outcome.case} --seed {report.seed}{quick}"
 
 
 def junit(report: SuiteReport) -> str:
-    """Give JUnit's XML: a test suite for each profile, a test case for each case."""
+    """Return JUnit's XML: a test suite for each profile, a test case for each case."""
     suites = []
     for profile in PROFILES:
         of_it = [each for each in report.outcomes if CLAUSES[each.clause].profile == profile]
@@ -90,14 +90,14 @@ def junit(report: SuiteReport) -> str:
 
 
 def badge_json(report: SuiteReport) -> str:
-    """Give what shields.io asks an endpoint for."""
+    """Return what shields.io asks an endpoint for."""
     return (
         json.dumps({"schemaVersion": 1, "label": "slotmem", "message": _held(report), "color": _colour(report)}) + "\n"
     )
 
 
 def badge_svg(report: SuiteReport) -> str:
-    """Give a badge as a picture."""
+    """Return a badge as a picture."""
     label, message = "slotmem", _held(report)
     left, right = 7 * len(label) + 12, 7 * len(message) + 12
     colour = {"brightgreen": "#4c1", "yellow": "#b58900", "red": "#c0392b", "lightgrey": "#777"}[_colour(report)]
@@ -141,5 +141,5 @@ def _legible(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Give a text as a cell of a table in Markdown."""
+    """Return a text as a cell of a table in Markdown."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,13 +1,14 @@
-"""Verdicts: what became of a case, what that says of its clause, and what the clauses say of a profile.
+"""What became of a case, what that says of its clause, and what the clauses say of a profile.
 
 - *pass*, *fail*: it did what the clause asks, or not. A crash and a hang are failures.
 - *non-strict*: it did not do what a clause of level *should* asks: allowed, not recommended.
 - *info*: what it does where nothing is asked of it.
 - *skip*: it could not be judged; the reason says why.
-- *adapter error*: what came back was no answer of the protocol; the driver is wrong, nothing is known of what it wraps.
+- *adapter error*: what came back was no answer of the protocol; the driver is wrong, nothing is
+  known of what it wraps.
 
-A clause has the worst verdict of its cases, and is skipped only if all of them are. A profile holds if no clause of it
-failed and at least one passed.
+A clause has the worst verdict of its cases, and is skipped only if all of them are. A profile holds
+if no clause of it failed and at least one passed.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class SuiteReport:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON, summaries included."""
+        """Return it as JSON, summaries included."""
         outcomes = [asdict(each) | {"verdict": each.verdict.value} for each in self.outcomes]
         return {
             "format": "slotmem conformance 1",
@@ -81,7 +82,11 @@ class SuiteReport:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> SuiteReport:
-        """Read one back. Raises: ValueError."""
+        """Read one back.
+
+        Raises:
+            ValueError
+        """
         if given.get("format") != "slotmem conformance 1":
             raise ValueError("it is no report of `slotmem conform --json`")
         names = ("provider", "hello", "seed", "quick", "unfinished", "seconds")
@@ -109,7 +114,7 @@ class Summary:
 
 
 def by_clause(outcomes: Iterable[CaseResult]) -> dict[str, ClauseVerdict]:
-    """Give the verdict of each clause that was tried."""
+    """Return the verdict of each clause that was tried."""
     found: dict[str, ClauseVerdict] = {}
     for each in outcomes:
         found[each.clause] = min(each.verdict, found.get(each.clause, each.verdict), key=_WORST.index)

@@ -1,6 +1,7 @@
-"""What `slotmem verify` prints: one page for people, JSON for machines, tables in Markdown for a README.
+"""What `slotmem verify` prints: a page for people, JSON for machines, tables in Markdown.
 
-Interface: `show(...)` prints the page, `to_json(...)` gives the report, `markdown(rows)` the tables of the clauses.
+Interface: `show(...)` prints the page, `to_json(...)` gives the report, `markdown(rows)` the tables
+of the clauses.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _FOLDER = re.compile(r"/[^\s\"']*/slotmem-conform-\w+")  # a case's runtime dire
 
 
 def to_json(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> dict[str, Any]:
-    """Give the report for machines."""
+    """Return the report for machines."""
     shown = [
         {**asdict(row), "clauses": row.clauses and row.clauses.to_json()}  # one format for one thing
         for row in rows
@@ -53,7 +54,7 @@ def show(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> None:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Give two tables: the profiles, and every clause that did not hold with what was seen."""
+    """Return two tables: the profiles, and every clause that did not hold with what was seen."""
     asked = [row.clauses for row in rows if row.clauses is not None]
     outcomes = [outcome for report in asked for outcome in report.outcomes]
     lines = ["| profile | asks | verdict | clauses that hold |", "|---|---|---|---|"]
@@ -100,7 +101,7 @@ def _broken_clauses(part: str, report: SuiteReport) -> list[str]:
 
 
 def _reason(failure: Failure) -> str:
-    """Give what was seen in a line, and the case that saw it."""
+    """Return what was seen in a line, and the case that saw it."""
     reason = _FOLDER.sub("$DIR", " ".join(failure.shown.reason.split()))
     if len(reason) > _REASON_CHARACTERS:
         reason = reason[: _REASON_CHARACTERS - 3] + "..."

@@ -1,6 +1,7 @@
-"""The parts of `slotmem verify` that only our own providers have: programs, lives, interleavings, real clients.
+"""The parts of `slotmem verify` that only our own providers have: programs, lives, models, clients.
 
-Interface: `parts(provider, folder, less, seed)` does them in turn and yields a `Row` for each. `less` divides the work.
+Interface: `parts(provider, folder, less, seed)` does them in turn and yields a `Row` for each.
+`less` divides the work.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def parts(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
 
 
 def _stressed(provider: str, folder: str, seconds: float, seed: int) -> Row:
-    """Let clients hammer one segment, kill some where that is possible, and judge what they recorded."""
+    """Let clients hammer one segment, kill some where that is possible, and judge what they
+    recorded.
+    """
     shared = SHARED[provider]
     settings = Settings(
         provider,
@@ -90,7 +93,9 @@ def _stressed(provider: str, folder: str, seconds: float, seed: int) -> Row:
 
 
 def _explored(questions: Sequence[Standard]) -> Row:
-    """Explore every interleaving and crash of the reference, and of httpd's algorithm, which must fail."""
+    """Explore every interleaving and crash of the reference, and of httpd's algorithm, which must
+    fail.
+    """
     states = 0
 
     def explore() -> None:

@@ -1,8 +1,8 @@
 """The part of `slotmem verify` that asks the clauses, profile by profile.
 
-Interface: `hello(provider, folder)` says who it is; `ask(provider, profiles, ...)` runs the cases of some profiles and gives a
-`Row`; `failures(report)` lists what did not hold, a clause each. `CLAIMS` are the profiles that decide the verdict on those
-that promise less than all.
+Interface: `hello(provider, folder)` says who it is; `ask(provider, profiles, ...)` runs the cases
+of some profiles and gives a `Row`; `failures(report)` lists what did not hold, a clause each.
+`CLAIMS` are the profiles that decide the verdict on those that promise less than all.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ class Failure(NamedTuple):
 
 
 def hello(provider: str, folder: str) -> dict[str, Any]:
-    """Ask a provider who it is. Raises: Unusable."""
+    """Ask a provider who it is.
+
+    Raises:
+        Unusable
+    """
     return runner.greet(partial(open_session, provider), folder)
 
 

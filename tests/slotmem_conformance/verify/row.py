@@ -1,6 +1,7 @@
 """A part of `slotmem verify`: what was done, for how long, and whether it held.
 
-Interface: `Row` is one line of the table; `timed(part, work, do)` does one part; `verdict(rows)` sums up.
+Interface: `Row` is one line of the table; `timed(part, work, do)` does one part; `verdict(rows)`
+sums up.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Row:
 
 
 def verdict(rows: Sequence[Row]) -> str:
-    """Sum up what is claimed: violated, held, or undecided where not all of it was tried, or nothing could be."""
+    """Sum up what is claimed: violated, held, or undecided where not all of it was tried, or
+    nothing could be.
+    """
     claimed = [row for row in rows if row.claimed]
     if not all(row.held for row in claimed):
         return VIOLATED

@@ -1,7 +1,8 @@
-"""The properties for whole arrays of packed states; `slotmem_model.checker.properties` says what they are.
+"""The properties (`slotmem_model.checker.properties`) for whole arrays of packed states.
 
-What can be read off local states and words is computed for all states at once. Whether memory is the specification's is
-asked of `properties.PropertyCheck`, once for each content of memory in which nobody is inside an operation.
+What can be read off local states and words is computed for all states at once. Whether memory is
+the specification's is asked of `properties.PropertyCheck`, once for each content of memory in which
+nobody is inside an operation.
 """
 
 from __future__ import annotations

@@ -2,16 +2,17 @@
 
 Interface:
 
-- `explore(model, limits, symmetry=..., por=...)` gives the same verdict and the same numbers as `naive.explore`; with a
-  reduction the same verdict over fewer states.
+- `explore(model, limits, symmetry=..., por=...)` gives the same verdict and the same numbers as
+  `naive.explore`; with a reduction the same verdict over fewer states.
 
-If no automaton has a cycle, every step leads to a state whose sum of ranks is larger. So states are put into the bucket
-of their sum, and when a bucket's turn comes nothing can be added to it any more: repetitions are dropped, the states are
-judged and expanded, and the bucket is forgotten. Memory is what lies ahead, not all that was seen. With a cycle all
-states found are remembered.
+If no automaton has a cycle, every step leads to a state whose sum of ranks is larger. So states are
+put into the bucket of their sum, and when a bucket's turn comes nothing can be added to it any
+more: repetitions are dropped, the states are judged and expanded, and the bucket is forgotten.
+Memory is what lies ahead, not all that was seen. With a cycle all states found are remembered.
 
-A step is two additions and two look-ups for a whole array at once (`slotmem_model.checker.sweep.packing`). What the monitor does is
-asked once for each (set, event) and kept in a table.
+A step is two additions and two look-ups for a whole array at once
+(`slotmem_model.checker.sweep.packing`). What the monitor does is asked once for each (set, event)
+and kept in a table.
 """
 
 from __future__ import annotations
@@ -43,7 +44,12 @@ class MonitorFull(Exception):
 
 
 def explore(model: Model, limits: Limits | None = None, *, symmetry: bool = False, por: bool = False) -> Exploration:
-    """Explore all states that can be reached. Raises: TooLarge; ValueError: symmetry of processes that differ."""
+    """Explore all states that can be reached.
+
+    Raises:
+        TooLarge
+        ValueError: symmetry of processes that differ.
+    """
     limits = limits or Limits()
     began = time.monotonic()
     columns = 1
@@ -123,7 +129,7 @@ class _Sweep:
         return outcome
 
     def turns(self) -> Iterator[tuple[int, Rows]]:
-        """Give what is to be expanded, until nothing is left."""
+        """Yield what is to be expanded, until nothing is left."""
         first = [np.array([value], np.uint64) for value in self.packing.pack(self.model.initial)]
         self.frontier = _Frontier()
         self.remembered = None if self.acyclic else Remembered()
@@ -261,7 +267,12 @@ class MonitorTable:
         column[where] += (after.astype(np.int64) - number).view(np.uint64) << np.uint64(self.field.shift)
 
     def fill(self, event: NDArray[np.int64], number: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
-        """Ask the monitor for what is missing. Raises: MonitorFull, TooLarge."""
+        """Ask the monitor for what is missing.
+
+        Raises:
+            MonitorFull
+            TooLarge
+        """
         for pair in np.unique(event[missing] << 32 | number[missing]).tolist():
             one, before = pair >> 32, pair & (1 << 32) - 1
             self.table[one, before] = self.monitor.advance(before, one)

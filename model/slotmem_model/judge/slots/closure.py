@@ -1,10 +1,12 @@
 """What may have happened by the time an action returns: the closure of one possibility.
 
-Interface: `close(tables, at, pending, budget)` returns the possibilities in which the returning action has taken effect.
+Interface: `close(tables, at, pending, budget)` returns the possibilities in which the returning
+action has taken effect.
 
-Pending actions take effect just in time (Lowe), so only what the return depends on matters. Most returns depend on nothing else
-(`_close_at_once`: each line there says why). For the others `_search` tries every order of the actions that `relevant` lists, and
-keeps a result only if it is not what another result leads to.
+Pending actions take effect just in time (Lowe), so only what the return depends on matters. Most
+returns depend on nothing else (`_close_at_once`: each line there says why). For the others
+`_search` tries every order of the actions that `relevant` lists, and keeps a result only if it is
+not what another result leads to.
 """
 
 from __future__ import annotations
@@ -21,18 +23,19 @@ _CHANGING = (GRAB, RELEASE, FGRAB, PUT)
 
 
 def close(tables: Tables, at: Possibility, pending: Pending, budget: Budget) -> list[Possibility]:
-    """Let what matters happen until this action has; it has not yet in `at`, which may be changed."""
+    """Let what matters happen until this action has. It has not yet in `at`, which is changed."""
     at_once = _close_at_once(tables, at, pending)
     return _search(tables, at, pending, budget) if at_once is None else at_once
 
 
 def _close_at_once(tables: Tables, at: Possibility, pending: Pending) -> list[Possibility] | None:
-    """Give the closure where nothing but puts to its slot matters, None where more may."""
+    """Return the closure where nothing but puts to its slot matters, None where more may."""
     action, slot = pending.action, pending.slot
     if action in (PUT, GET):
         if not at.mask >> slot & 1:
             return None  # somebody has to mark the slot first
-        # In a slot in use nothing but puts matters: that it is released and grabbed again can come later.
+        # In a slot in use nothing but puts matters: that it is released and grabbed again can come
+        # later.
         if action == PUT:
             return happen(tables, at, pending)
         for put in tables.puts.get(slot, ()):
@@ -82,7 +85,9 @@ def _search(tables: Tables, start: Possibility, pending: Pending, budget: Budget
 def _compute_redundant(
     tables: Tables, here: list[Possibility], after: Possibility, other: Pending, pending: Pending
 ) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-    """Give what `pending` after `other` leads to, as far as `other` after `pending` leads there too."""
+    """Yield what `pending` after `other` leads to, as far as `other` after `pending` leads there
+    too.
+    """
     swapped = [way for result in here if not result.done & other.bit for way in happen(tables, result.copy(), other)]
     if swapped:
         for result in happen(tables, after.copy(), pending):

@@ -1,16 +1,17 @@
 """Which possibilities the rest of the history will surely refute.
 
-Interface: `drop_doomed(possibilities, tables, future)`; `is_doomed(done, slot, tables, future)` asks beforehand, of a slot that a
-crashed grab may take.
+Interface: `drop_doomed(possibilities, tables, future)`; `is_doomed(done, slot, tables, future)`
+asks beforehand, of a slot that a crashed grab may take.
 
 Two kinds of them are doomed:
 
 - Those that have overwritten what a later get will see, when nobody else puts it.
-- Those with a slot in use that a grab will give, while nobody asks for its release before that grab returns: only a
-  release takes a mark away. This keeps what a crashed grab may have taken from multiplying the possibilities.
+- Those with a slot in use that a grab will give, while nobody asks for its release before that grab
+  returns: only a release takes a mark away. This keeps what a crashed grab may have taken from
+  multiplying the possibilities.
 
-Dropping them early changes no verdict. If all are doomed they are kept, so that the violation shows at the operation that
-cannot be explained.
+Dropping them early changes no verdict. If all are doomed they are kept, so that the violation shows
+at the operation that cannot be explained.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def drop_doomed(possibilities: list[Possibility], tables: Tables, future: Future
 
 
 def is_doomed(done: int, slot: int, tables: Tables, future: Future) -> bool:
-    """Say whether the slot, if it is in use now, must be free sooner than anybody can release it."""
+    """Say whether the slot, if in use now, must be free sooner than anybody can release it."""
     if tables.first_undone(tables.releases.get(slot), done) is not None:
         return False
     grab = tables.first_undone(tables.grabs.get(slot), done)
@@ -43,7 +44,9 @@ def is_doomed(done: int, slot: int, tables: Tables, future: Future) -> bool:
 
 
 def _drop_overwritten(possibilities: list[Possibility], tables: Tables) -> list[Possibility]:
-    """Drop those in which a pending put has taken effect and was overwritten, although a get that begins later sees it."""
+    """Drop those in which a pending put has taken effect and was overwritten, although a get that
+    begins later sees it.
+    """
     wanted = [put for listed in tables.puts.values() for put in listed if put.is_only and put.last_read > tables.now]
     if not wanted:
         return possibilities

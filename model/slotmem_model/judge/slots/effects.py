@@ -1,16 +1,20 @@
 """What an action does to a possibility.
 
-Interface: `happen(tables, at, pending)` lets a pending action take effect and returns what may follow, nothing if it cannot;
-`settle(tables, at)` lets everything happen that is best done at once. Both change `at`.
+Interface: `happen(tables, at, pending)` lets a pending action take effect and returns what may
+follow, nothing if it cannot; `settle(tables, at)` lets everything happen that is best done at once.
+Both change `at`.
 
-Three rules are built in. The first two are sound for any history, the third where `Timeline.is_eager` allows it:
+Three rules are built in. The first two are sound for any history, the third where
+`Timeline.is_eager` allows it:
 
-- *Looking* actions take effect in the first state that gives their result. They change nothing, so nothing is lost.
-- A put that takes effect *hides* the pending puts to its slot that no later get will read: they happen just before it, and with them the
-  pending gets that read them. Later they could only be in the way. One that a later get reads is hidden only if some other put brings the
-  same value, and then both ways are followed.
-- A pending grab takes effect as soon as its slot is the lowest free one. Nobody else can take the slot in between, and a slot in use is
-  in nobody's way but of those who look for a free one.
+- *Looking* actions take effect in the first state that gives their result. They change nothing, so
+  nothing is lost.
+- A put that takes effect *hides* the pending puts to its slot that no later get will read: they
+  happen just before it, and with them the pending gets that read them. Later they could only be in
+  the way. One that a later get reads is hidden only if some other put brings the same value, and
+  then both ways are followed.
+- A pending grab takes effect as soon as its slot is the lowest free one. Nobody else can take the
+  slot in between, and a slot in use is in nobody's way but of those who look for a free one.
 """
 
 from __future__ import annotations
@@ -50,7 +54,10 @@ def settle_gets(tables: Tables, at: Possibility, slot: int) -> None:
 
 
 def happen(tables: Tables, at: Possibility, pending: Pending) -> list[Possibility]:
-    """Let an action take effect that changes something. Gives what may follow; `at` may be one of these."""
+    """Let an action take effect that changes something.
+
+    Returns what may follow; `at` may be one of these.
+    """
     action, slot = pending.action, pending.slot
     if action in (GRAB, LOST_GRAB):
         lowest = tables.lowest_free(at.mask)

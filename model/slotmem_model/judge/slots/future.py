@@ -1,4 +1,4 @@
-"""What lies ahead of each slot: the next grab that will give it, and whether anybody will ask for its release before that.
+"""What lies ahead of each slot: the next grab that gives it, and the releases before that.
 
 Interface: `Future(timeline)`; `next_grab(slot, now)`, `has_release(slot, now, until)`.
 """

@@ -1,13 +1,16 @@
-"""The judge of recorded histories of slots: the search of `slotmem_model.judge.search` with a compact state.
+"""The judge of recorded histories of slots: the general search, with a compact state.
 
 Interface:
 
-- `judge(history)` judges columns (`slotmem_model.judge.slots.history`); `check_slots(events, initial)` judges events, and passes those that
-  do not fit into columns to the judge of any specification. Both give a `Verdict`.
-- A history with a witness is first replayed in the witness's order. Accepted, it is linearizable; else the full judging follows.
+- `judge(history)` judges columns (`slotmem_model.judge.slots.history`); `check_slots(events,
+  initial)` judges events, and passes those that do not fit into columns to the judge of any
+  specification. Both give a `Verdict`.
+- A history with a witness is first replayed in the witness's order. Accepted, it is linearizable;
+  else the full judging follows.
 
-How fast it is depends on the values: with a value of its own for every put it hardly ever has to follow more than a few possibilities.
-With repeated values it is right too, but may need more than its budget.
+How fast it is depends on the values: with a value of its own for every put it hardly ever has to
+follow more than a few possibilities. With repeated values it is right too, but may need more than
+its budget.
 """
 
 from __future__ import annotations
@@ -60,10 +63,11 @@ def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: flo
 def _find_clearest(
     history: SlotHistory, timeline: Timeline, failed: tuple[int, int], budget: Budget
 ) -> tuple[int, Window]:
-    """Give the first operation that cannot be explained and has a clear window; if there is none soon, the clearest there is.
+    """Return the first operation that cannot be explained and has a clear window; if there is none
+    soon, the clearest there is.
 
-    An operation that very many contradict is taken for one that did not return. That allows more, so what cannot be
-    explained then is a violation by itself.
+    An operation that very many contradict is taken for one that did not return. That allows more,
+    so what cannot be explained then is a violation by itself.
     """
     number, window = best = failed[1], _find_window(history, timeline, *failed, budget)
     effort = Effort(budget.remaining_s(_LOOK_FURTHER_S))
@@ -82,7 +86,9 @@ def _find_clearest(
 
 
 def without_return(history: SlotHistory, number: int) -> SlotHistory:
-    """Give the history in which an operation did not return; who did it goes on under another name."""
+    """Return the history in which an operation did not return; who did it goes on under another
+    name.
+    """
     outcome, process = history.outcome.copy(), history.process.copy()
     outcome[number] = PENDING
     process[number] = history.process.max() + 1
@@ -90,7 +96,7 @@ def without_return(history: SlotHistory, number: int) -> SlotHistory:
 
 
 def _find_window(history: SlotHistory, timeline: Timeline, position: int, number: int, budget: Budget) -> Window:
-    """Give the window of a violation; one that is not whole if there is no time for it."""
+    """Return the window of a violation; one that is not whole if there is no time for it."""
 
     def states_at(positions: list[int]) -> dict[int, list[State]]:
         possibilities = SlotPossibilities(history, budget, positions)
@@ -112,7 +118,9 @@ def check_slots(
 ) -> Verdict:
     """Judge a history of the operations of `slotmem_model.spec`, beginning in the given state.
 
-    Raises: MalformedHistory, a ValueError, if the events are not those of processes that do one operation after the other.
+    Raises:
+        MalformedHistory: a ValueError, if the events are not those of processes that do one
+            operation after the other.
     """
     events = list(events)
     try:

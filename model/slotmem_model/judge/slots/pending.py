@@ -2,8 +2,10 @@
 
 Interface:
 
-- `Pending` is an action between its invocation and its return; `Tables` has them all, sorted by what they touch.
-- `Possibility` is a mask of the slots in use, what is in each slot, and a bit for each pending action that has taken effect.
+- `Pending` is an action between its invocation and its return; `Tables` has them all, sorted by
+  what they touch.
+- `Possibility` is a mask of the slots in use, what is in each slot, and a bit for each pending
+  action that has taken effect.
 
 What happens to a possibility is told in `effects`.
 """
@@ -39,7 +41,10 @@ def list_bits(mask: int) -> Iterator[int]:
 
 
 class Pending:
-    """An action between its invocation and its return. Those that return sort by the position of it, before the crashed ones."""
+    """An action between its invocation and its return.
+
+    Those that return sort by the position of it, before the crashed ones.
+    """
 
     __slots__ = ("action", "bit", "is_eager", "is_only", "last_read", "number", "returned", "slot", "value")
 
@@ -70,10 +75,11 @@ class Pending:
 
 
 class Possibility:
-    """One way that everything returned so far can be explained (a *possibility* of Herlihy and Wing).
+    """One way that everything returned so far can be explained (a *possibility* of Herlihy and
+    Wing).
 
-    `mask` has a bit for each slot in use, `values` the number of what each slot holds, `done` the bits of the pending
-    actions that have taken effect.
+    `mask` has a bit for each slot in use, `values` the number of what each slot holds, `done` the
+    bits of the pending actions that have taken effect.
     """
 
     __slots__ = ("done", "mask", "values")
@@ -157,14 +163,16 @@ class Tables:
         return bool(at.mask >> look.slot & 1) and at.values[look.slot] == look.value
 
     def first_undone(self, listed: list[Pending] | None, done: int) -> Pending | None:
-        """Return the first that has not taken effect: of equal actions the one that returns first goes first."""
+        """Return the first that has not taken effect: of equal actions the one that returns first
+        goes first.
+        """
         for pending in listed or ():
             if not done & pending.bit:
                 return pending
         return None
 
     def undone(self, kind: int, done: int) -> Iterator[Pending]:
-        """Yield for each slot the first pending action of a kind that has not taken effect."""
+        """Yield, for each slot, the first pending action of a kind that has not taken effect."""
         for listed in self.by_slot[kind].values():
             first = self.first_undone(listed, done)
             if first is not None:

@@ -1,8 +1,10 @@
-"""The possibilities of a history of slots, event by event: the search of `slotmem_model.judge.search`, on a compact state.
+"""The possibilities of a history of slots, event by event: `judge.search` on a compact state.
 
-Interface: `SlotPossibilities(history, budget)`; `run()` goes through the history and returns the first event that nothing explains.
+Interface: `SlotPossibilities(history, budget)`; `run()` goes through the history and returns the
+first event that nothing explains.
 
-What a return asks for is found by `closure`; the shortcuts here are for what nothing overlaps, which is most of a good history.
+What a return asks for is found by `closure`; the shortcuts here are for what nothing overlaps,
+which is most of a good history.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ class SlotPossibilities:
     """The possibilities that explain a history of slots so far."""
 
     def __init__(self, history: SlotHistory, budget: Budget, watched: Iterable[int] = ()) -> None:
-        """Begin; before the events at the watched positions the states that are possible are noted in `seen`."""
+        """Begin; before the events at the watched positions the states that are possible are noted
+        in `seen`.
+        """
         self.seen: dict[int, list[State]] = {position: [] for position in watched}
         self.timeline = Timeline.compile(history)
         self._future = Future(self.timeline)
@@ -39,9 +43,11 @@ class SlotPossibilities:
         self._free_bits: list[int] = []
 
     def run(self) -> tuple[int, int] | None:
-        """Go through the whole history. Gives the first event that cannot be explained, and its operation; None if there is none.
+        """Go through the whole history. Returns the first event that cannot be explained, and its
+        operation; None if there is none.
 
-        Raises: Exhausted when the budget is used up.
+        Raises:
+            Exhausted: when the budget is used up.
         """
         tables, pending, settled = self.tables, self._pending, self._settled
         seen = self.seen
@@ -80,7 +86,9 @@ class SlotPossibilities:
         return list({(at.mask, tuple(at.values)) for at in self.held})
 
     def _events(self) -> Iterator[tuple[int, int, int, int, int, bool]]:
-        """Give position, event, action, slot, value and whether it is alone; in chunks, since Python's numbers are large."""
+        """Yield position, event, action, slot, value and whether it is alone; in chunks, since
+        Python's numbers are large.
+        """
         line = self.timeline
         for start in range(0, len(line.events), _CHUNK):
             self._budget.look()
@@ -97,7 +105,9 @@ class SlotPossibilities:
             )
 
     def _write_alone(self, slot: int, value: int) -> bool:
-        """Let a put happen that nothing on its slot overlaps: all that could matter there has happened."""
+        """Let a put happen that nothing on its slot overlaps: all that could matter there has
+        happened.
+        """
         self.held = [at for at in self.held if at.mask >> slot & 1]
         for at in self.held:
             at.values[slot] = value
@@ -134,7 +144,7 @@ class SlotPossibilities:
                 settle(tables, at)
 
     def _return(self, pending: Pending) -> bool:
-        """Let an action return. Gives False if nothing explains that."""
+        """Let an action return. Returns False if nothing explains that."""
         bit, budget, tables = pending.bit, self._budget, self.tables
         explained: list[Possibility] = []
         for tables.future in (self._future, None):  # unasked, so that a violation shows where it cannot be explained

@@ -5,8 +5,9 @@ Interface:
 - `list_relevant(tables, at, pending)` yields them.
 - `is_release_free(tables, at, slot)` says whether a release can take effect without any of them.
 
-Whatever commutes with all that follows can as well happen after the return, and is left out. A set of actions that is too small
-here makes false alarms, often in long histories only. The tests hold this to an exhaustive judge.
+Whatever commutes with all that follows can as well happen after the return, and is left out. A set
+of actions that is too small here makes false alarms, often in long histories only. The tests hold
+this to an exhaustive judge.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from slotmem_model.judge.slots.timeline import COUNT, FGRAB, GET, GRAB, PUT, REL
 
 
 def list_relevant(tables: Tables, at: Possibility, pending: Pending) -> Iterator[Pending]:
-    """Give the actions that may have to happen before this one returns."""
+    """Yield the actions that may have to happen before this one returns."""
     done = at.done
     if (
         pending.action == RELEASE
@@ -64,11 +65,14 @@ def is_undone(tables: Tables, action: int, done: int) -> bool:
 
 
 def _list_before_release(tables: Tables, at: Possibility, slot: int) -> Iterator[Pending]:
-    """Give what may have to happen while a slot is still in use, where nobody counts: what else is pending can come later as well.
+    """Yield what may have to happen while a slot is still in use, where nobody counts: what else is
+    pending can come later as well.
 
-    What a slot in use is good for is that a higher one is the lowest free, so that a grab of that, or a crashed grab, can have it. Before
-    that each lower free slot has to be taken once, and the higher one released if it is in use. All else that marks lower slots can come
-    later in the same order: at each of its grabs the slots below are in use then as well, since what took them first is not put off.
+    What a slot in use is good for is that a higher one is the lowest free, so that a grab of that,
+    or a crashed grab, can have it. Before that each lower free slot has to be taken once, and the
+    higher one released if it is in use. All else that marks lower slots can come later in the same
+    order: at each of its grabs the slots below are in use then as well, since what took them first
+    is not put off.
     """
     higher = _list_higher_grabs(tables, at, slot)
     yield from higher
@@ -92,9 +96,10 @@ def _list_before_release(tables: Tables, at: Possibility, slot: int) -> Iterator
 
 
 def _list_higher_grabs(tables: Tables, at: Possibility, slot: int) -> list[Pending]:
-    """Give the pending grabs of higher slots that may happen as long as this slot is in use.
+    """Return the pending grabs of higher slots that may happen as long as this slot is in use.
 
-    Each free slot below must have somebody who takes it, and the slot itself be free or have somebody who releases it.
+    Each free slot below must have somebody who takes it, and the slot itself be free or have
+    somebody who releases it.
     """
     if not tables.grabs:
         return []
@@ -113,10 +118,11 @@ def _list_higher_grabs(tables: Tables, at: Possibility, slot: int) -> list[Pendi
 
 
 def _list_lost_targets(tables: Tables, at: Possibility, slot: int) -> list[int]:
-    """Give the slots above this one that a crashed grab may come to as long as this slot is in use.
+    """Return the slots above this one that a crashed grab may come to as long as this slot is in
+    use.
 
-    As with `_list_higher_grabs`, each free slot below must have somebody who takes it. Left out are the slots of which the rest of the
-    history refutes that a crashed grab has them.
+    As with `_list_higher_grabs`, each free slot below must have somebody who takes it. Left out are
+    the slots of which the rest of the history refutes that a crashed grab has them.
     """
     done, free = at.done, ~at.mask & tables.full
     lost = sum(1 for grab in tables.lost_grabs if not done & grab.bit)
@@ -139,13 +145,15 @@ def _list_lost_targets(tables: Tables, at: Possibility, slot: int) -> list[int]:
 
 
 def _list_takers(tables: Tables, at: Possibility, slot: int) -> list[Pending]:
-    """Give the pending actions that may take just this slot, one of a kind."""
+    """Return the pending actions that may take just this slot, one of a kind."""
     listed = (tables.grabs.get(slot), tables.fgrabs.get(slot))
     return [first for each in listed if (first := tables.first_undone(each, at.done)) is not None]
 
 
 def _list_lost(tables: Tables, at: Possibility, lowest: int) -> Iterator[Pending]:
-    """Give a crashed grab that may take the lowest free slot; a pending grab of that slot, which returns, goes first."""
+    """Yield a crashed grab that may take the lowest free slot; a pending grab of that slot, which
+    returns, goes first.
+    """
     lost = tables.first_undone(tables.lost_grabs, at.done)
     if (
         lost is not None
@@ -156,7 +164,7 @@ def _list_lost(tables: Tables, at: Possibility, lowest: int) -> Iterator[Pending
 
 
 def _list_puts(tables: Tables, at: Possibility, slot: int) -> Iterator[Pending]:
-    """Give the pending puts to a slot, one for each value."""
+    """Yield the pending puts to a slot, one for each value."""
     yielded = set()
     for put in tables.puts.get(slot, ()):
         if not at.done & put.bit and put.value not in yielded:
@@ -165,7 +173,7 @@ def _list_puts(tables: Tables, at: Possibility, slot: int) -> Iterator[Pending]:
 
 
 def _compute_reach(tables: Tables, at: Possibility) -> int:
-    """Give a slot above all that a crashed grab can come to before anything else returns."""
+    """Return a slot above all that a crashed grab can come to before anything else returns."""
     free = ~at.mask & tables.full
     for _ in range(_count_takers(tables, at.done) - 1):
         free &= free - 1  # the lowest is taken
@@ -173,11 +181,13 @@ def _compute_reach(tables: Tables, at: Possibility) -> int:
 
 
 def _count_takers(tables: Tables, done: int) -> int:
-    """Give how many free slots may be taken before anything else returns."""
+    """Return how many free slots may be taken before anything else returns."""
     lost = sum(1 for grab in tables.lost_grabs if not done & grab.bit)
     return lost + sum(len(listed) for kind in (GRAB, FGRAB) for listed in tables.by_slot[kind].values())
 
 
 def _may_be_lost(tables: Tables, done: int, slot: int) -> bool:
-    """Say whether a crashed grab may have this slot from now on, as far as the future (if it may be asked) tells."""
+    """Say whether a crashed grab may have this slot from now on, as far as the future (if it may be
+    asked) tells.
+    """
     return tables.future is None or not is_doomed(done, slot, tables, tables.future)
