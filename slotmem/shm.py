@@ -28,10 +28,12 @@ class ShmProvider(BaseProvider):
 
     Args:
         runtime_dir: where relative names live and are stored; default $SLOTMEM_RUNTIME_DIR, else a
-        private folder. generation: the number of this server lifetime, part of the segment name of
-        relative names. timeout_s: the longest wait for any lock, in seconds; None waits for ever.
+            private folder of the user.
+        generation: the number of this server lifetime, part of the segment name of relative names.
+        timeout_s: the longest wait for any lock, in seconds; None waits for ever.
 
-    Raises: Unsupported: on systems other than Linux.
+    Raises:
+        Unsupported: on systems other than Linux.
     """
 
     def __init__(self, **options: Any) -> None:

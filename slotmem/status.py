@@ -161,7 +161,7 @@ class Closed(NoSharedMemory):
 
 
 class LockTimeout(SlotmemError, TimeoutError):
-    """A lock was not to be had in the time allowed."""
+    """A wait for a lock took longer than `timeout_s`."""
 
     status = Status.APR_TIMEUP
 

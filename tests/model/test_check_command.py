@@ -20,7 +20,7 @@ from slotmem_model.commands.check_report import Live, Row
 from slotmem_model.counterexample import picture, trace
 from slotmem_model.verdict import HELD, VIOLATED
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "model" / "CHECKS.md"
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ class Outside:
 
 
 def test_the_standard_run(capsys):
-    """Without arguments the reference holds everywhere, httpd is violated, that is expected: 0. The README has the table."""
+    """Without arguments the reference holds everywhere, httpd is violated, that is expected: 0. CHECKS.md has the table."""
     code, given = report(capsys)
     assert code == 0
     rows = given["rows"]
@@ -65,7 +65,7 @@ def test_the_standard_run(capsys):
     reference = [row for row in rows if row["configuration"]["algorithm"] == "reference"]
     assert not set.intersection(*(set(row["never"]) for row in reference)), "each `sometimes` happens in some of them"
     assert not [name for row in reference for name in row["never"] if name.startswith("crash")]
-    before, _, rest = README.read_text(encoding="utf-8").partition(check_report.MARKDOWN_BEGIN)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(check_report.MARKDOWN_BEGIN)
     table, _, after = rest.partition(check_report.MARKDOWN_END)
     assert before
     assert after
