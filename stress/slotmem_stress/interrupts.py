@@ -8,13 +8,16 @@ Interface:
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -51,3 +54,12 @@ def starting_a_child() -> Iterator[None]:
     resource_tracker.ensure_running()  # the start of the first child would start it, and unblock Ctrl-C on the way
     with without_interrupts():
         yield
+
+
+def die_with_parent() -> None:
+    """Leave Ctrl-C to the supervisor, who ends us; and end with it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -24,7 +24,7 @@ from slotmem_model.counterexample.trace import Before, Done, Trace
 from slotmem_model.judge.events import Crash, Invoke, Return
 from slotmem_model.judge.search import LINEARIZABLE, check
 from slotmem_model.spec import NOTFOUND, SUCCESS, Result
-from slotmem_stress.run.report import Settings
+from slotmem_stress.run.settings import Settings
 from slotmem_stress.run.window_trace import to_trace
 from tools.histories import operation, parsed
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from slotmem_stress.commands import judge as judge_command
 from slotmem_stress.history.judging import LINEARIZABLE, VIOLATION, judge_path
 from slotmem_stress.page import html_report, timeline, timeline_order
-from slotmem_stress.run.report import Report, Settings
+from slotmem_stress.run.report import Report
+from slotmem_stress.run.settings import Settings
 from tools.browser import Document, needs_chromium, open_page
 from tools.histories import operation, parsed
 

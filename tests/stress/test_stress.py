@@ -25,12 +25,11 @@ from slotmem_stress.history.records import HEAD, KINDS, VALUE, Description, Reco
 from slotmem_stress.interrupts import without_interrupts
 from slotmem_stress.run import leaks, remembered
 from slotmem_stress.run.client import Client, Rules, Stuck
-from slotmem_stress.run.faults import Plan
 from slotmem_stress.run.pace import MOST_LOST, Pace
-from slotmem_stress.run.report import Report, Settings, to_text
+from slotmem_stress.run.report import Report, to_text
 from slotmem_stress.run.runner import run
+from slotmem_stress.run.settings import NAME, Plan, Settings
 from slotmem_stress.run.window_trace import to_trace
-from slotmem_stress.run.worker import NAME
 
 ROOT = Path(__file__).parents[2]
 PATH = [str(ROOT / folder) for folder in (".", "model", "stress", "tests")]

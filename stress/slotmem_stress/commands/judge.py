@@ -29,8 +29,8 @@ from slotmem_stress.commands.stress_arguments import amount, in_words
 from slotmem_stress.history.judging import LINEARIZABLE, UNKNOWN, VIOLATION, Judged, judge_path
 from slotmem_stress.history.reading import export, read
 from slotmem_stress.history.records import BadHistory
+from slotmem_stress.history.wording import window_lines, window_title
 from slotmem_stress.page import html_report
-from slotmem_stress.run.report import window_lines, window_title
 
 _EXIT_CODES = {LINEARIZABLE: 0, VIOLATION: 1, UNKNOWN: 3}
 _LARGE_BYTES = 10 * 2**20

@@ -44,9 +44,10 @@ from slotmem_model.counterexample import trace
 from slotmem_stress.commands.stress_arguments import check, configure, in_words, to_settings
 from slotmem_stress.page import html_report
 from slotmem_stress.run import remembered
-from slotmem_stress.run.report import EXIT_CODES, VIOLATED, Report, Settings, to_text
+from slotmem_stress.run.report import EXIT_CODES, VIOLATED, Report, to_text
 from slotmem_stress.run.runner import Progress
 from slotmem_stress.run.runner import run as run_stress
+from slotmem_stress.run.settings import Settings
 from slotmem_stress.run.window_trace import to_trace
 
 __all__ = ["configure", "run"]

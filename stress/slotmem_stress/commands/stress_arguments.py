@@ -13,9 +13,7 @@ from typing import Any
 
 from slotmem import InvalidArgument
 from slotmem.arguments import checked_runtime_dir
-from slotmem_stress.run.client import MIXABLE
-from slotmem_stress.run.faults import Plan
-from slotmem_stress.run.report import THREADS_ONLY, Settings
+from slotmem_stress.run.settings import MIXABLE, THREADS_ONLY, Plan, Settings
 from slotmem_stress.run.worker import MAX_SEATS
 
 

@@ -21,8 +21,7 @@ from slotmem_model.judge.search import LINEARIZABLE, UNKNOWN, VIOLATION
 from slotmem_model.judge.slots.judge import judge
 from slotmem_stress.history.reading import Recorded, read, to_columns, to_object
 from slotmem_stress.history.records import HEAD, INVOKED, PUT, RETURNED, SECOND, STATUS_SHIFT, TORN, VALUE
-from slotmem_stress.interrupts import starting_a_child
-from slotmem_stress.run.worker import die_with_parent
+from slotmem_stress.interrupts import die_with_parent, starting_a_child
 
 __all__ = ["LINEARIZABLE", "UNKNOWN", "VIOLATION", "JudgeProcess", "Judged", "judge_path"]
 

@@ -26,8 +26,8 @@ from slotmem_model import spec
 from slotmem_model.judge.order import Order
 from slotmem_stress.history.reading import Recorded, to_object
 from slotmem_stress.history.records import INVOKED, RETURNED
+from slotmem_stress.history.wording import describe
 from slotmem_stress.page.timeline_order import Found, Search, ends, first_state, states_at
-from slotmem_stress.run.report import describe
 
 MOST = 5000
 BEHIND = 500

@@ -48,8 +48,6 @@ from slotmem_stress.history.records import (
 from slotmem_stress.run.witness import stamped
 
 BATCH = 64
-DEFAULT_MIX = {"grab": 1, "put": 3, "get": 3, "release": 1}
-MIXABLE = ("grab", "fgrab", "put", "get", "release", "num_free_slots")
 
 VALUE_BITS = 40
 """A value is client << 40 | counter."""

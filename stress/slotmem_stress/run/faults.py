@@ -15,18 +15,16 @@ import multiprocessing
 import random
 import signal
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from slotmem import NoSegment, SlotmemError
-from slotmem_stress.interrupts import starting_a_child
+from slotmem_stress.interrupts import die_with_parent, starting_a_child
 from slotmem_stress.run.crew import ProcessCrew, ThreadCrew, Worker
+from slotmem_stress.run.settings import NAME, Plan
 from slotmem_stress.run.worker import (
     ATTACHES,
     GENERATION,
-    NAME,
     ROUND,
-    die_with_parent,
     map_board,
     open_provider,
 )
@@ -36,18 +34,6 @@ LONGEST_PAUSE_S = 0.05
 _MEGABYTE = 2**20
 _MOMENT_S = 0.001
 _BETWEEN_PRESSES_S = 0.01
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How many faults a second, on average; 0 for none."""
-
-    kills: float = 0.0
-    pauses: float = 0.0
-    restarts: float = 0.0
-    attach_storm: bool = False
-    pressure_mb: int = 0
-    """How much memory a process takes and gives back, again and again."""
 
 
 class Faults:

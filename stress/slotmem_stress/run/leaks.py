@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from slotmem.memory.names import resolve
 from slotmem.memory.segment import object_path
-from slotmem_stress.run.worker import NAME
+from slotmem_stress.run.settings import NAME
 
 _TRACKER = b"resource_tracker"  # multiprocessing's own helper, which stays until this process ends
 

@@ -13,8 +13,8 @@ from typing import Any
 from slotmem import SlotmemError, Type
 from slotmem_stress.history.records import Recorder
 from slotmem_stress.run.observing import Seen, observe, record_seen
-from slotmem_stress.run.report import Settings
-from slotmem_stress.run.worker import NAME, open_provider
+from slotmem_stress.run.settings import NAME, Settings
+from slotmem_stress.run.worker import open_provider
 
 
 class Owner:

@@ -11,7 +11,8 @@ import os
 import shutil
 from typing import Any
 
-from slotmem_stress.run.report import Report, Settings
+from slotmem_stress.run.report import Report
+from slotmem_stress.run.settings import Settings
 
 _FAILURE = "stress-last-failure.json"
 _HISTORY = "stress-last-failure"

@@ -15,46 +15,11 @@ from typing import Any
 from slotmem_model import clauses
 from slotmem_model.judge.slots.window import FEW
 from slotmem_stress.history.judging import UNKNOWN, VIOLATION, Judged
-from slotmem_stress.run.client import DEFAULT_MIX
-from slotmem_stress.run.faults import Plan
+from slotmem_stress.history.wording import window_lines, window_title
+from slotmem_stress.run.settings import THREADS_ONLY, Settings
 
-THREADS_ONLY = ("plain", "httpd:plain")
-"""The providers whose memory no other process can see."""
 HELD, VIOLATED, UNDECIDED = "held", "violated", "undecided"
 EXIT_CODES = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to do. A run ends after `seconds`, or after about `operations` if that is given."""
-
-    provider: str = "shm"
-    processes: int = 4
-    threads: int = 1
-    """Clients in each process."""
-    seconds: float = 5.0
-    operations: int | None = None
-    slots: int = 8
-    slot_bytes: int = 64
-    mix: tuple[tuple[str, int], ...] = tuple(DEFAULT_MIX.items())
-    seed: int = 0
-    start: str = "spawn"
-    plan: Plan = field(default_factory=Plan)
-    budget_s: float | None = 60.0
-    """For the judging of one segment of the run."""
-    memory_mb: float | None = 1024.0
-    timeout_s: float = 20.0
-    """The longest wait for a lock."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give them as plain data."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, given: dict[str, Any]) -> Settings:
-        """Read them back. Raises: TypeError: for what is none."""
-        mix = tuple((str(name), int(weight)) for name, weight in given["mix"])
-        return cls(**{**given, "plan": Plan(**given["plan"]), "mix": mix})
 
 
 @dataclass
@@ -196,39 +161,3 @@ def faults(report: Report) -> str:
 
 def _slots(slots: list[int]) -> str:
     return f"slot{'s' if len(slots) > 1 else ''} {', '.join(map(str, slots))}"
-
-
-def window_title(window: list[dict[str, Any]], is_whole: bool) -> str:
-    """Give what stands above the lines of a window."""
-    if not is_whole:
-        return (
-            "the operation that nothing explains; those that stand against it are too many to be shown (times in us):"
-        )
-    if len(window) == 1:
-        return "the operation that nothing explains (times in us):"
-    return f"the {len(window)} operations that contradict one another (times in us since the first):"
-
-
-def window_lines(window: list[dict[str, Any]]) -> Iterator[str]:
-    """Give a line for each operation of a window."""
-    first = window[0]["invoke_ns"]
-    for done in window:
-        begin = (done["invoke_ns"] - first) / 1000
-        end = f"{(done['return_ns'] - first) / 1000:.1f}" if "return_ns" in done else "never"
-        yield f"    client {done['client']:<6} {begin:>9.1f} .. {end:>9}  {describe(done)}"
-
-
-def describe(done: dict[str, Any]) -> str:
-    """Give an operation in words: `put(4, 17) -> OK`."""
-    arguments = [done["slot"]] if "slot" in done and done["op"] != "grab" else []
-    arguments += [done["value"]] if done["op"] == "put" else []
-    given = f"{done['op']}({', '.join(map(str, arguments))})"
-    if "return_ns" not in done:
-        return given
-    result: Any = done["status"]
-    if result in ("OK", "TORN"):
-        result = {"grab": done.get("slot"), "get": done.get("value"), "num_free_slots": done.get("value")}.get(
-            done["op"], "OK"
-        )
-    mixed = f" mixed with {done['second']}" if done["status"] == "TORN" else ""
-    return f"{given} -> {result}{mixed}"

@@ -29,12 +29,12 @@ from slotmem_stress.run.crew import PATIENCE_S, Numbers, ProcessCrew, ThreadCrew
 from slotmem_stress.run.faults import Company, Faults
 from slotmem_stress.run.owner import Owner
 from slotmem_stress.run.pace import MOST_LOST, Pace
-from slotmem_stress.run.report import THREADS_ONLY, Report, Settings
+from slotmem_stress.run.report import Report
+from slotmem_stress.run.settings import NAME, THREADS_ONLY, Settings
 from slotmem_stress.run.worker import (
     ATTACHES,
     FIRST_SEAT,
     GENERATION,
-    NAME,
     ROUND,
     Job,
     Round,

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from slotmem_stress.run.report import Settings
+from slotmem_stress.run.settings import Settings
 
 FORMAT = "slotmem trace 1"
 _SLOT_BYTES = 2

@@ -10,11 +10,8 @@ costs less than looking at a pipe, and a killed process leaves its count.
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
-import signal
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,15 +21,13 @@ from typing import Any, NamedTuple
 import slotmem
 from slotmem import SlotmemError
 from slotmem_stress.history.records import Recorder
-from slotmem_stress.interrupts import INTERRUPTS
+from slotmem_stress.interrupts import die_with_parent
 from slotmem_stress.run.client import Client, Rules, Stuck
+from slotmem_stress.run.settings import NAME
 
-NAME = "stress"
-"""The segment's name."""
 ROUND, GENERATION, ATTACHES, FIRST_SEAT = range(4)
 _BOARD_WORDS = 512
 MAX_SEATS = _BOARD_WORDS - FIRST_SEAT
-_PR_SET_PDEATHSIG = 1
 
 
 class Job(NamedTuple):
@@ -106,15 +101,6 @@ def open_provider(spec: str, runtime_dir: str, generation: int, timeout_s: float
         if "timeout_s" not in str(error):
             raise
         return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
-
-
-def die_with_parent() -> None:
-    """Leave Ctrl-C to the supervisor, who ends us; and end with it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def main(pipe: Connection, board_path: str, job: Job) -> None:

@@ -25,9 +25,9 @@ from slotmem_model.checker.standard import STANDARD, Standard
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_report
 from slotmem_model.counterexample.explain import explain
-from slotmem_stress.run.faults import Plan
-from slotmem_stress.run.report import HELD, Report, Settings
+from slotmem_stress.run.report import HELD, Report
 from slotmem_stress.run.runner import run as stress
+from slotmem_stress.run.settings import Plan, Settings
 
 SHARED = {"shm": True, "plain": False}
 """Our own providers, and whether processes can share their segments."""
