@@ -142,8 +142,8 @@ def test_report(folder, tmp_path, capsys, monkeypatch):
     report = json.loads(capsys.readouterr().out)
     rivals = [name for name in SETUPS if name != "lmdb"]
     keys = [(row["operation"], row["item_size"], row["processes"], row["rival"]) for row in report["results"]]
-    assert keys == [(*case, rival) for case in bench.CASES for rival in rivals]
-    assert len(bench.CASES) == 15
+    assert keys == [(*workload, rival) for workload in bench.WORKLOADS for rival in rivals]
+    assert len(bench.WORKLOADS) == 15
     for row in report["results"]:
         assert len(row["rates"]) == 3
         assert row["ops_per_s"] == sorted(row["rates"])[1] > 0
@@ -157,16 +157,16 @@ def test_report(folder, tmp_path, capsys, monkeypatch):
 
 def made_up_report():
     """Give a report whose numbers are known: slotmem twice as fast as the baseline, which varies."""
-    report = bench.Report(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)}, load=0.0)
-    for case in bench.CASES:
-        report.rates[case, BASELINE] = [100_000.0, 400_000.0, 200_000.0]
-        report.rates[case, OURS] = [200_000.0, 800_000.0, 100_000.0]
+    report = bench.BenchReport(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)}, load=0.0)
+    for workload in bench.WORKLOADS:
+        report.rates[workload, BASELINE] = [100_000.0, 400_000.0, 200_000.0]
+        report.rates[workload, OURS] = [200_000.0, 800_000.0, 100_000.0]
     return report
 
 
 def test_ratio_is_within_repeats():
     """A ratio is the median of the quotients within a repeat, so that a repeat in which all were slow changes nothing."""
-    cell = made_up_report().cell(bench.CASES[0], OURS)
+    cell = made_up_report().measurement(bench.WORKLOADS[0], OURS)
     assert (cell.ops_per_s, cell.ratio) == (200_000.0, 2.0)
 
 
@@ -184,7 +184,7 @@ def test_chart_bars_are_to_scale():
     assert len(bars) == 30
     assert len(set(bars)) == 1  # both medians are 200,000
     report = made_up_report()
-    report.rates[bench.CASES[0], OURS] = [100_000.0] * 3
+    report.rates[bench.WORKLOADS[0], OURS] = [100_000.0] * 3
     root = ET.fromstring(bench_command.to_svg(report))
     bars = [float(node.get("width")) for node in root.iter("{http://www.w3.org/2000/svg}rect")][1:]
     assert bars[0] == pytest.approx(bars[1] / 2, abs=0.1)

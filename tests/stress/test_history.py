@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slotmem_model.judge.slots import history as slot_history
+from slotmem_model.verdict import HELD, VIOLATED
 from slotmem_stress.commands import judge as judge_command
-from slotmem_stress.history.judging import LINEARIZABLE, VIOLATION, judge_path
+from slotmem_stress.history.judging import judge_path
 from slotmem_stress.history.reading import export, parse, read, read_records, to_columns
 from slotmem_stress.history.records import (
     COUNT,
@@ -245,9 +246,7 @@ DOUBLE = [call(1, "grab", 1, 5, slot=0), call(2, "grab", 2, 6, slot=0)]
 STALE = [*GOOD[:2], call(2, "put", 10, 14, slot=0, value=21), call(3, "get", 15, 19, slot=0, value=17)]
 
 
-@pytest.mark.parametrize(
-    ("done", "verdict", "code"), [(GOOD, LINEARIZABLE, 0), (DOUBLE, VIOLATION, 1), (STALE, VIOLATION, 1)]
-)
+@pytest.mark.parametrize(("done", "verdict", "code"), [(GOOD, HELD, 0), (DOUBLE, VIOLATED, 1), (STALE, VIOLATED, 1)])
 def test_the_history_of_another_tool_is_judged(tmp_path, capsys, run_judge, done, verdict, code):
     """`slotmem judge` takes JSON lines; a grab that never returned may explain what others see."""
     path = tmp_path / "history.jsonl"

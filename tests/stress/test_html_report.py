@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slotmem_model.verdict import HELD, VIOLATED
 from slotmem_stress.commands import judge as judge_command
-from slotmem_stress.history.judging import LINEARIZABLE, VIOLATION, judge_path
+from slotmem_stress.history.judging import judge_path
 from slotmem_stress.page import html_report, timeline, timeline_order
-from slotmem_stress.run.report import Report
+from slotmem_stress.run.report import RunReport
 from slotmem_stress.run.settings import Settings
 from tools.browser import Document, needs_chromium, open_page
 from tools.histories import operation, parsed
@@ -199,7 +200,7 @@ def test_the_page_loads_nothing(tmp_path):
 
 def test_a_run_that_held_has_figures_and_no_time_line():
     """Histories of what held are not kept, so there is nothing to draw."""
-    page = html_report.of_run(Report(Settings(seed=17), operations=12_345, seconds=2.0))
+    page = html_report.of_run(RunReport(Settings(seed=17), operations=12_345, seconds=2.0))
     document = Document(page)
     assert document.of_class("verdict") == ["held"]
     assert ("dd", {}, ["12,345"]) in document.elements
@@ -208,7 +209,7 @@ def test_a_run_that_held_has_figures_and_no_time_line():
 
 def test_a_run_whose_history_is_gone_says_so(tmp_path):
     """What cannot be read is told, the rest stands."""
-    report = Report(Settings(), verdict="violated", findings=["x < y"], history=str(tmp_path / "gone"))
+    report = RunReport(Settings(), verdict="violated", findings=["x < y"], history=str(tmp_path / "gone"))
     sentences = Document(html_report.of_run(report)).of_class("sentence")
     assert sentences[0] == "x < y"
     assert sentences[1].startswith("there is no time line, because its history cannot be read: ")
@@ -219,7 +220,7 @@ def test_the_command_writes_it(tmp_path, capsys):
     out = tmp_path / "out.html"
     arguments = parsed(judge_command, [write(tmp_path, busy(2) + double_grab(901)), "--html", str(out)])
     assert judge_command.run(arguments) == 1
-    assert VIOLATION in capsys.readouterr().out
+    assert VIOLATED in capsys.readouterr().out
     assert len(data_of(out.read_text(encoding="utf-8"))["window"]) == 2
 
 
@@ -242,8 +243,8 @@ NASTY |= st.sampled_from(
 @given(NASTY, NASTY)
 def test_no_text_can_leave_its_place(provider, finding):
     """Whatever a run's texts are, the page has the same elements, and the same texts in them."""
-    plain = Document(html_report.of_run(Report(Settings(provider="x"), findings=["x"])))
-    document = Document(html_report.of_run(Report(Settings(provider=provider), findings=[finding])))
+    plain = Document(html_report.of_run(RunReport(Settings(provider="x"), findings=["x"])))
+    document = Document(html_report.of_run(RunReport(Settings(provider=provider), findings=[finding])))
     assert [element[:2] for element in document.elements] == [element[:2] for element in plain.elements]
     assert document.of_class("sentence") == [finding]
 
@@ -390,7 +391,7 @@ def test_a_browser_runs_nothing_that_a_text_contains(tmp_path):
 def test_what_holds_is_explained_to_the_end(tmp_path):
     """The verdict of the page is the judge's."""
     judged = judge_path(write(tmp_path, busy(5)), None, None)
-    assert judged.verdict == LINEARIZABLE
+    assert judged.verdict == HELD
     document = Document(html_report.of_history(judged))
-    assert document.of_class("verdict") == [LINEARIZABLE]
+    assert document.of_class("verdict") == [HELD]
     assert judged.window == []

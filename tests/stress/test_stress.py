@@ -17,7 +17,7 @@ import slotmem
 from slotmem.memory.names import resolve
 from slotmem.memory.segment import object_path
 from slotmem_model.commands import check as check_command
-from slotmem_model.judge.search import LINEARIZABLE, UNKNOWN, VIOLATION
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 from slotmem_stress.commands import stress as stress_command
 from slotmem_stress.history.judging import Judged, JudgeProcess, judge_path
 from slotmem_stress.history.reading import export, parse, read
@@ -26,7 +26,7 @@ from slotmem_stress.interrupts import without_interrupts
 from slotmem_stress.run import leaks, remembered
 from slotmem_stress.run.client import Client, Rules, Stuck
 from slotmem_stress.run.pace import MOST_LOST, Pace
-from slotmem_stress.run.report import Report, to_text
+from slotmem_stress.run.report import RunReport, to_text
 from slotmem_stress.run.runner import run
 from slotmem_stress.run.settings import NAME, Plan, Settings
 from slotmem_stress.run.window_trace import to_trace
@@ -140,7 +140,7 @@ def test_httpds_algorithm_is_accused_with_a_small_window(stress):
     assert len(report.findings) == 1
     assert report.findings[0] in to_text(report)
     assert {bare(done) for done in report.window} <= {bare(done) for done in report.excerpt}
-    assert judge_path(report.history, None, None).verdict == VIOLATION
+    assert judge_path(report.history, None, None).verdict == VIOLATED
 
 
 @linux
@@ -204,27 +204,27 @@ def test_rounds_are_short_at_first_and_as_long_as_the_judge_can_do():
     pace = Pace()
     assert [pace.waiting(number) for number in (1, 3, 4)] == [0, 0, 2]
     assert pace.operations(1) < pace.operations(2) < pace.operations(4) == 200_000
-    pace.note(Judged("", LINEARIZABLE, "", 30_000, 0, 1.0, 1))
+    pace.note(Judged("", HELD, "", 30_000, 0, 1.0, 1))
     assert pace.operations(4) == 60_000
-    pace.note(Judged("", LINEARIZABLE, "", 1000, 0, 1.0, 1))
+    pace.note(Judged("", HELD, "", 1000, 0, 1.0, 1))
     assert pace.operations(4) == 20_000
-    pace.note(Judged("", LINEARIZABLE, "", 10, 0, 0.001, 1))  # too short to tell
+    pace.note(Judged("", HELD, "", 10, 0, 0.001, 1))  # too short to tell
     assert pace.operations(4) == 20_000
 
 
 def test_a_whole_window_takes_the_place_of_one_that_is_not():
     """The first violation is kept until there is one that shows its reason, and then that one."""
-    report = Report(Settings())
+    report = RunReport(Settings())
     done = {"client": 1, "op": "grab", "slot": 0, "status": "OK", "invoke_ns": 1, "return_ns": 2}
-    report.note(Judged("a", VIOLATION, "first", 1, 0, 0.0, 1, [done], is_whole=False))
-    report.note(Judged("b", VIOLATION, "second", 1, 0, 0.0, 1, [done], is_whole=False))
+    report.note(Judged("a", VIOLATED, "first", 1, 0, 0.0, 1, [done], is_whole=False))
+    report.note(Judged("b", VIOLATED, "second", 1, 0, 0.0, 1, [done], is_whole=False))
     report.conclude()
     assert (report.findings, report.history, report.verdict) == (["first"], "a", "violated")
     assert "too many to be shown" in to_text(report)
-    report.note(Judged("l", VIOLATION, "long", 1, 0, 0.0, 1, [done] * 20))
+    report.note(Judged("l", VIOLATED, "long", 1, 0, 0.0, 1, [done] * 20))
     assert (report.findings, report.history) == (["long"], "l")
-    report.note(Judged("c", VIOLATION, "clear", 1, 0, 0.0, 1, [done, done]))
-    report.note(Judged("d", VIOLATION, "another", 1, 0, 0.0, 1, [done]))
+    report.note(Judged("c", VIOLATED, "clear", 1, 0, 0.0, 1, [done, done]))
+    report.note(Judged("d", VIOLATED, "another", 1, 0, 0.0, 1, [done]))
     assert (report.findings, report.history) == (["clear"], "c")
 
 
@@ -313,7 +313,7 @@ def test_a_used_up_budget_is_undecided(stress):
 def test_every_kind_of_leak_is_found(tmp_path):
     """A shared object, a file, a descriptor and a child process that came to be since are named; what was there before is not."""
     (tmp_path / "old").touch()
-    before = leaks.Before.look(str(tmp_path))
+    before = leaks.Inventory.take(str(tmp_path))
     assert leaks.find(before, str(tmp_path), range(2), frozenset()) == []
     names = resolve(NAME, str(tmp_path), 1)
     planted = Path(object_path(names))
@@ -402,8 +402,8 @@ def test_a_judge_that_dies_is_replaced_and_says_unknown(tmp_path):
         verdicts = [judged.verdict for judged in iter(lambda: judge.poll(30.0), None)]
     finally:
         judge.close()
-    assert verdicts[-1] == LINEARIZABLE
-    assert verdicts[0] in (UNKNOWN, LINEARIZABLE)  # it may have been quick
+    assert verdicts[-1] == HELD
+    assert verdicts[0] in (UNDECIDED, HELD)  # it may have been quick
     assert len(verdicts) == 2
 
 
@@ -509,7 +509,7 @@ def test_what_failed_last_is_done_again_first(command, capsys, tmp_path):
     given = ["algorithm:accused.stress_accused:LosesPuts", "--operations", "40000", "--processes", "2", "--seed", "5"]
     assert command(*given, "--trace", str(trace)) == 1
     assert json.loads(trace.read_text())["operations"]
-    assert judge_path(capsys.readouterr().out.split("kept in ")[1].split("\n")[0], None, None).verdict == VIOLATION
+    assert judge_path(capsys.readouterr().out.split("kept in ")[1].split("\n")[0], None, None).verdict == VIOLATED
     assert remembered.last_failure().seed == 5
     assert command("--last") == 1
     said = capsys.readouterr()
@@ -549,7 +549,7 @@ def test_kept_histories_can_be_judged_again(command, tmp_path):
     assert command("plain", "--operations", "3000", "--keep", str(folder)) == 0
     rounds = sorted(folder.glob("round-*"))
     assert rounds
-    assert all(judge_path(str(each), None, None).verdict == LINEARIZABLE for each in rounds)
+    assert all(judge_path(str(each), None, None).verdict == HELD for each in rounds)
 
 
 def test_a_soak_goes_on_where_it_was(command, capsys):
@@ -636,8 +636,8 @@ def _commands():
 
 def test_two_reports_add_up():
     """What is counted is added; a finding of either makes the whole violated."""
-    one = Report(Settings(), operations=3, seconds=1.0, kills=1)
-    two = Report(Settings(), operations=4, seconds=2.0, findings=["wrong"])
+    one = RunReport(Settings(), operations=3, seconds=1.0, kills=1)
+    two = RunReport(Settings(), operations=4, seconds=2.0, findings=["wrong"])
     both = one + two
     assert (both.operations, both.seconds, both.kills, both.verdict) == (7, 3.0, 1, "violated")
 

@@ -24,14 +24,14 @@ class Bar(NamedTuple):
     text: str
 
 
-class Row(NamedTuple):
+class ChartRow(NamedTuple):
     """A row of panels; each panel is a sequence of bars, the same names in each."""
 
     name: str
     panels: Sequence[Sequence[Bar]]
 
 
-def draw(title: str, subtitle: str, columns: Sequence[str], rows: Sequence[Row], footer: str) -> str:
+def draw(title: str, subtitle: str, columns: Sequence[str], rows: Sequence[ChartRow], footer: str) -> str:
     """Give the SVG. There is at least one row, each has a panel for every column, each panel at least one bar."""
     left = _MARGIN + _ROW_NAME + _BAR_NAME
     panel_width = (WIDTH - _MARGIN - left) / len(columns)

@@ -21,7 +21,7 @@ from typing import NoReturn, Protocol
 from slotmem import LengthOutOfRange, NoFreeSlot, NotInUse, SlotOutOfRange
 
 
-class Table(Protocol):
+class SlotTable(Protocol):
     """One process's access to a table; see the header."""
 
     def grab(self) -> int: ...
@@ -32,7 +32,7 @@ class Table(Protocol):
     def close(self) -> None: ...
 
 
-Opener = Callable[[], Table]
+Opener = Callable[[], SlotTable]
 Setup = Callable[[str, int, int], AbstractContextManager[Opener]]
 
 

@@ -2,9 +2,9 @@
 
 Interface:
 
-- `CASES` are what is measured: an operation on slots of a size, in 1, 2 and 4 processes
-- `measure(...)` runs every case on every rival and gives a `Report`
-- `Report.cells()` has the medians
+- `WORKLOADS` are what is measured: an operation on slots of a size, in 1, 2 and 4 processes
+- `measure(...)` runs every case on every rival and gives a `BenchReport`
+- `BenchReport.measurements()` has the medians
 
 How it measures. Four workers are started once; each opens every table. A *round* measures one case on one rival: so many
 workers repeat the operation from one common instant on, for so many seconds, and their rates are added up. Rounds go
@@ -35,7 +35,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import slotmem
-from slotmem_stress.bench.contract import Opener, Table
+from slotmem_stress.bench.contract import Opener, SlotTable
 from slotmem_stress.bench.rivals import BASELINE, SETUPS, missing
 
 ITEM_NUM = 1000
@@ -49,7 +49,7 @@ _SLICE_S = 0.1  # how long Ctrl-C may wait to be seen
 _ANSWER_S = 60.0
 
 
-class Case(NamedTuple):
+class Workload(NamedTuple):
     """What is measured."""
 
     operation: str
@@ -57,18 +57,18 @@ class Case(NamedTuple):
     processes: int
 
 
-CASES = [
-    Case(operation, item_size, processes)
+WORKLOADS = [
+    Workload(operation, item_size, processes)
     for operation, sizes in (("grab+release", SIZES[:1]), ("put", SIZES), ("get", SIZES))
     for item_size in sizes
     for processes in PROCESSES
 ]
 
 
-class Cell(NamedTuple):
+class Measurement(NamedTuple):
     """One case on one rival: operations a second, and how many times the baseline's that is."""
 
-    case: Case
+    case: Workload
     rival: str
     ops_per_s: float
     ratio: float
@@ -79,7 +79,7 @@ class WorkerFailed(RuntimeError):
 
 
 @dataclass
-class Report:
+class BenchReport:
     """What a run measured: rates[case, rival] has operations a second, one for each repeat.
 
     `load` is the machine's load average before the run: how many others wanted a processor.
@@ -89,21 +89,21 @@ class Report:
     repeats: int
     missing: dict[str, str]
     load: float
-    rates: dict[tuple[Case, str], list[float]] = field(default_factory=dict)
+    rates: dict[tuple[Workload, str], list[float]] = field(default_factory=dict)
 
     def rivals(self) -> list[str]:
         """Name those that ran."""
         return [name for name in SETUPS if name not in self.missing]
 
-    def cell(self, case: Case, rival: str) -> Cell:
+    def measurement(self, case: Workload, rival: str) -> Measurement:
         """Give the medians."""
         rates, baseline = self.rates[case, rival], self.rates[case, BASELINE]
         ratio = median(mine / theirs for mine, theirs in zip(rates, baseline, strict=True))
-        return Cell(case, rival, median(rates), ratio)
+        return Measurement(case, rival, median(rates), ratio)
 
-    def cells(self) -> list[Cell]:
+    def measurements(self) -> list[Measurement]:
         """Give the medians of everything."""
-        return [self.cell(case, rival) for case in CASES for rival in self.rivals()]
+        return [self.measurement(case, rival) for case in WORKLOADS for rival in self.rivals()]
 
     def machine(self) -> dict[str, Any]:
         """Say where this was measured."""
@@ -116,9 +116,9 @@ class Report:
         }
 
 
-def measure(seconds: float, repeats: int) -> Report:
+def measure(seconds: float, repeats: int) -> BenchReport:
     """Measure everything, in about so many seconds; tell the progress on standard error."""
-    report = Report(seconds, repeats, missing(), os.getloadavg()[0])
+    report = BenchReport(seconds, repeats, missing(), os.getloadavg()[0])
     with _stops_blocked(), ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="slotmem-bench-", dir=SHM_FOLDER))
         openers = {
@@ -133,18 +133,18 @@ def measure(seconds: float, repeats: int) -> Report:
         crew = [stack.enter_context(_worker(openers, number)) for number in range(max(PROCESSES))]
         for worker in crew:
             _answer(worker, 0.0)
-        window_s = seconds / (repeats * len(CASES) * len(report.rivals()))
+        window_s = seconds / (repeats * len(WORKLOADS) * len(report.rivals()))
         began = time.monotonic()
         for repeat in range(repeats):
             left_s = (time.monotonic() - began) / repeat * (repeats - repeat) if repeat else seconds
             print(f"bench: repeat {repeat + 1} of {repeats}, {left_s:.0f} s to go ...", file=sys.stderr, flush=True)
-            for case in CASES:
+            for case in WORKLOADS:
                 for rival in report.rivals():
                     report.rates.setdefault((case, rival), []).append(_round(crew, case, rival, window_s))
     return report
 
 
-def _round(crew: list[Connection], case: Case, rival: str, window_s: float) -> float:
+def _round(crew: list[Connection], case: Workload, rival: str, window_s: float) -> float:
     """Give the sum of the workers' rates."""
     begins = time.monotonic() + _LEAD_S
     for worker in crew[: case.processes]:
@@ -226,7 +226,7 @@ def _rate(loop: Callable[[int], None], begins: float, window_s: float) -> float:
     return done / (now - began)
 
 
-def _grab_release(table: Table, number: int, item_size: int) -> Callable[[int], None]:
+def _grab_release(table: SlotTable, number: int, item_size: int) -> Callable[[int], None]:
     del number, item_size
     grab, release = table.grab, table.release
 
@@ -237,7 +237,7 @@ def _grab_release(table: Table, number: int, item_size: int) -> Callable[[int], 
     return loop
 
 
-def _put(table: Table, number: int, item_size: int) -> Callable[[int], None]:
+def _put(table: SlotTable, number: int, item_size: int) -> Callable[[int], None]:
     put, data = table.put, bytes([number]) * item_size
 
     def loop(times: int) -> None:
@@ -247,7 +247,7 @@ def _put(table: Table, number: int, item_size: int) -> Callable[[int], None]:
     return loop
 
 
-def _get(table: Table, number: int, item_size: int) -> Callable[[int], None]:
+def _get(table: SlotTable, number: int, item_size: int) -> Callable[[int], None]:
     del item_size
     get = table.get
 

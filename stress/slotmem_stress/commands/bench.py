@@ -20,8 +20,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from slotmem_stress.bench.bar_chart import Bar, Row, draw
-from slotmem_stress.bench.measure import CASES, PROCESSES, Case, Report, WorkerFailed, measure
+from slotmem_stress.bench.bar_chart import Bar, ChartRow, draw
+from slotmem_stress.bench.measure import PROCESSES, WORKLOADS, BenchReport, WorkerFailed, Workload, measure
 from slotmem_stress.bench.rivals import BASELINE
 
 FULL = (90.0, 5)
@@ -87,7 +87,7 @@ def _check_writable(path: str) -> None:
 # -- what is printed ----------------------------------------------------------------------------------------------------
 
 
-def to_json(report: Report) -> dict[str, Any]:
+def to_json(report: BenchReport) -> dict[str, Any]:
     """Give the report for machines: medians, ratios, and every rate, in operations a second."""
     return {
         "machine": report.machine(),
@@ -103,22 +103,22 @@ def to_json(report: Report) -> dict[str, Any]:
                 "ratio": cell.ratio,
                 "rates": report.rates[cell.case, cell.rival],
             }
-            for cell in report.cells()
+            for cell in report.measurements()
         ],
     }
 
 
-def _json_text(report: Report) -> str:
+def _json_text(report: BenchReport) -> str:
     return json.dumps(to_json(report), indent=2)
 
 
-def to_text(report: Report) -> str:
+def to_text(report: BenchReport) -> str:
     """Give the table: thousand operations a second, and ratios."""
     rivals = report.rivals()
     rows = [["", "processes", *rivals]]
-    for case in CASES:
+    for case in WORKLOADS:
         name = case_name(case) if case.processes == PROCESSES[0] else ""
-        cells = [report.cell(case, rival) for rival in rivals]
+        cells = [report.measurement(case, rival) for rival in rivals]
         rows.append(
             [name, str(case.processes), *(f"{cell.ops_per_s / 1000:,.0f} ({_times(cell.ratio)})" for cell in cells)]
         )
@@ -134,23 +134,23 @@ def to_text(report: Report) -> str:
     )
 
 
-def to_svg(report: Report) -> str:
+def to_svg(report: BenchReport) -> str:
     """Give the bar chart: a row for each operation, a column for each number of processes."""
     rows: dict[str, list[list[Bar]]] = {}
-    for case in CASES:
-        cells = [report.cell(case, rival) for rival in report.rivals()]
+    for case in WORKLOADS:
+        cells = [report.measurement(case, rival) for rival in report.rivals()]
         bars = [Bar(cell.rival, cell.ops_per_s, f"{_short(cell.ops_per_s)} · {_times(cell.ratio)}x") for cell in cells]
         rows.setdefault(case_name(case), []).append(bars)
     return draw(
         "Slots shared between processes: operations a second",
         f"x: times as fast as {BASELINE} in the same run. put and get: each process its own slot; grab: one table for all.",
         [f"{count} process{'es' if count > 1 else ''}" for count in PROCESSES],
-        [Row(name, panels) for name, panels in rows.items()],
+        [ChartRow(name, panels) for name, panels in rows.items()],
         " ".join(_notes(report)),
     )
 
 
-def case_name(case: Case) -> str:
+def case_name(case: Workload) -> str:
     """Give the name of a row: the operation, and the size of a slot where that matters."""
     size = f"{case.item_size // 1024} KiB" if case.item_size >= 1024 else f"{case.item_size} B"
     return case.operation if case.operation == "grab+release" else f"{case.operation} {size}"
@@ -164,7 +164,7 @@ def _times(ratio: float) -> str:
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
-def _notes(report: Report) -> Iterator[str]:
+def _notes(report: BenchReport) -> Iterator[str]:
     machine = report.machine()
     yield (
         f"slotmem {machine['slotmem']}, Python {machine['python']}, {machine['system']}, {machine['cpus']} CPUs, "

@@ -14,7 +14,7 @@ The first line of JSON lines describes the segment and the state at first, each 
 
 op: grab, fgrab, release, get, put, num_free_slots; status: OK, NOTFOUND, EINVAL, TORN; without return_ns: pending.
 
-exit codes: 0 linearizable, 1 violation, 2 usage or environment, 3 unknown (the budget was used up)
+exit codes: 0 held (linearizable), 1 violated, 2 usage or environment, 3 undecided (the budget was used up)
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import os
 import sys
 from dataclasses import asdict
 
+from slotmem_model.verdict import Exit, exit_code
 from slotmem_stress.commands.stress_arguments import amount, in_words
-from slotmem_stress.history.judging import LINEARIZABLE, UNKNOWN, VIOLATION, Judged, judge_path
+from slotmem_stress.history.judging import Judged, judge_path
 from slotmem_stress.history.reading import export, read
 from slotmem_stress.history.records import BadHistory
 from slotmem_stress.history.wording import window_lines, window_title
 from slotmem_stress.page import html_report
 
-_EXIT_CODES = {LINEARIZABLE: 0, VIOLATION: 1, UNKNOWN: 3}
 _LARGE_BYTES = 10 * 2**20
 
 
@@ -64,12 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
             html_report.write(arguments.html, html_report.of_history(judged))
     except BadHistory as error:
         print(f"slotmem judge: {arguments.path} is no history: {error}", file=sys.stderr)
-        return 2
+        return Exit.USAGE
     except OSError as error:
         print(f"slotmem judge: {in_words(error)}", file=sys.stderr)
-        return 2
+        return Exit.USAGE
     print(json.dumps(asdict(judged), indent=2) if arguments.json else _to_text(judged))
-    return _EXIT_CODES[judged.verdict]
+    return exit_code(judged.verdict)
 
 
 def _to_text(judged: Judged) -> str:

@@ -41,11 +41,12 @@ from typing import Any
 
 from slotmem import SlotmemError
 from slotmem_model.counterexample import trace
+from slotmem_model.verdict import VIOLATED, Exit, exit_code
 from slotmem_stress.commands.stress_arguments import check, configure, in_words, to_settings
 from slotmem_stress.page import html_report
 from slotmem_stress.run import remembered
-from slotmem_stress.run.report import EXIT_CODES, VIOLATED, Report, to_text
-from slotmem_stress.run.runner import Progress
+from slotmem_stress.run.report import RunReport, to_text
+from slotmem_stress.run.runner import RunProgress
 from slotmem_stress.run.runner import run as run_stress
 from slotmem_stress.run.settings import Settings
 from slotmem_stress.run.window_trace import to_trace
@@ -53,7 +54,6 @@ from slotmem_stress.run.window_trace import to_trace
 __all__ = ["configure", "run"]
 
 _BETWEEN_LINES_S = 5.0
-_USAGE = 2
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(error, SlotmemError):
             raise
         print(f"slotmem stress: {in_words(error)}", file=sys.stderr)
-        return _USAGE
+        return Exit.USAGE
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -93,20 +93,20 @@ def _soak(arguments: argparse.Namespace, settings: Settings) -> int:
     so_far = remembered.soak(settings.provider) if arguments.resume else None
     if arguments.resume and so_far is None:
         print(f"slotmem stress: there is no soak of {settings.provider} to go on with", file=sys.stderr)
-        return _USAGE
+        return Exit.USAGE
     if so_far is None:
-        so_far = Report(settings)
+        so_far = RunReport(settings)
     left = replace(so_far.settings, seconds=max(0.0, settings.seconds - so_far.seconds))
     report = _do(arguments, left, so_far)
     remembered.keep_soak(report)
     return _finish(arguments, report)
 
 
-def _do(arguments: argparse.Namespace, settings: Settings, so_far: Report | None = None) -> Report:
+def _do(arguments: argparse.Namespace, settings: Settings, so_far: RunReport | None = None) -> RunReport:
     """Do a run in folders of its own; add what was done before."""
     show = _Show()
 
-    def save(done: Report) -> None:
+    def save(done: RunReport) -> None:
         if so_far is not None:
             remembered.keep_soak(so_far + done)
 
@@ -134,7 +134,7 @@ def _do(arguments: argparse.Namespace, settings: Settings, so_far: Report | None
     return report
 
 
-def _finish(arguments: argparse.Namespace, report: Report) -> int:
+def _finish(arguments: argparse.Namespace, report: RunReport) -> int:
     if arguments.json not in (None, "-"):
         with open(arguments.json, "w", encoding="utf-8") as file:
             file.write(json.dumps(report.to_json(), indent=2) + "\n")
@@ -149,7 +149,7 @@ def _finish(arguments: argparse.Namespace, report: Report) -> int:
     print(json.dumps(report.to_json(), indent=2) if arguments.json == "-" else to_text(report))
     if report.interrupted and report.verdict != VIOLATED and arguments.hours is None:
         raise KeyboardInterrupt
-    return EXIT_CODES[report.verdict]
+    return exit_code(report.verdict)
 
 
 class _Show:
@@ -160,7 +160,7 @@ class _Show:
         self._next = time.monotonic() + (0.2 if self._live else 2.0)
         self._before = (0.0, 0)
 
-    def __call__(self, at: Progress) -> None:
+    def __call__(self, at: RunProgress) -> None:
         now = time.monotonic()
         if now < self._next:
             return

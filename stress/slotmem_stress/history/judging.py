@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from slotmem_model.judge.search import LINEARIZABLE, UNKNOWN, VIOLATION
+from slotmem_model import linearizability
 from slotmem_model.judge.slots.judge import judge
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 from slotmem_stress.history.reading import Recorded, read, to_columns, to_object
 from slotmem_stress.history.records import HEAD, INVOKED, PUT, RETURNED, SECOND, STATUS_SHIFT, TORN, VALUE
 from slotmem_stress.interrupts import die_with_parent, starting_a_child
 
-__all__ = ["LINEARIZABLE", "UNKNOWN", "VIOLATION", "JudgeProcess", "Judged", "judge_path"]
-
+_WORDS = {linearizability.LINEARIZABLE: HELD, linearizability.VIOLATION: VIOLATED, linearizability.UNKNOWN: UNDECIDED}
 EXCERPT_OPERATIONS = 400
 
 
@@ -57,14 +57,14 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
     verdict = judge(history, budget_s=budget_s, memory_mb=memory_mb)
     judged = Judged(
         path,
-        verdict.name,
+        _WORDS[verdict.name],
         verdict.reason,
         len(history),
         recorded.pending,
         round(time.monotonic() - began, 3),
         verdict.configurations,
     )
-    if verdict.name == VIOLATION:
+    if judged.verdict == VIOLATED:
         rows = sorted(verdict.numbers, key=lambda row: int(recorded.records[row, INVOKED]))
         judged.window, judged.excerpt = (
             _objects(recorded, each, verdict.numbers[0]) for each in (rows, _around(recorded, rows))
@@ -127,7 +127,7 @@ class JudgeProcess:
             self._pipe.send(path)
 
     def poll(self, timeout_s: float = 0.0) -> Judged | None:
-        """Give what was judged since, one at a time; None if there is nothing. A judge that died knows nothing: UNKNOWN."""
+        """Give what was judged since, one at a time; None if there is nothing. A judge that died leaves its history undecided."""
         if not self.waiting or not self._pipe.poll(timeout_s):
             return None
         try:
@@ -136,7 +136,7 @@ class JudgeProcess:
             dead = self._process
             dead.join()
             reason = f"the judge's process ended with status {dead.exitcode}"
-            unjudged = Judged(self.waiting.pop(0), UNKNOWN, reason, 0, 0, 0.0, 0)
+            unjudged = Judged(self.waiting.pop(0), UNDECIDED, reason, 0, 0, 0.0, 0)
             self.close()
             self._start()
             return unjudged

@@ -19,7 +19,7 @@ from slotmem_stress.history.judging import Judged
 from slotmem_stress.history.reading import read
 from slotmem_stress.history.records import BadHistory
 from slotmem_stress.page.timeline import to_timeline
-from slotmem_stress.run.report import Report, faults
+from slotmem_stress.run.report import RunReport, faults
 
 NOTHING: dict[str, Any] = {"operations": []}
 """The data of a page without a time line."""
@@ -32,7 +32,7 @@ _SCRIPTS = ("view.js", "drawing.js", "state.js", "hands.js")
 Figures = Iterable[tuple[str, str]]
 
 
-def of_run(report: Report) -> str:
+def of_run(report: RunReport) -> str:
     """Give the page of a stress run. A time line is there if its history was kept: that of a violation is."""
     settings = report.settings
     rate = report.operations / report.seconds if report.seconds else 0.0

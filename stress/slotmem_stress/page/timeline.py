@@ -27,7 +27,7 @@ from slotmem_model.judge.order import Order
 from slotmem_stress.history.reading import Recorded, to_object
 from slotmem_stress.history.records import INVOKED, RETURNED
 from slotmem_stress.history.wording import describe
-from slotmem_stress.page.timeline_order import Found, Search, ends, first_state, states_at
+from slotmem_stress.page.timeline_order import NumberedOrder, OrderSearch, ends, first_state, states_at
 
 MOST = 5000
 BEHIND = 500
@@ -56,7 +56,7 @@ def to_timeline(
     shown = [number for number, done in enumerate(objects) if ends(done) >= left_ns or _key(done) in roles]
     until_ns = int(begun[by_begin[stop]]) if stop < len(by_begin) else None
     initials = [first_state(recorded.description)] if is_exact else states_at(recorded, left_ns)
-    search = Search(objects, initials, 0 if is_exact else left_ns, last or float("inf"), until_ns)
+    search = OrderSearch(objects, initials, 0 if is_exact else left_ns, last or float("inf"), until_ns)
     looked_at = [number for number, done in enumerate(objects) if is_exact or ends(done) >= left_ns]
     found, note = search.find(looked_at)
     origin = objects[shown[0]]["invoke_ns"] if shown else 0
@@ -121,7 +121,7 @@ def _left_out(total: int, before: int, behind: int) -> str:
 
 def _add_order(
     given: dict[str, Any],
-    found: Found,
+    found: NumberedOrder,
     objects: list[dict[str, Any]],
     shown: dict[int, int],
     origin: int,

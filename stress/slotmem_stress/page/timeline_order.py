@@ -1,6 +1,6 @@
 """The order of the operations of a recorded history, as far as it can be explained, for a time line.
 
-Interface: `Search(...).find(numbers)` gives a `Found`; it begins in `first_state(description)`, or in one of `states_at(recorded, instant_ns)`.
+Interface: `OrderSearch(...).find(numbers)` gives a `NumberedOrder`; it begins in `first_state(description)`, or in one of `states_at(recorded, instant_ns)`.
 
 Operations are objects of the JSON lines of `history_files`, by the time of their invocations.
 """
@@ -32,7 +32,7 @@ def ends(done: dict[str, Any]) -> float:
     return instant
 
 
-class Found(NamedTuple):
+class NumberedOrder(NamedTuple):
     """An order, and the number of the operation for each of its calls."""
 
     order: Order
@@ -44,7 +44,7 @@ class Found(NamedTuple):
         return None if self.order.failed is None else self.numbers[self.order.failed]
 
 
-class Search:
+class OrderSearch:
     """The search for an order of operations: up to the return of the one that the judge does not explain, if there is one.
 
     Trying every order with every operation that never returned takes far too long. So it begins without them; whenever it
@@ -59,7 +59,7 @@ class Search:
         self.left_ns, self.last, self.until_ns = left_ns, last, until_ns
         self.budget = Budget(_ORDER_S, _ORDER_MB)
 
-    def find(self, numbers: Sequence[int]) -> tuple[Found | None, str]:
+    def find(self, numbers: Sequence[int]) -> tuple[NumberedOrder | None, str]:
         """Give the order, and what to say if there is none."""
         if not self.initials:
             return None, "The states are not shown: the judge's budget was used up."
@@ -76,13 +76,13 @@ class Search:
             return None, f"The states are not shown: {exhausted}."
         return best, ""
 
-    def look(self, numbers: list[int]) -> Found:
+    def look(self, numbers: list[int]) -> NumberedOrder:
         """Give an order of some operations. Raises: Exhausted."""
         events = _events([self.objects[number] for number in numbers], self.until_ns)
         step = lambda state, operation: (spec.step(state, operation),)  # noqa: E731
-        return Found(find_order(events, self.initials, step, self.budget), numbers)
+        return NumberedOrder(find_order(events, self.initials, step, self.budget), numbers)
 
-    def options(self, found: Found, lost: list[int]) -> Iterator[list[int]]:
+    def options(self, found: NumberedOrder, lost: list[int]) -> Iterator[list[int]]:
         """Give other choices of operations, with which the order might go on."""
         assert found.failed is not None
         failed = self.objects[found.failed]
@@ -98,7 +98,7 @@ class Search:
             other for other in found.numbers if other != found.failed
         ]  # a violation too, but not the one that is shown
 
-    def reach(self, found: Found) -> float:
+    def reach(self, found: NumberedOrder) -> float:
         """Say how far an order goes."""
         return float("inf") if found.failed is None else ends(self.objects[found.failed])
 

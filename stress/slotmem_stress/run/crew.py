@@ -23,7 +23,7 @@ from typing import Any
 
 from slotmem_stress.interrupts import starting_a_child
 from slotmem_stress.run.client import Client, Rules
-from slotmem_stress.run.worker import Broken, Done, Job, Ready, Round, held_by, main, work_round
+from slotmem_stress.run.worker import Broken, Job, Ready, Round, RoundDone, held_by, main, work_round
 
 PATIENCE_S = 30.0
 
@@ -51,7 +51,7 @@ class Worker:
             os.kill(self.process.pid, number)
 
 
-class Numbers:
+class ClientNumbers:
     """The numbers of clients: everybody who starts gets new ones."""
 
     def __init__(self, first: int) -> None:
@@ -67,7 +67,13 @@ class ProcessCrew:
     """Workers that are processes, with `threads` clients each."""
 
     def __init__(
-        self, start: str, processes: int, threads: int, board_path: str, numbers: Numbers, make_job: Callable[..., Job]
+        self,
+        start: str,
+        processes: int,
+        threads: int,
+        board_path: str,
+        numbers: ClientNumbers,
+        make_job: Callable[..., Job],
     ) -> None:
         self.findings: list[str] = []
         self.started = 0
@@ -155,7 +161,7 @@ class ProcessCrew:
             said = Broken(f"client {worker.clients[0]} died with status {worker.process.exitcode}")
         if isinstance(said, Ready):
             worker.ready_in = said.number
-        elif isinstance(said, Done):
+        elif isinstance(said, RoundDone):
             worker.done_with = said.number
             self.held.update(said.held)
         elif isinstance(said, Broken):
@@ -200,7 +206,7 @@ class ProcessCrew:
 class ThreadCrew:
     """Workers that are threads of this process, for providers that no other process can see."""
 
-    def __init__(self, threads: int, board: memoryview, numbers: Numbers, rules: Rules, instance: Any) -> None:
+    def __init__(self, threads: int, board: memoryview, numbers: ClientNumbers, rules: Rules, instance: Any) -> None:
         self.findings: list[str] = []
         self.started = threads
         self.held: set[int] = set()

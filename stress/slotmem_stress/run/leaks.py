@@ -1,6 +1,6 @@
 """What a run left behind that it should not have: objects, files, descriptors, child processes.
 
-Interface: `Before.look()` before a run, `find(before, ...)` after it; each leak is a sentence.
+Interface: `Inventory.take()` before a run, `find(before, ...)` after it; each leak is a sentence.
 
 Only what can be this run's is looked at: the shared objects of its segment's names, its runtime folder, this process's own
 descriptors and children. Others may be at work on the machine.
@@ -19,7 +19,7 @@ from slotmem_stress.run.settings import NAME
 _TRACKER = b"resource_tracker"  # multiprocessing's own helper, which stays until this process ends
 
 
-class Before(NamedTuple):
+class Inventory(NamedTuple):
     """What there was before."""
 
     descriptors: frozenset[tuple[int, str]]
@@ -27,12 +27,12 @@ class Before(NamedTuple):
     files: frozenset[str]
 
     @classmethod
-    def look(cls, runtime_dir: str) -> Before:
+    def take(cls, runtime_dir: str) -> Inventory:
         """Look now."""
         return cls(_descriptors(), _children(), _files(runtime_dir))
 
 
-def find(before: Before, runtime_dir: str, generations: range, expected_files: frozenset[str]) -> list[str]:
+def find(before: Inventory, runtime_dir: str, generations: range, expected_files: frozenset[str]) -> list[str]:
     """Give what has come to be since, and is not expected."""
     leaks = []
     for generation in generations:

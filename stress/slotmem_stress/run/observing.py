@@ -1,6 +1,6 @@
 """What the owner of a segment sees in it between two rounds of a run.
 
-Interface: `observe(instance, slots, recorder)` looks at every slot by ordinary operations, and records them; `record_seen` writes what a
+Interface: `observe(instance, slots, recorder)` looks at every slot by ordinary operations, and records them; `record_observation` writes what a
 restart has kept into the history of the round that it ended.
 """
 
@@ -23,14 +23,14 @@ from slotmem_stress.history.records import (
 )
 
 
-class Seen(NamedTuple):
+class Observation(NamedTuple):
     """The state of a segment: which slots are in use, and what is in each."""
 
     inuse: tuple[int, ...]
     values: tuple[int, ...]
 
 
-def observe(instance: Any, slots: int, recorder: Recorder | None) -> Seen:
+def observe(instance: Any, slots: int, recorder: Recorder | None) -> Observation:
     """Look at every slot; one that is free is taken for the time of a look. Raises: SlotmemError."""
     inuse, values = [], []
     for slot in range(slots):
@@ -46,10 +46,10 @@ def observe(instance: Any, slots: int, recorder: Recorder | None) -> Seen:
     free = instance.num_free_slots()
     if recorder is not None:
         recorder.write(COUNT, OK, 0, free, began, time.monotonic_ns())
-    return Seen(tuple(inuse), tuple(values))
+    return Observation(tuple(inuse), tuple(values))
 
 
-def record_seen(folder: str, seen: Seen, clients: tuple[int, ...], begun_ns: int, done_ns: int) -> None:
+def record_observation(folder: str, seen: Observation, clients: tuple[int, ...], begun_ns: int, done_ns: int) -> None:
     """Record what was restored as gets, one a client, that ran for the whole of the restart."""
     for slot, (client, value) in enumerate(zip(clients, seen.values, strict=True)):
         recorder = Recorder(folder, client, chunk_records=512)

@@ -12,7 +12,7 @@ from typing import Any
 
 from slotmem import SlotmemError, Type
 from slotmem_stress.history.records import Recorder
-from slotmem_stress.run.observing import Seen, observe, record_seen
+from slotmem_stress.run.observing import Observation, observe, record_observation
 from slotmem_stress.run.settings import NAME, Settings
 from slotmem_stress.run.worker import open_provider
 
@@ -23,7 +23,7 @@ class Owner:
     def __init__(self, settings: Settings, runtime_dir: str) -> None:
         """Make the segment. Raises: SlotmemError: the provider cannot do this at all."""
         self.findings: list[str] = []
-        self.seen = Seen((), (0,) * settings.slots)
+        self.seen = Observation((), (0,) * settings.slots)
         self._settings = settings
         self._type = Type.PREGRAB | (Type.PERSIST if settings.plan.restarts else Type(0))
         self._provider = open_provider(settings.provider, runtime_dir, 0, settings.timeout_s)
@@ -63,7 +63,7 @@ class Owner:
         except SlotmemError as error:
             self._find("restart", error)
             return False
-        record_seen(folder, self.seen, clients, begun_ns, done_ns)
+        record_observation(folder, self.seen, clients, begun_ns, done_ns)
         return True
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import os
 import shutil
 from typing import Any
 
-from slotmem_stress.run.report import Report
+from slotmem_stress.run.report import RunReport
 from slotmem_stress.run.settings import Settings
 
 _FAILURE = "stress-last-failure.json"
@@ -47,16 +47,16 @@ def keep_history(path: str) -> str:
     return kept
 
 
-def keep_soak(report: Report) -> None:
+def keep_soak(report: RunReport) -> None:
     """Note how far a soak is."""
     _write(_soak_name(report.settings.provider), report.to_json())
 
 
-def soak(provider: str) -> Report | None:
+def soak(provider: str) -> RunReport | None:
     """Give how far the soak of a provider is; None if there is none."""
     given = _read(_soak_name(provider))
     try:
-        return None if given is None else Report(**{**given, "settings": Settings.from_json(given["settings"])})
+        return None if given is None else RunReport(**{**given, "settings": Settings.from_json(given["settings"])})
     except (TypeError, ValueError, KeyError):
         return None
 

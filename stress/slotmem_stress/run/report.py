@@ -1,6 +1,6 @@
 """What a stress run is told to do, and what it found: plain data, as JSON and as a page of text.
 
-Interface: `Settings` go in, a `Report` comes out; `to_text(report)` is the page.
+Interface: `Settings` go in, a `RunReport` comes out; `to_text(report)` is the page.
 
 A report alone is enough to do the run again: the seed fixes every choice of every client and every fault. It does not fix how the
 operating system lets the processes take turns.
@@ -14,16 +14,14 @@ from typing import Any
 
 from slotmem_model import clauses
 from slotmem_model.judge.slots.window import FEW
-from slotmem_stress.history.judging import UNKNOWN, VIOLATION, Judged
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
+from slotmem_stress.history.judging import Judged
 from slotmem_stress.history.wording import window_lines, window_title
 from slotmem_stress.run.settings import THREADS_ONLY, Settings
 
-HELD, VIOLATED, UNDECIDED = "held", "violated", "undecided"
-EXIT_CODES = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
-
 
 @dataclass
-class Report:
+class RunReport:
     """What was done and found."""
 
     settings: Settings
@@ -62,7 +60,7 @@ class Report:
     history: str = ""
     """Where the history of the violation is kept, if it is."""
 
-    def __add__(self, more: Report) -> Report:
+    def __add__(self, more: RunReport) -> RunReport:
         """Give the report of two runs, one after the other, as one: what is counted is added, the rest is the second's."""
         counted = ("seconds", "operations", "pending", "clients", "segments", "kills", "pauses", "restarts", "attaches")
         sums = {name: getattr(self, name) + getattr(more, name) for name in (*counted, "judge_s")}
@@ -77,11 +75,11 @@ class Report:
         self.operations += judged.operations
         self.pending += judged.pending
         self.judge_s = round(self.judge_s + judged.seconds, 3)
-        if judged.verdict == VIOLATION and not self.is_clear and _clarity(judged) < _clarity(self):
+        if judged.verdict == VIOLATED and not self.is_clear and _clarity(judged) < _clarity(self):
             self.findings = [finding for finding in self.findings if finding != self.sentence] + [judged.reason]
             self.window, self.before, self.excerpt = judged.window, judged.before, judged.excerpt
             self.is_whole, self.sentence, self.history = judged.is_whole, judged.reason, judged.path
-        elif judged.verdict == UNKNOWN and judged.reason not in self.undecided:
+        elif judged.verdict == UNDECIDED and judged.reason not in self.undecided:
             self.undecided.append(judged.reason)
 
     @property
@@ -100,17 +98,17 @@ class Report:
         return asdict(self)
 
 
-def _clarity(found: Report | Judged) -> tuple[bool, bool, int]:
+def _clarity(found: RunReport | Judged) -> tuple[bool, bool, int]:
     """Give what is less for a window that shows more at a glance: there is one, it is whole, it is small."""
     return not found.window, not found.is_whole, len(found.window)
 
 
-def to_text(report: Report) -> str:
+def to_text(report: RunReport) -> str:
     """Give the page."""
     return "\n".join(_lines(report))
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: RunReport) -> Iterator[str]:
     settings = report.settings
     many = f"{settings.processes} processes" + (f" of {settings.threads} threads" if settings.threads > 1 else "")
     many = f"{settings.threads * settings.processes} threads" if settings.provider in THREADS_ONLY else many
@@ -148,7 +146,7 @@ def _lines(report: Report) -> Iterator[str]:
     )
 
 
-def faults(report: Report) -> str:
+def faults(report: RunReport) -> str:
     """Say how many faults of each kind there were."""
     plan = report.settings.plan
     said = [f"{report.kills} kills"] if plan.kills else []

@@ -1,6 +1,6 @@
 """A stress run: rounds of real work on one segment, each recorded, judged and dropped.
 
-Interface: `run(settings, folder, ...)` gives a `Report`.
+Interface: `run(settings, folder, ...)` gives a `RunReport`.
 
 A run is cut into *rounds*. When one ends every client has finished its operation (or is dead), and the owner looks at
 every slot; that is recorded too. What it saw is what the next round begins with. So histories stay small and a run may last for
@@ -25,11 +25,11 @@ from slotmem_stress.history.records import Description
 from slotmem_stress.interrupts import without_interrupts
 from slotmem_stress.run import leaks
 from slotmem_stress.run.client import Rules
-from slotmem_stress.run.crew import PATIENCE_S, Numbers, ProcessCrew, ThreadCrew
+from slotmem_stress.run.crew import PATIENCE_S, ClientNumbers, ProcessCrew, ThreadCrew
 from slotmem_stress.run.faults import Company, Faults
 from slotmem_stress.run.owner import Owner
 from slotmem_stress.run.pace import MOST_LOST, Pace
-from slotmem_stress.run.report import Report
+from slotmem_stress.run.report import RunReport
 from slotmem_stress.run.settings import NAME, THREADS_ONLY, Settings
 from slotmem_stress.run.worker import (
     ATTACHES,
@@ -47,7 +47,7 @@ _MORE_ROUNDS = 3
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """How far a run is."""
 
     seconds: float
@@ -57,8 +57,8 @@ class Progress:
     kills: int
 
 
-Tell = Callable[[Progress], None]
-Save = Callable[[Report], None]
+Tell = Callable[[RunProgress], None]
+Save = Callable[[RunReport], None]
 
 
 def _nothing(_: object) -> None:
@@ -74,15 +74,15 @@ def run(
     save: Save = _nothing,
     first_client: int = 1,
     keep: bool = False,
-) -> Report:
+) -> RunReport:
     """Do a run; histories are written to `folder`, which exists and is empty, and kept only if told or if they are a violation.
 
     tell is called some times a second, save after each judged round. A KeyboardInterrupt ends the run, and the report says so.
 
     Raises: SlotmemError: the provider cannot do this at all. OSError: a folder cannot be written to.
     """
-    before = leaks.Before.look(runtime_dir)
-    report = Report(settings)
+    before = leaks.Inventory.take(runtime_dir)
+    report = RunReport(settings)
     running = _Run(settings, folder, runtime_dir, report, tell, save, first_client, keep)
     try:
         running.start()
@@ -108,7 +108,7 @@ class _Run:
         settings: Settings,
         folder: str,
         runtime_dir: str,
-        report: Report,
+        report: RunReport,
         tell: Tell,
         save: Save,
         first_client: int,
@@ -116,7 +116,7 @@ class _Run:
     ) -> None:
         self.settings, self.folder, self.runtime_dir, self.report = settings, folder, runtime_dir, report
         self._tell, self._save, self._keep = tell, save, keep
-        self._numbers = Numbers(first_client)
+        self._numbers = ClientNumbers(first_client)
         self._faults = Faults(settings.plan, f"{settings.seed}/{first_client}/faults")
         seats = settings.processes * settings.threads
         self._rules = Rules(settings.slots, settings.slot_bytes, settings.mix, settings.seed, seats)
@@ -300,4 +300,4 @@ class _Run:
     def _report_progress(self, passed_s: float) -> None:
         report = self.report
         seconds = self._worked_s + passed_s
-        self._tell(Progress(seconds, self._count(), report.operations, report.pending, self._faults.kills))
+        self._tell(RunProgress(seconds, self._count(), report.operations, report.pending, self._faults.kills))

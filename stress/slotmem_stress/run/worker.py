@@ -1,7 +1,7 @@
 """A worker of a stress run: a process with one client or, with threads, several.
 
 Interface: `main(pipe, board_path, job)` is the process. The supervisor sends a `Round` for each segment of the run, or None to end;
-the worker answers `Done` when the round is over, or `Broken`. That a round is over is told by the board.
+the worker answers `RoundDone` when the round is over, or `Broken`. That a round is over is told by the board.
 
 The *board* is a small file that all map: word 0 is the number of the round that is on, 0 between two rounds; word 1 the provider's
 generation; behind them each seat has a word in which it counts its operations. It exists for speed: looking at a word
@@ -50,7 +50,7 @@ class Round(NamedTuple):
     generation: int
 
 
-class Done(NamedTuple):
+class RoundDone(NamedTuple):
     """A round is over; what the clients hold."""
 
     number: int
@@ -129,7 +129,7 @@ def main(pipe: Connection, board_path: str, job: Job) -> None:
                     instance = provider.attach(NAME)
                 pipe.send(Ready(order.number))
                 pipe.send(
-                    work_round(instance, clients, job.seats, board, order) or Done(order.number, held_by(clients))
+                    work_round(instance, clients, job.seats, board, order) or RoundDone(order.number, held_by(clients))
                 )
         except SlotmemError as error:
             reason = f"client {clients[0].number} could not attach: {type(error).__name__}: {error}"
