@@ -220,7 +220,7 @@ def test_a_whole_window_takes_the_place_of_one_that_is_not():
     report.note(Judged("b", VIOLATED, "second", 1, 0, 0.0, 1, [done], is_whole=False))
     report.conclude()
     assert (report.findings, report.history, report.verdict) == (["first"], "a", "violated")
-    assert "too many to be shown" in to_text(report)
+    assert "too many to show" in to_text(report)
     report.note(Judged("l", VIOLATED, "long", 1, 0, 0.0, 1, [done] * 20))
     assert (report.findings, report.history) == (["long"], "l")
     report.note(Judged("c", VIOLATED, "clear", 1, 0, 0.0, 1, [done, done]))
@@ -243,7 +243,7 @@ def test_an_algorithm_that_errs_once_in_a_while_is_accused(stress, name):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("Dies", "died with status 3"),
+        ("Dies", "died with exit code 3"),
         ("Fails", "RuntimeError: I have had enough"),
         ("KeepsTheLock", "Reentered"),
         ("Hangs", "LockTimeout"),

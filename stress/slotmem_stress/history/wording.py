@@ -1,4 +1,5 @@
-"""Recorded operations in words: one as a call, a window as lines.
+"""Recorded operations in words: `describe` an operation, `window_title` and `window_lines` a
+violation.
 
 Operations are objects of the JSON lines of `slotmem_stress.history.reading`.
 """
@@ -10,18 +11,16 @@ from typing import Any
 
 
 def window_title(window: list[dict[str, Any]], is_whole: bool) -> str:
-    """Give what stands above the lines of a window."""
+    """Return the heading of a window's lines."""
     if not is_whole:
-        return (
-            "the operation that nothing explains; those that stand against it are too many to be shown (times in us):"
-        )
+        return "the operation that no order explains; those that contradict it are too many to show (times in us):"
     if len(window) == 1:
-        return "the operation that nothing explains (times in us):"
+        return "the operation that no order explains (times in us):"
     return f"the {len(window)} operations that contradict one another (times in us since the first):"
 
 
 def window_lines(window: list[dict[str, Any]]) -> Iterator[str]:
-    """Give a line for each operation of a window."""
+    """Yield a line for each operation of a window."""
     first = window[0]["invoke_ns"]
     for done in window:
         begin = (done["invoke_ns"] - first) / 1000
@@ -30,7 +29,7 @@ def window_lines(window: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def describe(done: dict[str, Any]) -> str:
-    """Give an operation in words: `put(4, 17) -> OK`."""
+    """Return an operation as a call with its result: `put(4, 17) -> OK`."""
     arguments = [done["slot"]] if "slot" in done and done["op"] != "grab" else []
     arguments += [done["value"]] if done["op"] == "put" else []
     given = f"{done['op']}({', '.join(map(str, arguments))})"

@@ -19,7 +19,7 @@ from slotmem_stress.history.judging import Judged
 from slotmem_stress.history.reading import read
 from slotmem_stress.history.records import BadHistory
 from slotmem_stress.page.timeline import to_timeline
-from slotmem_stress.run.report import RunReport, faults
+from slotmem_stress.run.report import RunReport, counted, faults
 
 NOTHING: dict[str, Any] = {"operations": []}
 """The data of a page without a time line."""
@@ -44,7 +44,7 @@ def of_run(report: RunReport) -> str:
         ("slots", f"{settings.slots} of {settings.slot_bytes} bytes"),
         ("faults", faults(report)),
         ("never returned", f"{report.pending:,}"),
-        ("judged", f"{report.segments:,} segment{'s' * (report.segments != 1)} in {report.judge_s:.1f} s"),
+        ("judged", f"{counted(report.segments, 'round')} in {report.judge_s:.1f} s"),
         ("leaks", f"{len(report.leaks)}" if report.leaks else "none"),
         ("seed", f"{settings.seed}"),
     ]

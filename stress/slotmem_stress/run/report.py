@@ -1,9 +1,7 @@
-"""What a stress run is told to do, and what it found: plain data, as JSON and as a page of text.
+"""What a stress run did and found: plain data, as JSON and as a page of text.
 
-Interface: `Settings` go in, a `RunReport` comes out; `to_text(report)` is the page.
-
-A report alone is enough to do the run again: the seed fixes every choice of every client and every fault. It does not fix how the
-operating system lets the processes take turns.
+Interface: `RunReport` collects it; `to_text(report)` is the page. The settings in it are all it
+takes to repeat the run.
 """
 
 from __future__ import annotations
@@ -22,46 +20,50 @@ from slotmem_stress.run.settings import THREADS_ONLY, Settings
 
 @dataclass
 class RunReport:
-    """What was done and found."""
+    """What a run did and found."""
 
     settings: Settings
     verdict: str = HELD
     """held, violated or undecided."""
     seconds: float = 0.0
-    """How long the clients worked."""
+    """How long the clients have worked."""
     operations: int = 0
     """Recorded and judged."""
     pending: int = 0
-    """Of them, those that never returned."""
+    """How many of them never returned."""
     clients: int = 0
     next_client: int = 1
-    """The number of the next client, for a run that goes on."""
+    """The number of the next client, for a soak that is resumed."""
     segments: int = 0
+    """Rounds judged."""
     kills: int = 0
     pauses: int = 0
     restarts: int = 0
     attaches: int = 0
     judge_s: float = 0.0
     findings: list[str] = field(default_factory=list)
-    """What is wrong, each a sentence."""
+    """What is wrong, a sentence each."""
     undecided: list[str] = field(default_factory=list)
     """Why the judge gave up."""
     leaks: list[str] = field(default_factory=list)
     held_by_the_dead: list[int] = field(default_factory=list)
-    """Slots in use at the end that no living client holds. That is as it should be: nobody releases what the dead grabbed."""
+    """Slots in use at the end that no living client holds. That is no fault: nobody releases what
+    the dead had grabbed.
+    """
     interrupted: bool = False
     window: list[dict[str, Any]] = field(default_factory=list)
-    """The operations that contradict one another; see `slotmem_stress.history.judging.Judged`, also for the next three."""
+    """This and the next three fields are those of `slotmem_stress.history.judging.Judged`."""
     is_whole: bool = False
     before: list[dict[str, Any]] = field(default_factory=list)
     excerpt: list[dict[str, Any]] = field(default_factory=list)
     sentence: str = ""
-    """What the window shows."""
+    """What the window shows, one of the findings."""
     history: str = ""
-    """Where the history of the violation is kept, if it is."""
+    """The folder of the violation's history, if it is kept."""
 
     def __add__(self, more: RunReport) -> RunReport:
-        """Give the report of two runs, one after the other, as one: what is counted is added, the rest is the second's."""
+        """Return one report of two consecutive runs: counts and sentences add up, the rest is the
+        second's."""
         counted = ("seconds", "operations", "pending", "clients", "segments", "kills", "pauses", "restarts", "attaches")
         sums = {name: getattr(self, name) + getattr(more, name) for name in (*counted, "judge_s")}
         listed = {name: getattr(self, name) + getattr(more, name) for name in ("findings", "undecided", "leaks")}
@@ -70,7 +72,7 @@ class RunReport:
         return total
 
     def note(self, judged: Judged) -> None:
-        """Add what was judged."""
+        """Add the judgement of a round."""
         self.segments += 1
         self.operations += judged.operations
         self.pending += judged.pending
@@ -84,43 +86,45 @@ class RunReport:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the window shows at a glance what is wrong."""
+        """Whether a window shows at a glance what is wrong."""
         return bool(self.window) and self.is_whole and len(self.window) <= FEW
 
     def conclude(self) -> None:
-        """Set the verdict to what the findings say."""
+        """Set the verdict."""
         if self.operations == 0 and not self.interrupted:
-            self.undecided.append("no operation was recorded and judged, so that nothing was tried")
+            self.undecided.append("no operation was recorded and judged, so nothing was tried")
         self.verdict = VIOLATED if self.findings or self.leaks else UNDECIDED if self.undecided else HELD
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return the report as plain data."""
         return asdict(self)
 
 
 def _clarity(found: RunReport | Judged) -> tuple[bool, bool, int]:
-    """Give what is less for a window that shows more at a glance: there is one, it is whole, it is small."""
+    """Return a key that sorts windows: some before none, whole before not, small before large."""
     return not found.window, not found.is_whole, len(found.window)
 
 
 def to_text(report: RunReport) -> str:
-    """Give the page."""
+    """Return the report as a page of text."""
     return "\n".join(_lines(report))
 
 
 def _lines(report: RunReport) -> Iterator[str]:
     settings = report.settings
-    many = f"{settings.processes} processes" + (f" of {settings.threads} threads" if settings.threads > 1 else "")
-    many = f"{settings.threads * settings.processes} threads" if settings.provider in THREADS_ONLY else many
+    many = counted(settings.processes, "process") + (f" of {settings.threads} threads" if settings.threads > 1 else "")
+    many = counted(settings.threads * settings.processes, "thread") if settings.provider in THREADS_ONLY else many
     yield f"slotmem stress {settings.provider}: {many} on {settings.slots} slots of {settings.slot_bytes} bytes"
     yield ""
     rate = report.operations / report.seconds if report.seconds else 0.0
-    yield f"  operations  {report.operations:,} in {report.seconds:.1f} s ({rate:,.0f} a second) by {report.clients} clients"
+    by = counted(report.clients, "client")
+    yield f"  operations  {report.operations:,} in {report.seconds:.1f} s ({rate:,.0f} a second) by {by}"
     yield f"  mix         {', '.join(f'{name} {weight}' for name, weight in settings.mix)}"
     yield f"  faults      {faults(report)}"
-    yield f"  judged      {report.segments} segments in {report.judge_s:.1f} s; {report.pending} operations never returned"
+    rounds, pending = counted(report.segments, "round"), counted(report.pending, "operation")
+    yield f"  judged      {rounds} in {report.judge_s:.1f} s; {pending} never returned"
     if report.held_by_the_dead:
-        yield f"  dead hold   {_slots(report.held_by_the_dead)}: grabbed by clients that were killed, and nobody has released"
+        yield f"  dead hold   {'slot' if len(report.held_by_the_dead) == 1 else 'slots'} {', '.join(map(str, report.held_by_the_dead))}: grabbed by killed clients, released by nobody"
     yield f"  leaks       {'none' if not report.leaks else ''}"
     yield from (f"    {leak}" for leak in report.leaks)
     for finding in report.findings:
@@ -147,15 +151,16 @@ def _lines(report: RunReport) -> Iterator[str]:
 
 
 def faults(report: RunReport) -> str:
-    """Say how many faults of each kind there were."""
+    """Return how many faults of each kind there were, in words."""
     plan = report.settings.plan
-    said = [f"{report.kills} kills"] if plan.kills else []
-    said += [f"{report.pauses} pauses"] if plan.pauses else []
-    said += [f"{report.restarts} restarts"] if plan.restarts else []
-    said += [f"{report.attaches:,} newcomers"] if plan.attach_storm else []
+    said = [counted(report.kills, "kill")] if plan.kills else []
+    said += [counted(report.pauses, "pause")] if plan.pauses else []
+    said += [counted(report.restarts, "restart")] if plan.restarts else []
+    said += [counted(report.attaches, "newcomer")] if plan.attach_storm else []
     said += [f"{plan.pressure_mb} MB of memory pressure"] if plan.pressure_mb else []
     return ", ".join(said) or "none"
 
 
-def _slots(slots: list[int]) -> str:
-    return f"slot{'s' if len(slots) > 1 else ''} {', '.join(map(str, slots))}"
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 process, 1,000 processes."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
