@@ -183,7 +183,7 @@ def test_a_spinning_operation_gives_up(opened):
     """A spinlock whose owner is gone ends in the same error as a mutex."""
     instance = opened("spin-lock", timeout_s=0.2).create("segment", SLOT_BYTES, SLOTS, Type.PREGRAB)
     instance.algorithm().image.extra["lock"][0] = 1
-    with pytest.raises(slotmem.LockTimeout, match="began anew"):
+    with pytest.raises(slotmem.LockTimeout, match="retrying the operation"):
         instance.grab()
     instance.algorithm().image.extra["lock"][0] = 0
     assert instance.grab() == 0

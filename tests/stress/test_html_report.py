@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slotmem import InvalidArgument
 from slotmem_model.verdict import HELD, VIOLATED
 from slotmem_stress.commands import judge as judge_command
 from slotmem_stress.history.judging import judge_path
@@ -212,7 +213,7 @@ def test_a_run_whose_history_is_gone_says_so(tmp_path):
     report = RunReport(Settings(), verdict="violated", findings=["x < y"], history=str(tmp_path / "gone"))
     sentences = Document(html_report.of_run(report)).of_class("sentence")
     assert sentences[0] == "x < y"
-    assert sentences[1].startswith("there is no time line, because its history cannot be read: ")
+    assert sentences[1].startswith("there is no time line, because the history cannot be read: ")
 
 
 def test_the_command_writes_it(tmp_path, capsys):
@@ -224,11 +225,11 @@ def test_the_command_writes_it(tmp_path, capsys):
     assert len(data_of(out.read_text(encoding="utf-8"))["window"]) == 2
 
 
-def test_a_page_that_cannot_be_written_is_an_error(tmp_path, capsys):
-    """A folder that is not there is a usage error, told in a sentence."""
+def test_a_page_that_cannot_be_written_is_an_error(tmp_path):
+    """A folder that is not there is a usage error, found before anything is judged."""
     arguments = parsed(judge_command, [write(tmp_path, busy(1)), "--html", str(tmp_path / "no" / "x.html")])
-    assert judge_command.run(arguments) == 2
-    assert "No such file" in capsys.readouterr().err
+    with pytest.raises(InvalidArgument, match="no such folder"):
+        judge_command.run(arguments)
 
 
 # -- nothing can break it ----------------------------------------------------------------------------------------------

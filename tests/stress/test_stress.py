@@ -513,7 +513,7 @@ def test_what_failed_last_is_done_again_first(command, capsys, tmp_path):
     assert remembered.last_failure().seed == 5
     assert command("--last") == 1
     said = capsys.readouterr()
-    assert "what failed last: algorithm:accused.stress_accused:LosesPuts, seed 5" in said.err
+    assert "repeating what failed last: algorithm:accused.stress_accused:LosesPuts, seed 5" in said.err
     assert "(seed 5;" in said.out
 
 
@@ -568,7 +568,7 @@ def test_a_soak_goes_on_where_it_was(command, capsys):
     ("given", "says"),
     [
         (["shm", "--slot-bytes", "12"], "multiple of 8"),
-        (["plain", "--kills", "1"], "threads only"),
+        (["plain", "--kills", "1"], "are threads"),
         (["algorithm:httpd", "--restarts", "1"], "stores nothing"),
         (["--processes", "1000"], "clients"),
         (["--resume"], "--hours"),
