@@ -1,4 +1,6 @@
-"""`slotmem bench`: what it compares is correct, what it prints is what it measured, and it leaves nothing behind."""
+"""`slotmem bench`: what it compares is correct, what it prints is what it measured, and it leaves
+nothing behind.
+"""
 
 import argparse
 import json
@@ -64,8 +66,9 @@ def program(length, seed=1):
 
 
 def difference(table, length):
-    """Run a program on a table and on the specification. Give the first operation they differ in, and how often each
-    status came."""
+    """Run a program on a table and on the specification. Give the first operation they differ in,
+    and how often each status came.
+    """
     state, seen = spec.fresh(ITEM_SIZE, ITEM_NUM, pregrab=True), Counter()
     for operation in program(length):
         state, expected = spec.step(state, operation)
@@ -107,7 +110,9 @@ def take_and_fill(opener, results, number):
 
 
 def test_rivals_between_processes(setup, folder):
-    """Processes that grab at the same time get different slots, and find their own bytes in them."""
+    """Processes that grab at the same time get different slots, and find their own bytes in
+    them.
+    """
     context = multiprocessing.get_context("spawn")
     results = context.SimpleQueue()
     with setup(folder, 64, 400) as opener:
@@ -134,7 +139,9 @@ def run(*arguments):
 
 
 def test_report(folder, tmp_path, capsys, monkeypatch):
-    """The report has every case on every rival with its median and ratio; a missing rival is named with what helps."""
+    """The report has every case on every rival with its median and ratio; a missing rival is named
+    with what helps.
+    """
     monkeypatch.setattr(bench, "missing", lambda: {"lmdb": "not installed: pip install 'slotmem[bench]'"})
     monkeypatch.setattr(bench, "SHM_FOLDER", folder)
     plot = tmp_path / "bench.svg"
@@ -156,7 +163,9 @@ def test_report(folder, tmp_path, capsys, monkeypatch):
 
 
 def made_up_report():
-    """Give a report whose numbers are known: slotmem twice as fast as the baseline, which varies."""
+    """Give a report whose numbers are known: slotmem twice as fast as the baseline, which
+    varies.
+    """
     report = bench.BenchReport(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)}, load=0.0)
     for workload in bench.WORKLOADS:
         report.rates[workload, BASELINE] = [100_000.0, 400_000.0, 200_000.0]
@@ -165,7 +174,9 @@ def made_up_report():
 
 
 def test_ratio_is_within_repeats():
-    """A ratio is the median of the quotients within a repeat, so that a repeat in which all were slow changes nothing."""
+    """A ratio is the median of the quotients within a repeat, so that a repeat in which all were
+    slow changes nothing.
+    """
     cell = made_up_report().measurement(bench.WORKLOADS[0], OURS)
     assert (cell.ops_per_s, cell.ratio) == (200_000.0, 2.0)
 

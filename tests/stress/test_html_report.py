@@ -1,4 +1,6 @@
-"""The page of a history: what it shows is right, it works in a browser, and nothing that is told of in it can break it."""
+"""The page of a history: what it shows is right, it works in a browser, and nothing that is told of
+in it can break it.
+"""
 
 from __future__ import annotations
 
@@ -58,11 +60,13 @@ def judged_page(folder, operations):
     return html_report.of_history(judge_path(write(folder, operations), None, None))
 
 
-# -- what it shows ------------------------------------------------------------------------------------------------------
+# -- what it shows ---------------------------------------------------------------------------------
 
 
 def test_a_violation_is_shown_with_what_explains_the_rest(tmp_path):
-    """The window's operations have their roles, all before them take effect, and it is said until when an order explains it."""
+    """The window's operations have their roles, all before them take effect, and it is said until
+    when an order explains it.
+    """
     data = data_of(judged_page(tmp_path, busy(10) + double_grab(5001)))
     window = [data["operations"][number] for number in data["window"]]
     assert sorted((each["client"], each["role"]) for each in window) == [(2, 2), (3, 1)]
@@ -76,7 +80,9 @@ def test_a_violation_is_shown_with_what_explains_the_rest(tmp_path):
 
 
 def test_instants_are_in_the_intervals_and_in_order(tmp_path):
-    """Each operation takes effect between its begin and its end, none before the one that is before it in the order."""
+    """Each operation takes effect between its begin and its end, none before the one that is before
+    it in the order.
+    """
     operations = busy(20) + [operation(2, "get", 30 + 100 * n, 120 + 100 * n, slot=0, value=9) for n in range(30)]
     data = data_of(judged_page(tmp_path, operations))
     instants = [each["at"] for each in data["placed"]]
@@ -99,9 +105,11 @@ def test_a_torn_get_is_what_cannot_be_explained(tmp_path):
 
 @pytest.mark.parametrize("looked_at", [20_000, 0])
 def test_of_a_long_history_what_is_near_the_violation_is_shown(tmp_path, monkeypatch, looked_at):
-    """No more than so many operations are in the page, it says how many are not, and the state at the left is still right.
+    """No more than so many operations are in the page, it says how many are not, and the state at
+    the left is still right.
 
-    It is right whether the order is looked for from the beginning on, or from where the page begins.
+    It is right whether the order is looked for from the beginning on, or from where the page
+    begins.
     """
     monkeypatch.setattr(timeline, "MOST_LOOKED_AT", looked_at)
     data = data_of(judged_page(tmp_path, busy(2000) + double_grab(400_021) + busy(1000, start=400_200)))
@@ -116,7 +124,9 @@ def test_of_a_long_history_what_is_near_the_violation_is_shown(tmp_path, monkeyp
 
 @pytest.mark.parametrize("looked_at", [20_000, 0])
 def test_what_was_killed_takes_effect_if_something_shows_that(tmp_path, monkeypatch, looked_at):
-    """Of three operations that never returned, the grab and the release have happened, the put has not."""
+    """Of three operations that never returned, the grab and the release have happened, the put has
+    not.
+    """
     monkeypatch.setattr(timeline, "MOST_LOOKED_AT", looked_at)
     killed = [
         operation(5, "release", 3, slot=0),
@@ -140,7 +150,9 @@ def test_what_was_killed_takes_effect_if_something_shows_that(tmp_path, monkeypa
 
 
 def test_what_ran_when_the_page_begins_may_have_taken_effect_before(tmp_path, monkeypatch):
-    """A put that ran for long was seen before what is shown begins; the order that is shown does without it."""
+    """A put that ran for long was seen before what is shown begins; the order that is shown does
+    without it.
+    """
     monkeypatch.setattr(timeline, "MOST_LOOKED_AT", 0)
     monkeypatch.setattr(timeline, "MOST", 20)
     monkeypatch.setattr(timeline, "BEHIND", 0)
@@ -156,7 +168,9 @@ def test_what_ran_when_the_page_begins_may_have_taken_effect_before(tmp_path, mo
 
 
 def test_the_first_operations_of_a_long_history_that_holds_are_shown(tmp_path):
-    """What returned after the last that is shown may have been told of what is not: it is no violation."""
+    """What returned after the last that is shown may have been told of what is not: it is no
+    violation.
+    """
     overtaken = operation(2, "get", 5, 10**7, slot=1, value=100 + 1800)
     data = data_of(judged_page(tmp_path, [*busy(2000), overtaken]))
     assert data["left_out"] == "Left out of 8,001 operations: 3,001 later ones."
@@ -232,7 +246,7 @@ def test_a_page_that_cannot_be_written_is_an_error(tmp_path):
         judge_command.run(arguments)
 
 
-# -- nothing can break it ----------------------------------------------------------------------------------------------
+# -- nothing can break it --------------------------------------------------------------------------
 
 NASTY = st.text(st.sampled_from("<>&\"'/!-{}\\ \n\u2028\u2029\x00`$sctip") | st.characters(codec="utf-8"), max_size=40)
 NASTY |= st.sampled_from(
@@ -260,7 +274,7 @@ def test_data_comes_out_as_it_went_in(given_data):
     assert json.loads(document.of_id("data")) == given_data
 
 
-# -- in a browser -------------------------------------------------------------------------------------------------------
+# -- in a browser ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +291,9 @@ def view_of(document):
 
 @needs_chromium
 def test_a_browser_shows_lanes_the_violation_and_the_state(page, tmp_path):
-    """Without an error of a script: a lane a process, the sentence, the operation that cannot be explained, the slots."""
+    """Without an error of a script: a lane a process, the sentence, the operation that cannot be
+    explained, the slots.
+    """
     document = open_page(page, tmp_path)
     names = document.of_class("name")
     assert [name for name in names if name.startswith("process")] == [
@@ -339,7 +355,9 @@ def test_dragging_moves_the_view(page, tmp_path):
 
 @needs_chromium
 def test_scrubbing_shows_the_state_of_that_instant(page, tmp_path):
-    """At an instant given in the address, and at the next one after a key, the slots are what the specification has them."""
+    """At an instant given in the address, and at the next one after a key, the slots are what the
+    specification has them.
+    """
     data = data_of(page)
     put = data["placed"][13]  # the put of the fourth round
     act = 'dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" })); dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" })); await drawn();'

@@ -1,4 +1,6 @@
-"""A headless browser for tests: `open_page(page, folder)` gives the document as it is after its scripts have run."""
+"""A headless browser for tests: `open_page(page, folder)` gives the document as it is after its
+scripts have run.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ class Document(HTMLParser):
 
 
 def open_page(page: str, folder: Path, address: str = "", act: str = "") -> Document:
-    """Open a page from a file, do something as a user would (JavaScript), and give the document. It fails if a script did."""
+    """Open a page from a file, do something as a user would (JavaScript), and give the document. It
+    fails if a script did.
+    """
     path = folder / "page.html"
     watched = page.replace("<head>", f"<head>{_WATCH}", 1)
     path.write_text(watched.replace("</body>", f"{_ACT % act}</body>") if act else watched, encoding="utf-8")
