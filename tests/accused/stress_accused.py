@@ -17,7 +17,7 @@ class Counting(Slots):
     puts = 0
 
     def is_turn(self):
-        """Say whether this put is one of those that go wrong."""
+        """Return whether this put is one of those that go wrong."""
         self.puts += 1
         return self.puts % EVERY == 0
 

@@ -44,7 +44,7 @@ PROGRAM = [
 
 @pytest.fixture
 def opened(tmp_path):
-    """Give a provider of an algorithm by name, closed at the end."""
+    """A provider of an algorithm as a function of its name, closed at the end."""
     providers = []
 
     def do(name, **options):
@@ -57,7 +57,7 @@ def opened(tmp_path):
 
 
 def answer(instance, operation):
-    """Do an operation. Give what the specification calls its result."""
+    """Perform an operation; return its result as the specification has it."""
     name, *arguments = operation
     try:
         return spec.Result(spec.SUCCESS, getattr(instance, name)(*arguments))

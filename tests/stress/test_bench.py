@@ -47,7 +47,7 @@ def folder():
 
 
 def answer(table, operation):
-    """Do an operation on a table. Give what the specification calls its result."""
+    """Perform an operation on a table; return its result as the specification has it."""
     try:
         return spec.Result(spec.SUCCESS, getattr(table, operation[0])(*operation[1:]))
     except SlotmemError as error:
@@ -55,7 +55,7 @@ def answer(table, operation):
 
 
 def program(length, seed=1):
-    """Give operations at random, ids out of range and data of a wrong length among them."""
+    """Yield random operations, ids out of range and data of a wrong length among them."""
     choose = random.Random(seed)
     for _ in range(length):
         item_id = choose.randrange(-2, ITEM_NUM + 2)
@@ -97,9 +97,10 @@ def test_a_wrong_rival_is_found(operation, folder):
     assert found is not None
 
 
-def take_and_fill(opener, results, number):
-    """Grab slots until there are none, and fill each; then give them back but for the first."""
+def take_and_fill(opener, results, together, number):
+    """Grab slots until there are none, and fill each; then free all but the first."""
     with closing(opener()) as table:
+        together.wait()
         held = []
         while (result := answer(table, ("grab",))).status == spec.SUCCESS:
             held.append(result.value)
@@ -114,9 +115,9 @@ def test_rivals_between_processes(setup, folder):
     them.
     """
     context = multiprocessing.get_context("spawn")
-    results = context.SimpleQueue()
+    results, together = context.SimpleQueue(), context.Barrier(2)
     with setup(folder, 64, 400) as opener:
-        crew = [context.Process(target=take_and_fill, args=(opener, results, number)) for number in (1, 2)]
+        crew = [context.Process(target=take_and_fill, args=(opener, results, together, number)) for number in (1, 2)]
         for process in crew:
             process.start()
         answers = [results.get() for _ in crew]
@@ -163,7 +164,7 @@ def test_report(folder, tmp_path, capsys, monkeypatch):
 
 
 def made_up_report():
-    """Give a report whose numbers are known: slotmem twice as fast as the baseline, which
+    """Return a report whose numbers are known: slotmem twice as fast as the baseline, which
     varies.
     """
     report = bench.BenchReport(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)}, load=0.0)
@@ -226,6 +227,24 @@ def test_worker_that_dies_is_told(folder, capsys, monkeypatch):
     assert os.listdir(folder) == []
 
 
+def test_a_worker_takes_a_reset_pipe_for_its_end():
+    """A parent that dies with an answer unread resets the pipe; its worker ends without a traceback."""
+    ours, theirs = multiprocessing.Pipe()
+
+    class Orphan:
+        def send(self, answer):
+            theirs.send(answer)
+            ours.close()
+
+        def recv(self):
+            with pytest.raises(ConnectionResetError) as reset:
+                theirs.recv()
+            raise reset.value
+
+    bench._work(Orphan(), {}, 0)
+    theirs.close()
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
 def test_bad_seconds(seconds):
     """A time that is none is a usage error."""
@@ -243,6 +262,12 @@ if __name__ == "__main__":
     # So that the test can tell this run's objects from others'.
     multiprocessing.current_process()._config["semprefix"] = "/" + sys.argv[3]
     shared_memory._SHM_NAME_PREFIX = "/" + sys.argv[3]
+    measured = bench._round
+    def first_round(*given):
+        bench._round = measured
+        sys.stdin.readline()  # the test has looked
+        return measured(*given)
+    bench._round = first_round
     try:
         bench.measure(float(sys.argv[1]), int(sys.argv[4]))
     except KeyboardInterrupt:
@@ -268,6 +293,7 @@ def test_nothing_is_left(sent, status, seconds, repeats, folder, tmp_path):
     with subprocess.Popen(
         [sys.executable, str(script), str(seconds), folder, mark, str(repeats)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(PATH), "TMPDIR": folder},
+        stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -279,10 +305,13 @@ def test_nothing_is_left(sent, status, seconds, repeats, folder, tmp_path):
             objects += [path for path in Path("/dev/shm").glob(f"*{mark}*") if path.is_file()]
             assert all(os.path.exists(path) for path in objects)
             assert len(objects) >= 2 + 2 + 1  # segments, SharedMemory, at least one lock
+            process.stdin.write("\n")
+            process.stdin.flush()
             if sent:
                 os.killpg(process.pid, sent)
             # The end of standard error: the last process that inherited it has ended.
-            assert process.communicate(timeout=60)[1] == ""
+            said = process.communicate(timeout=600)[1].splitlines()
+            assert [line for line in said if not line.startswith("bench: repeat")] == []
             assert process.returncode == status
         finally:
             with suppress(ProcessLookupError):

@@ -48,7 +48,7 @@ DESCRIPTION = Description(4, 16, (1, 3), (0, 7, 0, 9))
 
 @st.composite
 def operations(draw):
-    """Give one operation as it is written: kind, status, slot, value, second, how long it took
+    """Draw one operation as it is written: kind, status, slot, value, second, how long it took
     (None: pending).
     """
     kind = draw(st.sampled_from(range(len(KINDS))))
@@ -234,12 +234,12 @@ def test_a_file_of_something_else_is_refused(tmp_path):
 
 
 def history(*done):
-    """Give JSON lines of a segment of two free slots."""
+    """Return JSON lines of a segment of two free slots."""
     return "\n".join([json.dumps(Description(2, 8).to_json()), *map(json.dumps, done)]) + "\n"
 
 
 def call(client, op, begin, end=None, status="OK", **what):
-    """Give one operation as an object."""
+    """Return one operation as an object."""
     returned = {} if end is None else {"status": status, "return_ns": end}
     return {"client": client, "op": op, "invoke_ns": begin, **returned, **what}
 
@@ -304,7 +304,7 @@ def test_what_cannot_be_judged_is_an_error_of_usage(tmp_path, capsys, run_judge,
 
 @pytest.fixture
 def run_judge():
-    """Give `slotmem judge` as a function of its arguments."""
+    """`slotmem judge` as a function of its arguments."""
     import argparse
 
     parser = argparse.ArgumentParser()

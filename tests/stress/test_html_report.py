@@ -24,8 +24,14 @@ from tools.histories import operation, parsed
 DESCRIPTION = {"format": "slotmem history 1", "slots": 4, "slot_bytes": 8, "inuse": [0], "values": [9, 0, 0, 2**63 + 1]}
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """The search for an order may take as long as a busy machine needs."""
+    monkeypatch.setattr(timeline_order, "_ORDER_S", 600.0)
+
+
 def busy(rounds, client=1, start=0):
-    """Give operations of one client: 4 a round, 40 ns long, without a fault."""
+    """Return operations of one client: 4 a round, 40 ns long, without a fault."""
     done = []
     for number in range(rounds):
         at = 1 + start + number * 200
@@ -39,24 +45,24 @@ def busy(rounds, client=1, start=0):
 
 
 def double_grab(at):
-    """Give the two grabs of one slot that overlap."""
+    """Return the two grabs of one slot that overlap."""
     return [operation(2, "grab", at, at + 100, slot=1), operation(3, "grab", at + 20, at + 90, slot=1)]
 
 
 def write(folder, operations, description=DESCRIPTION):
-    """Write a history as JSON lines; give its path."""
+    """Write a history as JSON lines; return its path."""
     path = folder / "history.jsonl"
     path.write_text("".join(json.dumps(each) + "\n" for each in [description, *operations]), encoding="utf-8")
     return str(path)
 
 
 def data_of(page):
-    """Give the data in a page."""
+    """Return the data in a page."""
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
 
 
 def judged_page(folder, operations):
-    """Judge a history; give the page."""
+    """Judge a history; return its page."""
     return html_report.of_history(judge_path(write(folder, operations), None, None))
 
 
@@ -279,13 +285,13 @@ def test_data_comes_out_as_it_went_in(given_data):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """Give the page of a history with a double grab and a pending operation."""
+    """The page of a history with a double grab and a pending operation."""
     killed = operation(7, "put", 4500, slot=0, value=77)
     return judged_page(tmp_path_factory.mktemp("history"), [*busy(20), killed, *double_grab(5001)])
 
 
 def view_of(document):
-    """Give what is looked at, from the page's address."""
+    """Return what is shown, from the page's address."""
     return tuple(int(number) for number in re.findall(r"=(-?\d+)", document.given("html")["data-address"]))
 
 

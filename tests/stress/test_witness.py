@@ -23,7 +23,7 @@ SLOTS, SLOT_BYTES = 4, 16
 
 
 def record(tmp_path, provider, clients=3, batches=40):
-    """Let some threads work on a segment. Gives the folder."""
+    """Let some threads work on a segment. Returns the folder."""
     folder = tmp_path / "history"
     folder.mkdir()
     Description(SLOTS, SLOT_BYTES).write(str(folder))
@@ -45,7 +45,7 @@ def record(tmp_path, provider, clients=3, batches=40):
 
 @pytest.fixture
 def shm(tmp_path):
-    """Give the provider of the reference."""
+    """The provider of the reference."""
     with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
         yield provider
 
