@@ -1,1 +1,3 @@
-"""Real processes: stress runs with faults, recorded histories, their judgement; and the benchmark."""
+"""Real processes: stress runs under faults, the histories they record and their judgement; and the
+benchmark.
+"""

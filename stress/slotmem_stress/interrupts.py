@@ -1,30 +1,38 @@
-"""Ctrl-C and SIGTERM where they must not come: while a child is started, and while what is left is removed.
+"""Ctrl-C and SIGTERM at the wrong moment: while a child is being started, or during cleanup.
 
 Interface:
 
-- `with without_interrupts():` puts them off until the end of the block.
-- `with starting_a_child():` does so too, and the child leaves them to its parent.
+- `with without_interrupts():` holds them back until the end of the block.
+- `with starting_a_child():` does too, and a child started inside inherits the blocked signals.
+- `die_with_parent()`, called by the child, leaves Ctrl-C to the parent and ties the child's life to
+  it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Put Ctrl-C and SIGTERM off until the end. In a thread there is nothing to put off: they come to the main thread.
+    """Hold Ctrl-C and SIGTERM back until the end of the block.
 
-    To block them is not enough: a thread that does not, such as those of a library, would take the signal, and have the main
-    thread interrupted.
+    Outside the main thread this does nothing: Python handles signals in the main thread only.
 
-    Raises: KeyboardInterrupt: at the end, if there was one.
+    Blocking them is not enough. Any thread that does not block them, such as one started by a
+    library, would receive the signal, and Python would then interrupt the main thread after all.
+
+    Raises:
+        KeyboardInterrupt: at the end, if either signal arrived meanwhile.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -35,7 +43,7 @@ def without_interrupts() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # what waits is noted now
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # a signal that was pending reaches our handler here
         for number, handler in reversed(handlers):
             signal.signal(number, handler)
     if came:
@@ -44,10 +52,22 @@ def without_interrupts() -> Iterator[None]:
 
 @contextmanager
 def starting_a_child() -> Iterator[None]:
-    """Put them off; a child that is started meanwhile inherits that.
+    """Hold both signals back; a child started meanwhile begins with them blocked.
 
-    Raises: KeyboardInterrupt: at the end, if there was one; a child that was started is there then.
+    Raises:
+        KeyboardInterrupt: at the end, if either signal arrived; the child has been started by then.
     """
-    resource_tracker.ensure_running()  # the start of the first child would start it, and unblock Ctrl-C on the way
+    resource_tracker.ensure_running()  # else the first child's start launches it and unblocks Ctrl-C
     with without_interrupts():
         yield
+
+
+def die_with_parent() -> None:
+    """Leave Ctrl-C to the parent, which ends us; and die when it dies, however it dies (on
+    Linux).
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

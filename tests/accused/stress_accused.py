@@ -1,4 +1,6 @@
-"""Algorithms that a stress run must accuse: each is the reference with one thing wrong. `algorithm:accused.stress_accused:NAME`."""
+"""Algorithms that a stress run must accuse: each is the reference with one thing wrong.
+`algorithm:accused.stress_accused:NAME`.
+"""
 
 import os
 import time
@@ -15,7 +17,7 @@ class Counting(Slots):
     puts = 0
 
     def is_turn(self):
-        """Say whether this put is one of those that go wrong."""
+        """Return whether this put is one of those that go wrong."""
         self.puts += 1
         return self.puts % EVERY == 0
 
@@ -106,7 +108,9 @@ class Hangs(Counting):
 
 
 class Right(Counting):
-    """The reference, by its own way of writing: looks at the bytes themselves. It must not be accused."""
+    """The reference, by its own way of writing: looks at the bytes themselves. It must not be
+    accused.
+    """
 
     def get(self, item_id, nbytes=None):
         data = super().get(item_id, nbytes)

@@ -25,7 +25,7 @@ from slotmem_model.judge.events import Crash, Invoke, Return
 from slotmem_model.linearizability import LINEARIZABLE, check
 from slotmem_model.spec import NOTFOUND, SUCCESS, Result
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
-from slotmem_stress.run.report import Settings
+from slotmem_stress.run.settings import Settings
 from slotmem_stress.run.window_trace import to_trace
 from tools.histories import operation, parsed
 

@@ -1,4 +1,6 @@
-"""`algorithm:NAME`: the model's algorithms on real shared memory do what they do on simulated memory."""
+"""`algorithm:NAME`: the model's algorithms on real shared memory do what they do on simulated
+memory.
+"""
 
 import ctypes
 import multiprocessing
@@ -42,7 +44,7 @@ PROGRAM = [
 
 @pytest.fixture
 def opened(tmp_path):
-    """Give a provider of an algorithm by name, closed at the end."""
+    """A provider of an algorithm as a function of its name, closed at the end."""
     providers = []
 
     def do(name, **options):
@@ -55,7 +57,7 @@ def opened(tmp_path):
 
 
 def answer(instance, operation):
-    """Do an operation. Give what the specification calls its result."""
+    """Perform an operation; return its result as the specification has it."""
     name, *arguments = operation
     try:
         return spec.Result(spec.SUCCESS, getattr(instance, name)(*arguments))
@@ -65,7 +67,9 @@ def answer(instance, operation):
 
 @pytest.mark.parametrize("name", sorted(catalogue.OWN))
 def test_the_models_algorithms_do_as_the_specification_says(opened, name):
-    """One process alone: every algorithm that is meant to be right gives the specification's results, with PREGRAB."""
+    """One process alone: every algorithm that is meant to be right gives the specification's
+    results, with PREGRAB.
+    """
     instance = opened(name).create("segment", SLOT_BYTES, SLOTS, Type.PREGRAB)
     state = spec.fresh(SLOT_BYTES, SLOTS, True)
     for operation in PROGRAM:
@@ -167,7 +171,9 @@ def lock_and_die(runtime_dir, name):
 
 @pytest.mark.parametrize(("name", "dies_well"), [("plain-lock", False), ("one-lock", True)])
 def test_only_robust_mutexes_tell_of_a_death(opened, tmp_path, name, dies_well):
-    """An algorithm that says `robust = False` gets mutexes that stay locked; others are told and go on."""
+    """An algorithm that says `robust = False` gets mutexes that stay locked; others are told and go
+    on.
+    """
     instance = opened(name, timeout_s=0.3).create("segment", SLOT_BYTES, SLOTS, Type.PREGRAB)
     process = multiprocessing.get_context("spawn").Process(target=lock_and_die, args=(str(tmp_path), name))
     process.start()
@@ -183,7 +189,7 @@ def test_a_spinning_operation_gives_up(opened):
     """A spinlock whose owner is gone ends in the same error as a mutex."""
     instance = opened("spin-lock", timeout_s=0.2).create("segment", SLOT_BYTES, SLOTS, Type.PREGRAB)
     instance.algorithm().image.extra["lock"][0] = 1
-    with pytest.raises(slotmem.LockTimeout, match="began anew"):
+    with pytest.raises(slotmem.LockTimeout, match="retrying the operation"):
         instance.grab()
     instance.algorithm().image.extra["lock"][0] = 0
     assert instance.grab() == 0

@@ -1,4 +1,6 @@
-"""`slotmem bench`: what it compares is correct, what it prints is what it measured, and it leaves nothing behind."""
+"""`slotmem bench`: what it compares is correct, what it prints is what it measured, and it leaves
+nothing behind.
+"""
 
 import argparse
 import json
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from slotmem import SlotmemError
+from slotmem import InvalidArgument, SlotmemError
 from slotmem.memory import names
 from slotmem_model import spec
 from slotmem_stress.bench import measure as bench
@@ -45,7 +47,7 @@ def folder():
 
 
 def answer(table, operation):
-    """Do an operation on a table. Give what the specification calls its result."""
+    """Perform an operation on a table; return its result as the specification has it."""
     try:
         return spec.Result(spec.SUCCESS, getattr(table, operation[0])(*operation[1:]))
     except SlotmemError as error:
@@ -53,7 +55,7 @@ def answer(table, operation):
 
 
 def program(length, seed=1):
-    """Give operations at random, ids out of range and data of a wrong length among them."""
+    """Yield random operations, ids out of range and data of a wrong length among them."""
     choose = random.Random(seed)
     for _ in range(length):
         item_id = choose.randrange(-2, ITEM_NUM + 2)
@@ -64,8 +66,9 @@ def program(length, seed=1):
 
 
 def difference(table, length):
-    """Run a program on a table and on the specification. Give the first operation they differ in, and how often each
-    status came."""
+    """Run a program on a table and on the specification. Give the first operation they differ in,
+    and how often each status came.
+    """
     state, seen = spec.fresh(ITEM_SIZE, ITEM_NUM, pregrab=True), Counter()
     for operation in program(length):
         state, expected = spec.step(state, operation)
@@ -94,9 +97,10 @@ def test_a_wrong_rival_is_found(operation, folder):
     assert found is not None
 
 
-def take_and_fill(opener, results, number):
-    """Grab slots until there are none, and fill each; then give them back but for the first."""
+def take_and_fill(opener, results, together, number):
+    """Grab slots until there are none, and fill each; then free all but the first."""
     with closing(opener()) as table:
+        together.wait()
         held = []
         while (result := answer(table, ("grab",))).status == spec.SUCCESS:
             held.append(result.value)
@@ -107,11 +111,13 @@ def take_and_fill(opener, results, number):
 
 
 def test_rivals_between_processes(setup, folder):
-    """Processes that grab at the same time get different slots, and find their own bytes in them."""
+    """Processes that grab at the same time get different slots, and find their own bytes in
+    them.
+    """
     context = multiprocessing.get_context("spawn")
-    results = context.SimpleQueue()
+    results, together = context.SimpleQueue(), context.Barrier(2)
     with setup(folder, 64, 400) as opener:
-        crew = [context.Process(target=take_and_fill, args=(opener, results, number)) for number in (1, 2)]
+        crew = [context.Process(target=take_and_fill, args=(opener, results, together, number)) for number in (1, 2)]
         for process in crew:
             process.start()
         answers = [results.get() for _ in crew]
@@ -134,7 +140,9 @@ def run(*arguments):
 
 
 def test_report(folder, tmp_path, capsys, monkeypatch):
-    """The report has every case on every rival with its median and ratio; a missing rival is named with what helps."""
+    """The report has every case on every rival with its median and ratio; a missing rival is named
+    with what helps.
+    """
     monkeypatch.setattr(bench, "missing", lambda: {"lmdb": "not installed: pip install 'slotmem[bench]'"})
     monkeypatch.setattr(bench, "SHM_FOLDER", folder)
     plot = tmp_path / "bench.svg"
@@ -142,8 +150,8 @@ def test_report(folder, tmp_path, capsys, monkeypatch):
     report = json.loads(capsys.readouterr().out)
     rivals = [name for name in SETUPS if name != "lmdb"]
     keys = [(row["operation"], row["item_size"], row["processes"], row["rival"]) for row in report["results"]]
-    assert keys == [(*case, rival) for case in bench.CASES for rival in rivals]
-    assert len(bench.CASES) == 15
+    assert keys == [(*workload, rival) for workload in bench.WORKLOADS for rival in rivals]
+    assert len(bench.WORKLOADS) == 15
     for row in report["results"]:
         assert len(row["rates"]) == 3
         assert row["ops_per_s"] == sorted(row["rates"])[1] > 0
@@ -156,17 +164,21 @@ def test_report(folder, tmp_path, capsys, monkeypatch):
 
 
 def made_up_report():
-    """Give a report whose numbers are known: slotmem twice as fast as the baseline, which varies."""
-    report = bench.Report(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)}, load=0.0)
-    for case in bench.CASES:
-        report.rates[case, BASELINE] = [100_000.0, 400_000.0, 200_000.0]
-        report.rates[case, OURS] = [200_000.0, 800_000.0, 100_000.0]
+    """Return a report whose numbers are known: slotmem twice as fast as the baseline, which
+    varies.
+    """
+    report = bench.BenchReport(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)}, load=0.0)
+    for workload in bench.WORKLOADS:
+        report.rates[workload, BASELINE] = [100_000.0, 400_000.0, 200_000.0]
+        report.rates[workload, OURS] = [200_000.0, 800_000.0, 100_000.0]
     return report
 
 
 def test_ratio_is_within_repeats():
-    """A ratio is the median of the quotients within a repeat, so that a repeat in which all were slow changes nothing."""
-    cell = made_up_report().cell(bench.CASES[0], OURS)
+    """A ratio is the median of the quotients within a repeat, so that a repeat in which all were
+    slow changes nothing.
+    """
+    cell = made_up_report().measurement(bench.WORKLOADS[0], OURS)
     assert (cell.ops_per_s, cell.ratio) == (200_000.0, 2.0)
 
 
@@ -184,18 +196,18 @@ def test_chart_bars_are_to_scale():
     assert len(bars) == 30
     assert len(set(bars)) == 1  # both medians are 200,000
     report = made_up_report()
-    report.rates[bench.CASES[0], OURS] = [100_000.0] * 3
+    report.rates[bench.WORKLOADS[0], OURS] = [100_000.0] * 3
     root = ET.fromstring(bench_command.to_svg(report))
     bars = [float(node.get("width")) for node in root.iter("{http://www.w3.org/2000/svg}rect")][1:]
     assert bars[0] == pytest.approx(bars[1] / 2, abs=0.1)
 
 
 @pytest.mark.parametrize("option", ["--json", "--plot"])
-def test_unwritable_file_is_told_before_measuring(option, tmp_path, capsys, monkeypatch):
+def test_unwritable_file_is_told_before_measuring(option, tmp_path, monkeypatch):
     """A file that cannot be written is a usage error, found before anything is measured."""
     monkeypatch.setattr(bench_command, "measure", lambda *_: pytest.fail("measured"))
-    assert run("--quick", option, str(tmp_path / "nowhere" / "file")) == 2
-    assert "nowhere" in capsys.readouterr().err
+    with pytest.raises(InvalidArgument, match="nowhere"):
+        run("--quick", option, str(tmp_path / "nowhere" / "file"))
 
 
 def test_json_file(tmp_path, capsys, monkeypatch):
@@ -211,8 +223,26 @@ def test_worker_that_dies_is_told(folder, capsys, monkeypatch):
     monkeypatch.setattr(bench, "SHM_FOLDER", folder)
     monkeypatch.setattr(bench, "_work", os._exit)
     assert run("--quick") == 2
-    assert "a worker has ended" in capsys.readouterr().err
+    assert "a worker process has ended" in capsys.readouterr().err
     assert os.listdir(folder) == []
+
+
+def test_a_worker_takes_a_reset_pipe_for_its_end():
+    """A parent that dies with an answer unread resets the pipe; its worker ends without a traceback."""
+    ours, theirs = multiprocessing.Pipe()
+
+    class Orphan:
+        def send(self, answer):
+            theirs.send(answer)
+            ours.close()
+
+        def recv(self):
+            with pytest.raises(ConnectionResetError) as reset:
+                theirs.recv()
+            raise reset.value
+
+    bench._work(Orphan(), {}, 0)
+    theirs.close()
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
@@ -232,6 +262,12 @@ if __name__ == "__main__":
     # So that the test can tell this run's objects from others'.
     multiprocessing.current_process()._config["semprefix"] = "/" + sys.argv[3]
     shared_memory._SHM_NAME_PREFIX = "/" + sys.argv[3]
+    measured = bench._round
+    def first_round(*given):
+        bench._round = measured
+        sys.stdin.readline()  # the test has looked
+        return measured(*given)
+    bench._round = first_round
     try:
         bench.measure(float(sys.argv[1]), int(sys.argv[4]))
     except KeyboardInterrupt:
@@ -257,6 +293,7 @@ def test_nothing_is_left(sent, status, seconds, repeats, folder, tmp_path):
     with subprocess.Popen(
         [sys.executable, str(script), str(seconds), folder, mark, str(repeats)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(PATH), "TMPDIR": folder},
+        stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -268,10 +305,13 @@ def test_nothing_is_left(sent, status, seconds, repeats, folder, tmp_path):
             objects += [path for path in Path("/dev/shm").glob(f"*{mark}*") if path.is_file()]
             assert all(os.path.exists(path) for path in objects)
             assert len(objects) >= 2 + 2 + 1  # segments, SharedMemory, at least one lock
+            process.stdin.write("\n")
+            process.stdin.flush()
             if sent:
                 os.killpg(process.pid, sent)
             # The end of standard error: the last process that inherited it has ended.
-            assert process.communicate(timeout=60)[1] == ""
+            said = process.communicate(timeout=600)[1].splitlines()
+            assert [line for line in said if not line.startswith("bench: repeat")] == []
             assert process.returncode == status
         finally:
             with suppress(ProcessLookupError):

@@ -1,4 +1,6 @@
-"""Histories on disk: what is written is read back, whatever the writer's end; and judged the same in either form."""
+"""Histories on disk: what is written is read back, whatever the writer's end; and judged the same
+in either form.
+"""
 
 import json
 import multiprocessing
@@ -11,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slotmem_model.judge.slots import history as slot_history
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 from slotmem_stress.commands import judge as judge_command
-from slotmem_stress.history.judging import LINEARIZABLE, VIOLATION, judge_path
+from slotmem_stress.history.judging import JudgeProcess, judge_path
 from slotmem_stress.history.reading import export, parse, read, read_records, to_columns
 from slotmem_stress.history.records import (
     COUNT,
@@ -37,7 +40,6 @@ from slotmem_stress.history.records import (
     BadHistory,
     Description,
     Recorder,
-    pattern,
     values_of,
 )
 
@@ -46,7 +48,9 @@ DESCRIPTION = Description(4, 16, (1, 3), (0, 7, 0, 9))
 
 @st.composite
 def operations(draw):
-    """Give one operation as it is written: kind, status, slot, value, second, how long it took (None: pending)."""
+    """Draw one operation as it is written: kind, status, slot, value, second, how long it took
+    (None: pending).
+    """
     kind = draw(st.sampled_from(range(len(KINDS))))
     lasted = draw(st.none() | st.integers(1, 1000))
     status = draw(st.sampled_from([OK, NOTFOUND, EINVAL, *([TORN] * (kind == GET))])) if lasted else OK
@@ -87,7 +91,9 @@ def test_json_lines_say_the_same_as_the_records(tmp_path_factory, clients):
 
 
 def test_the_columns_say_what_was_recorded(tmp_path):
-    """Kind, outcome, slot, value and times reach the judge; a pending operation has no return, a torn value is nobody's."""
+    """Kind, outcome, slot, value and times reach the judge; a pending operation has no return, a
+    torn value is nobody's.
+    """
     DESCRIPTION.write(str(tmp_path))
     write(
         tmp_path,
@@ -111,7 +117,9 @@ def test_the_columns_say_what_was_recorded(tmp_path):
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_file_may_end_anywhere(tmp_path_factory, data):
-    """Cut at any byte, a file gives the records that were whole, and perhaps one more that lacks its return."""
+    """Cut at any byte, a file gives the records that were whole, and perhaps one more that lacks
+    its return.
+    """
     folder = tmp_path_factory.mktemp("cut")
     write(folder, 2, [(PUT, OK, 1, 5, 0, 3), (GET, OK, 1, 5, 0, 3), (RELEASE, OK, 1, 0, 0, 3)])
     path = folder / "2.ops"
@@ -143,7 +151,9 @@ def die_inside(folder, pipe):
 
 
 def test_the_record_of_a_killed_writer_is_there_and_pending(tmp_path):
-    """After SIGKILL the file has every stored word: the operation under way has its invocation and no return."""
+    """After SIGKILL the file has every stored word: the operation under way has its invocation and
+    no return.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=die_inside, args=(str(tmp_path), theirs))
@@ -180,8 +190,9 @@ def test_a_writer_in_a_hurry_gets_room_for_all_it_asked_for(tmp_path):
 
 def test_a_pattern_shows_who_was_mixed():
     """A whole slot has one value, a torn one several, in their order."""
-    assert values_of(pattern(17, 64)) == (17,)
-    assert values_of(pattern(17, 24) + pattern(21, 40)) == (17, 21)
+    one, other = (value.to_bytes(8, "little") for value in (17, 21))
+    assert values_of(8 * one) == (17,)
+    assert values_of(3 * one + 5 * other) == (17, 21)
 
 
 @pytest.mark.parametrize(
@@ -218,17 +229,17 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     """Bytes that do not begin with the mark are no records."""
     path = tmp_path / "1.ops"
     path.write_bytes(b"something else entirely, and long enough to be a record")
-    with pytest.raises(BadHistory, match="mark"):
+    with pytest.raises(BadHistory, match="magic"):
         read_records(str(path))
 
 
 def history(*done):
-    """Give JSON lines of a segment of two free slots."""
+    """Return JSON lines of a segment of two free slots."""
     return "\n".join([json.dumps(Description(2, 8).to_json()), *map(json.dumps, done)]) + "\n"
 
 
 def call(client, op, begin, end=None, status="OK", **what):
-    """Give one operation as an object."""
+    """Return one operation as an object."""
     returned = {} if end is None else {"status": status, "return_ns": end}
     return {"client": client, "op": op, "invoke_ns": begin, **returned, **what}
 
@@ -245,9 +256,7 @@ DOUBLE = [call(1, "grab", 1, 5, slot=0), call(2, "grab", 2, 6, slot=0)]
 STALE = [*GOOD[:2], call(2, "put", 10, 14, slot=0, value=21), call(3, "get", 15, 19, slot=0, value=17)]
 
 
-@pytest.mark.parametrize(
-    ("done", "verdict", "code"), [(GOOD, LINEARIZABLE, 0), (DOUBLE, VIOLATION, 1), (STALE, VIOLATION, 1)]
-)
+@pytest.mark.parametrize(("done", "verdict", "code"), [(GOOD, HELD, 0), (DOUBLE, VIOLATED, 1), (STALE, VIOLATED, 1)])
 def test_the_history_of_another_tool_is_judged(tmp_path, capsys, run_judge, done, verdict, code):
     """`slotmem judge` takes JSON lines; a grab that never returned may explain what others see."""
     path = tmp_path / "history.jsonl"
@@ -284,7 +293,9 @@ def test_a_folder_exported_is_judged_the_same(tmp_path, capsys, run_judge):
 
 @pytest.mark.parametrize("name", ["none", "empty.jsonl", "overlapping.jsonl"])
 def test_what_cannot_be_judged_is_an_error_of_usage(tmp_path, capsys, run_judge, name):
-    """A missing file, one without a description, and operations of one client that overlap: exit code 2 and a sentence."""
+    """A missing file, one without a description, and operations of one client that overlap: exit
+    code 2 and a sentence.
+    """
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "overlapping.jsonl").write_text(history(call(1, "grab", 1, 5, slot=0), call(1, "grab", 3, 7, slot=1)))
     assert run_judge(str(tmp_path / name)) == 2
@@ -293,7 +304,7 @@ def test_what_cannot_be_judged_is_an_error_of_usage(tmp_path, capsys, run_judge,
 
 @pytest.fixture
 def run_judge():
-    """Give `slotmem judge` as a function of its arguments."""
+    """`slotmem judge` as a function of its arguments."""
     import argparse
 
     parser = argparse.ArgumentParser()
@@ -308,3 +319,26 @@ def test_the_header_is_no_record(tmp_path):
     assert words[VALUE] == 3
     assert words[SECOND] == os.getpid()
     assert len(read_records(str(tmp_path / "3.ops"))[1]) == 0
+
+
+def test_a_judge_that_dies_is_replaced_and_leaves_its_history_undecided(tmp_path):
+    """What it was at is undecided, what comes later is judged."""
+    good, endless = tmp_path / "good", tmp_path / "endless"
+    for folder in (good, endless):
+        folder.mkdir()
+    Description(2, 8).write(str(good))
+    os.mkfifo(endless / "history.json")  # nobody writes to it: reading it never ends
+    judge = JudgeProcess(None, None)
+    try:
+        judge.submit(str(endless))
+        judge.submit(str(good))
+        os.kill(judge.pid, signal.SIGKILL)
+        judged = [judge.poll(600.0) for _ in range(2)]
+    finally:
+        judge.close()
+    assert [(each.path, each.verdict) for each in judged] == [(str(endless), UNDECIDED), (str(good), HELD)]
+
+
+def test_the_description_alone_is_a_history_without_operations():
+    """It is read as such, and no error."""
+    assert len(parse([json.dumps(Description(2, 8).to_json())]).records) == 0

@@ -1,4 +1,6 @@
-"""The witness that the reference is asked for: recorded, inside the operation, and enough to accept what was recorded."""
+"""The witness that the reference is asked for: recorded, inside the operation, and enough to accept
+what was recorded.
+"""
 
 import dataclasses
 import threading
@@ -21,7 +23,7 @@ SLOTS, SLOT_BYTES = 4, 16
 
 
 def record(tmp_path, provider, clients=3, batches=40):
-    """Let some threads work on a segment. Gives the folder."""
+    """Let some threads work on a segment. Returns the folder."""
     folder = tmp_path / "history"
     folder.mkdir()
     Description(SLOTS, SLOT_BYTES).write(str(folder))
@@ -43,13 +45,15 @@ def record(tmp_path, provider, clients=3, batches=40):
 
 @pytest.fixture
 def shm(tmp_path):
-    """Give the provider of the reference."""
+    """The provider of the reference."""
     with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
         yield provider
 
 
 def test_each_operation_is_stamped_inside(tmp_path, shm):
-    """Of three threads' operations each has a stamp between its two looks at the clock; the history is linearizable."""
+    """Of three threads' operations each has a stamp between its two looks at the clock; the history
+    is linearizable.
+    """
     recorded = read(record(tmp_path, shm))
     columns = to_columns(recorded)
     assert len(columns) == 3 * 40 * BATCH
@@ -60,7 +64,9 @@ def test_each_operation_is_stamped_inside(tmp_path, shm):
 
 
 def test_the_stamps_explain_the_history(tmp_path, shm):
-    """The order of one client's stamps is accepted; were one operation another, or a stamp out of order, it would not be."""
+    """The order of one client's stamps is accepted; were one operation another, or a stamp out of
+    order, it would not be.
+    """
     columns = to_columns(read(record(tmp_path, shm, clients=1)))
     assert is_accepted(columns)
     assert not is_accepted(dataclasses.replace(columns, witness=columns.witness[::-1].copy()))

@@ -1,4 +1,6 @@
-"""A headless browser for tests: `open_page(page, folder)` gives the document as it is after its scripts have run."""
+"""A headless browser for tests: `open_page(page, folder)` gives the document as it is after its
+scripts have run.
+"""
 
 from __future__ import annotations
 
@@ -53,20 +55,22 @@ class Document(HTMLParser):
             text.append(data)
 
     def of_class(self, name: str) -> list[str]:
-        """Give the text of each element of a class."""
+        """Return the text of each element of a class."""
         return ["".join(text) for _, given, text in self.elements if name in (given.get("class") or "").split()]
 
     def of_id(self, name: str) -> str:
-        """Give the text of an element."""
+        """Return the text of an element."""
         return next("".join(text) for _, given, text in self.elements if given.get("id") == name)
 
     def given(self, name: str) -> dict[str, str | None]:
-        """Give the attributes of an element by its id, or of the first of its tag."""
+        """Return the attributes of an element by its id, or of the first of its tag."""
         return next(given for tag, given, _ in self.elements if name in (given.get("id"), tag))
 
 
 def open_page(page: str, folder: Path, address: str = "", act: str = "") -> Document:
-    """Open a page from a file, do something as a user would (JavaScript), and give the document. It fails if a script did."""
+    """Open a page from a file, do something as a user would (JavaScript), and give the document. It
+    fails if a script did.
+    """
     path = folder / "page.html"
     watched = page.replace("<head>", f"<head>{_WATCH}", 1)
     path.write_text(watched.replace("</body>", f"{_ACT % act}</body>") if act else watched, encoding="utf-8")
@@ -86,7 +90,7 @@ def open_page(page: str, folder: Path, address: str = "", act: str = "") -> Docu
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
         env={**os.environ, **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder / "profile"))},
     )

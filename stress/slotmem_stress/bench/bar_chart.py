@@ -1,7 +1,7 @@
-"""Draw a grid of bar charts as SVG, sized for a slide.
+"""Draws a grid of bar charts as SVG, sized for a slide.
 
-`draw` takes rows of panels of bars. Every panel of a row has the same scale, which begins at 0; the first bar of a panel
-is drawn in the strong colour. The module knows nothing of what the bars mean, and needs nothing but strings.
+`draw` takes rows of panels of bars. The panels of a row have one scale, which begins at 0; the
+first bar of each is drawn in a strong colour. The module does not know what the bars mean.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 1280, 720
 _MARGIN, _TOP, _BOTTOM = 40, 124, 40
-_ROW_NAME, _BAR_NAME, _TEXT = 130, 150, 130  # widths of the names on the left, and of the text behind a bar
+_ROW_NAME, _BAR_NAME, _TEXT = 130, 150, 130  # widths: names on the left, text behind a bar
 _STRONG, _WEAK, _INK, _FAINT = "#0b5cad", "#b9c3cd", "#1b2733", "#5a6875"
 
 
 class Bar(NamedTuple):
-    """A bar: its name, how long it is, and what is written behind it."""
+    """A bar: its name, its length, and the text behind it."""
 
     name: str
     value: float
     text: str
 
 
-class Row(NamedTuple):
-    """A row of panels; each panel is a sequence of bars, the same names in each."""
+class ChartRow(NamedTuple):
+    """A row of panels, each a sequence of bars with the same names."""
 
     name: str
     panels: Sequence[Sequence[Bar]]
 
 
-def draw(title: str, subtitle: str, columns: Sequence[str], rows: Sequence[Row], footer: str) -> str:
-    """Give the SVG. There is at least one row, each has a panel for every column, each panel at least one bar."""
+def draw(title: str, subtitle: str, columns: Sequence[str], rows: Sequence[ChartRow], footer: str) -> str:
+    """Return the SVG of at least one row, each with a panel of at least one bar for every
+    column.
+    """
     left = _MARGIN + _ROW_NAME + _BAR_NAME
     panel_width = (WIDTH - _MARGIN - left) / len(columns)
     row_height = (HEIGHT - _TOP - _BOTTOM) / len(rows)

@@ -1,7 +1,8 @@
-"""The benchmark's rivals that keep their slots in a database: lmdb and sqlite, their files in the shm folder.
+"""The benchmark's rivals that keep slots in a database: lmdb and sqlite, with files in shared
+memory.
 
-Nothing in that folder outlives the machine's power, so that syncing is switched off where the database allows it.
-Each module is imported where its table is opened: either may be missing.
+Nothing there outlives a loss of power, so syncing is switched off where the database allows it.
+Each module is imported where its table is opened, since either may be missing.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class LmdbTable:
         return item_id
 
     def release(self, item_id: int) -> None:
-        """Give a slot back."""
+        """Free a slot."""
         with self.begin(write=True) as transaction:
             inuse = bytearray(transaction.get(b"inuse"))
             if not 0 <= item_id < self.item_num or not inuse[item_id]:
@@ -78,7 +79,7 @@ class LmdbTable:
 
 @contextmanager
 def lmdb_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
-    """Make an environment."""
+    """Create an environment."""
     opener = partial(LmdbTable, os.path.join(folder, f"lmdb-{item_size}"), item_size, item_num)
     table = opener()
     with table.begin(write=True) as transaction:
@@ -90,7 +91,9 @@ def lmdb_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
 
 
 class SqliteTable:
-    """One row a slot, a partial index of the free ones. Each call is one statement, and thereby one transaction."""
+    """One row a slot, a partial index of the free ones. Each call is one statement, and thereby one
+    transaction.
+    """
 
     def __init__(self, path: str, item_size: int, item_num: int) -> None:
         self.item_size, self.item_num = item_size, item_num
@@ -112,7 +115,7 @@ class SqliteTable:
         return item_id
 
     def release(self, item_id: int) -> None:
-        """Give a slot back."""
+        """Free a slot."""
         if not self.execute("UPDATE slot SET inuse = 0 WHERE id = ? AND inuse = 1", (item_id,)).rowcount:
             refuse(item_id, self.item_num)
 
@@ -142,7 +145,7 @@ class SqliteTable:
 
 @contextmanager
 def sqlite_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
-    """Make a database."""
+    """Create a database."""
     opener = partial(SqliteTable, os.path.join(folder, f"sqlite-{item_size}"), item_size, item_num)
     table = opener()
     table.execute("CREATE TABLE slot (id INTEGER PRIMARY KEY, inuse INTEGER NOT NULL, data BLOB NOT NULL)")

@@ -1,20 +1,22 @@
-"""Measure tables beside each other, in several processes.
+"""Measures slotmem and its rivals side by side, in several processes.
 
 Interface:
 
-- `CASES` are what is measured: an operation on slots of a size, in 1, 2 and 4 processes
-- `measure(...)` runs every case on every rival and gives a `Report`
-- `Report.cells()` has the medians
+- `WORKLOADS`: an operation on slots of one size, in 1, 2 or 4 processes.
+- `measure(seconds, repeats)` runs every workload on every rival and returns a `BenchReport`.
+- `BenchReport.measurements()` has the medians.
 
-How it measures. Four workers are started once; each opens every table. A *round* measures one case on one rival: so many
-workers repeat the operation from one common instant on, for so many seconds, and their rates are added up. Rounds go
-through all rivals before the next case, and through all cases before the next repeat (A B C, A B C), so that what else the
-machine does hits all alike. A cell is the median over the repeats. A ratio is the median of the quotients within a repeat.
+Four workers are started once, and each opens every table. A *round* measures one workload on one
+rival: some of the workers repeat the operation, from one common instant and for the same time, and
+their rates are added up. Rounds go through all rivals before the next workload, and through all
+workloads before the next repeat, so that other work on the machine hits all alike. A measurement is
+the median over the repeats; a ratio is the median of the ratios within each repeat.
 
-Worker n puts and gets slot n, so that only the locks can be shared; grab+release take whatever slot is lowest.
+Worker n puts and gets slot n, so workers share nothing but locks; grab+release takes the lowest
+slot.
 
-Ctrl-C and SIGTERM are looked for while waiting for the workers, and blocked otherwise: nothing is interrupted half set up
-or half removed.
+Ctrl-C and SIGTERM are polled for while waiting for the workers and are blocked otherwise, so
+nothing is interrupted half set up or half removed.
 """
 
 from __future__ import annotations
@@ -35,52 +37,52 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import slotmem
-from slotmem_stress.bench.contract import Opener, Table
+from slotmem_stress.bench.contract import Opener, SlotTable
 from slotmem_stress.bench.rivals import BASELINE, SETUPS, missing
+from slotmem_stress.interrupts import INTERRUPTS
 
 ITEM_NUM = 1000
 SIZES = (64, 4096)
 PROCESSES = (1, 2, 4)
 SHM_FOLDER = "/dev/shm"
-_STOPS = {signal.SIGINT, signal.SIGTERM}
-_LOOK_S = 0.001  # how long operations are repeated between two looks at the clock
-_LEAD_S = 0.002  # how long the workers have to hear of a round before it begins
-_SLICE_S = 0.1  # how long Ctrl-C may wait to be seen
+_LOOK_S = 0.001  # how long operations are repeated between two readings of the clock
+_LEAD_S = 0.002  # how long before its beginning the workers are told of a round
+_SLICE_S = 0.1  # how long it may take to notice Ctrl-C
 _ANSWER_S = 60.0
 
 
-class Case(NamedTuple):
-    """What is measured."""
+class Workload(NamedTuple):
+    """An operation on slots of one size, in some processes."""
 
     operation: str
     item_size: int
     processes: int
 
 
-CASES = [
-    Case(operation, item_size, processes)
+WORKLOADS = [
+    Workload(operation, item_size, processes)
     for operation, sizes in (("grab+release", SIZES[:1]), ("put", SIZES), ("get", SIZES))
     for item_size in sizes
     for processes in PROCESSES
 ]
 
 
-class Cell(NamedTuple):
-    """One case on one rival: operations a second, and how many times the baseline's that is."""
+class Measurement(NamedTuple):
+    """One workload on one rival: operations a second, and their ratio to the baseline's."""
 
-    case: Case
+    workload: Workload
     rival: str
     ops_per_s: float
     ratio: float
 
 
 class WorkerFailed(RuntimeError):
-    """A worker process ended or hangs, so that nothing can be said."""
+    """A worker process ended or hangs, so there is no result."""
 
 
 @dataclass
-class Report:
-    """What a run measured: rates[case, rival] has operations a second, one for each repeat.
+class BenchReport:
+    """What a run measured: `rates[workload, rival]` has the operations a second of each repeat.
 
     `load` is the machine's load average before the run: how many others wanted a processor.
     """
@@ -89,24 +91,24 @@ class Report:
     repeats: int
     missing: dict[str, str]
     load: float
-    rates: dict[tuple[Case, str], list[float]] = field(default_factory=dict)
+    rates: dict[tuple[Workload, str], list[float]] = field(default_factory=dict)
 
     def rivals(self) -> list[str]:
-        """Name those that ran."""
+        """Return the names of those that ran."""
         return [name for name in SETUPS if name not in self.missing]
 
-    def cell(self, case: Case, rival: str) -> Cell:
-        """Give the medians."""
-        rates, baseline = self.rates[case, rival], self.rates[case, BASELINE]
+    def measurement(self, workload: Workload, rival: str) -> Measurement:
+        """Return the medians of one workload on one rival."""
+        rates, baseline = self.rates[workload, rival], self.rates[workload, BASELINE]
         ratio = median(mine / theirs for mine, theirs in zip(rates, baseline, strict=True))
-        return Cell(case, rival, median(rates), ratio)
+        return Measurement(workload, rival, median(rates), ratio)
 
-    def cells(self) -> list[Cell]:
-        """Give the medians of everything."""
-        return [self.cell(case, rival) for case in CASES for rival in self.rivals()]
+    def measurements(self) -> list[Measurement]:
+        """Return the medians of all workloads on all rivals."""
+        return [self.measurement(workload, rival) for workload in WORKLOADS for rival in self.rivals()]
 
     def machine(self) -> dict[str, Any]:
-        """Say where this was measured."""
+        """Return what this was measured on."""
         return {
             "slotmem": slotmem.__version__,
             "python": platform.python_version(),
@@ -116,9 +118,14 @@ class Report:
         }
 
 
-def measure(seconds: float, repeats: int) -> Report:
-    """Measure everything, in about so many seconds; tell the progress on standard error."""
-    report = Report(seconds, repeats, missing(), os.getloadavg()[0])
+def measure(seconds: float, repeats: int) -> BenchReport:
+    """Measure everything in about `seconds`, with progress on standard error.
+
+    Raises:
+        WorkerFailed: if a worker process ends or hangs.
+        OSError: if a table cannot be set up.
+    """
+    report = BenchReport(seconds, repeats, missing(), os.getloadavg()[0])
     with _stops_blocked(), ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="slotmem-bench-", dir=SHM_FOLDER))
         openers = {
@@ -133,59 +140,61 @@ def measure(seconds: float, repeats: int) -> Report:
         crew = [stack.enter_context(_worker(openers, number)) for number in range(max(PROCESSES))]
         for worker in crew:
             _answer(worker, 0.0)
-        window_s = seconds / (repeats * len(CASES) * len(report.rivals()))
+        window_s = seconds / (repeats * len(WORKLOADS) * len(report.rivals()))
         began = time.monotonic()
         for repeat in range(repeats):
             left_s = (time.monotonic() - began) / repeat * (repeats - repeat) if repeat else seconds
             print(f"bench: repeat {repeat + 1} of {repeats}, {left_s:.0f} s to go ...", file=sys.stderr, flush=True)
-            for case in CASES:
+            for workload in WORKLOADS:
                 for rival in report.rivals():
-                    report.rates.setdefault((case, rival), []).append(_round(crew, case, rival, window_s))
+                    report.rates.setdefault((workload, rival), []).append(_round(crew, workload, rival, window_s))
     return report
 
 
-def _round(crew: list[Connection], case: Case, rival: str, window_s: float) -> float:
-    """Give the sum of the workers' rates."""
+def _round(crew: list[Connection], workload: Workload, rival: str, window_s: float) -> float:
+    """Measure one workload on one rival; return the sum of the workers' rates."""
     begins = time.monotonic() + _LEAD_S
-    for worker in crew[: case.processes]:
-        with suppress(BrokenPipeError):  # asking for its answer will tell
-            worker.send((case, rival, begins, window_s))
-    return sum(_answer(worker, window_s) for worker in crew[: case.processes])
+    for worker in crew[: workload.processes]:
+        with suppress(BrokenPipeError):  # its missing answer tells
+            worker.send((workload, rival, begins, window_s))
+    return sum(_answer(worker, window_s) for worker in crew[: workload.processes])
 
 
 def _answer(worker: Connection, window_s: float) -> float:
     deadline_s = time.monotonic() + window_s + _ANSWER_S
     while True:
-        if stopped := signal.sigtimedwait(_STOPS, 0):
+        if stopped := signal.sigtimedwait(INTERRUPTS, 0):
             raise KeyboardInterrupt if stopped.si_signo == signal.SIGINT else SystemExit(128 + stopped.si_signo)
         if worker.poll(_SLICE_S):
             break
         if time.monotonic() > deadline_s:
-            raise WorkerFailed(f"a worker has not answered for {_ANSWER_S:.0f} s")
+            raise WorkerFailed(
+                f"a worker has been silent for {_ANSWER_S:.0f} s; is it stopped, or the machine overloaded?"
+            )
     try:
         rate: float = worker.recv()
     except (EOFError, ConnectionResetError):
-        raise WorkerFailed("a worker has ended; what it said stands above") from None
+        raise WorkerFailed("a worker process has ended; its error is printed above") from None
     return rate
 
 
 @contextmanager
 def _stops_blocked() -> Iterator[None]:
-    """Hold the signals back, also from processes started meanwhile."""
-    resource_tracker.ensure_running()  # starting it would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    """Block both signals, in child processes started meanwhile too."""
+    resource_tracker.ensure_running()  # its start would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-# -- the workers --------------------------------------------------------------------------------------------------------
+# -- the workers -----------------------------------------------------------------------------------
 
 
 @contextmanager
 def _worker(openers: dict[tuple[str, int], Opener], number: int) -> Iterator[Connection]:
-    """Start a worker; give the pipe to it. It ends when the pipe does."""
+    """Start a worker and yield the pipe to it; kill it at the end."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, openers, number), daemon=True)
@@ -194,26 +203,26 @@ def _worker(openers: dict[tuple[str, int], Opener], number: int) -> Iterator[Con
     try:
         yield ours
     finally:
-        ours.close()
-        process.kill()  # it may be in the middle of a round, and has nothing to store
+        process.kill()  # before the pipe closes: it may be in the middle of a round, and has nothing to save
         process.join()
         process.close()
+        ours.close()
 
 
 def _work(pipe: Connection, openers: dict[tuple[str, int], Opener], number: int) -> None:
-    """Measure what one is told to, until the pipe ends."""
+    """Be a worker: measure what the pipe asks for, until it closes."""
     with ExitStack() as stack:
         tables = {key: stack.enter_context(closing(opener())) for key, opener in openers.items()}
-        with suppress(EOFError, BrokenPipeError):
+        with suppress(EOFError, ConnectionError):  # reset, if the parent died with an answer unread
             pipe.send(0.0)  # ready
             while True:
-                case, rival, begins, window_s = pipe.recv()
-                loop = _LOOPS[case.operation](tables[rival, case.item_size], number, case.item_size)
+                workload, rival, begins, window_s = pipe.recv()
+                loop = _LOOPS[workload.operation](tables[rival, workload.item_size], number, workload.item_size)
                 pipe.send(_rate(loop, begins, window_s))
 
 
 def _rate(loop: Callable[[int], None], begins: float, window_s: float) -> float:
-    """Repeat an operation from an instant on. Give operations a second."""
+    """Repeat an operation from an instant on; return operations a second."""
     time.sleep(max(0.0, begins - time.monotonic()))
     times, done = 1, 0
     began = now = time.monotonic()
@@ -226,7 +235,7 @@ def _rate(loop: Callable[[int], None], begins: float, window_s: float) -> float:
     return done / (now - began)
 
 
-def _grab_release(table: Table, number: int, item_size: int) -> Callable[[int], None]:
+def _grab_release(table: SlotTable, number: int, item_size: int) -> Callable[[int], None]:
     del number, item_size
     grab, release = table.grab, table.release
 
@@ -237,7 +246,7 @@ def _grab_release(table: Table, number: int, item_size: int) -> Callable[[int], 
     return loop
 
 
-def _put(table: Table, number: int, item_size: int) -> Callable[[int], None]:
+def _put(table: SlotTable, number: int, item_size: int) -> Callable[[int], None]:
     put, data = table.put, bytes([number]) * item_size
 
     def loop(times: int) -> None:
@@ -247,7 +256,7 @@ def _put(table: Table, number: int, item_size: int) -> Callable[[int], None]:
     return loop
 
 
-def _get(table: Table, number: int, item_size: int) -> Callable[[int], None]:
+def _get(table: SlotTable, number: int, item_size: int) -> Callable[[int], None]:
     del item_size
     get = table.get
 

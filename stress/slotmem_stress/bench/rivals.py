@@ -1,10 +1,11 @@
 """What the benchmark compares: slotmem, and what people would use in Python instead.
 
-Each rival is written as its users would, with its usual idioms, and does no more than `slotmem_stress.bench.contract`
-asks: it copies whole slots only, checks no types, and counts the free slots where that is cheaper than keeping a number. What none
-of the others gives is survival of `kill -9`: a Lock whose holder is killed stays locked for ever.
+Each rival is written as its users would write it, and does no more than the contract asks: it
+copies whole slots only, checks no types, and counts the free slots where that is cheaper than
+maintaining a counter. What no rival offers is to survive `kill -9`: a Lock whose holder is killed
+stays locked.
 
-`SETUPS` has them by name; `missing()` says which cannot run here, and what would help.
+`SETUPS` has them by name; `missing()` tells which cannot run here, and what would help.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import slotmem
-from slotmem_stress.bench import databases as bench_databases
+from slotmem_stress.bench import databases
 from slotmem_stress.bench.contract import Opener, Setup, check_length, full, refuse
 
 OURS = "slotmem"
@@ -29,7 +30,7 @@ BASELINE = "shared_memory+Lock"
 
 @contextmanager
 def slotmem_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
-    """Make a segment of ours."""
+    """Create a segment."""
     with slotmem.provider("shm", runtime_dir=folder) as provider:
         name = f"bench-{item_size}"
         provider.create(name, item_size, item_num, slotmem.Type.PREGRAB)
@@ -64,7 +65,7 @@ class SharedMemoryTable:
             return item_id
 
     def release(self, item_id: int) -> None:
-        """Give a slot back."""
+        """Free a slot."""
         with self.lock:
             if not 0 <= item_id < self.item_num or not self.inuse[item_id]:
                 refuse(item_id, self.item_num)
@@ -90,7 +91,7 @@ class SharedMemoryTable:
             self.buffer[start : start + self.item_size] = data
 
     def num_free_slots(self) -> int:
-        """Give the counter."""
+        """Return the counter."""
         with self.lock:
             return int(self.num_free[0])
 
@@ -108,10 +109,10 @@ def _bytes_of(memory: SharedMemory) -> memoryview:
 
 @contextmanager
 def shared_memory_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
-    """Make a SharedMemory; its name is the system's choice, so folder is not used."""
+    """Create a SharedMemory; the system chooses its name, so folder is not used."""
     del folder
     lock = get_context("spawn").Lock()
-    # The counter lies at the very end, aligned; rounding up to a page is what the system does anyway.
+    # The counter lies at the very end, aligned; the system rounds up to a page anyway.
     memory = SharedMemory(create=True, size=-(-(item_num * (item_size + 1) + 4) // 4096) * 4096)
     try:
         _bytes_of(memory)[-4:] = item_num.to_bytes(4, "little")
@@ -122,7 +123,9 @@ def shared_memory_setup(folder: str, item_size: int, item_num: int) -> Iterator[
 
 
 class ManagerTable:
-    """Two lists in the manager's process. Each access is a message there and back; the Lock is an ordinary one."""
+    """Two lists in a manager's process: each access is a message there and back. The Lock is no
+    proxy.
+    """
 
     def __init__(self, inuse: Any, data: Any, lock: Any, item_size: int, item_num: int) -> None:
         self.inuse, self.data, self.lock = inuse, data, lock
@@ -139,7 +142,7 @@ class ManagerTable:
             return item_id
 
     def release(self, item_id: int) -> None:
-        """Give a slot back."""
+        """Free a slot."""
         with self.lock:
             if not 0 <= item_id < self.item_num or not self.inuse[item_id]:
                 refuse(item_id, self.item_num)
@@ -182,8 +185,8 @@ def manager_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener
 SETUPS: dict[str, Setup] = {
     OURS: slotmem_setup,
     BASELINE: shared_memory_setup,
-    "lmdb": bench_databases.lmdb_setup,
-    "sqlite": bench_databases.sqlite_setup,
+    "lmdb": databases.lmdb_setup,
+    "sqlite": databases.sqlite_setup,
     "Manager().list": manager_setup,
 }
 
@@ -195,5 +198,5 @@ _HINTS = {
 
 
 def missing() -> dict[str, str]:
-    """Say which rivals cannot run here, and what would help."""
+    """Return the rivals that cannot run here, with what would help."""
     return {name: hint for name, (module, hint) in _HINTS.items() if importlib.util.find_spec(module) is None}

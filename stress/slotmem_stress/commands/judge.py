@@ -1,20 +1,24 @@
-"""Judge a recorded history: can some order of its operations, each at one instant, explain what was seen?
+"""Judge a recorded history: can some order of its operations, each at one instant, explain what was
+seen?
 
 examples:
-  slotmem judge FOLDER                   a history that `slotmem stress --keep` recorded
-  slotmem judge history.jsonl            one of another tool, as JSON lines
-  slotmem judge FOLDER --export out.jsonl     write it as JSON lines
-  slotmem judge FOLDER --html out.html   a page with a time line, for a browser
+  slotmem judge FOLDER                        a round that `slotmem stress --keep` recorded
+  slotmem judge history.jsonl                 a history of another tool, as JSON lines
+  slotmem judge FOLDER --export out.jsonl     convert it to JSON lines, and judge it
+  slotmem judge FOLDER --html out.html        also draw it on a time line, for a browser
 
-The first line of JSON lines describes the segment and the state at first, each other one is an operation:
+The first line of a JSON-lines file describes the segment, and the state in which the history
+begins. Each other line is an operation:
 
   {"format": "slotmem history 1", "slots": 8, "slot_bytes": 64, "inuse": [], "values": []}
-  {"client": 3, "op": "put", "slot": 4, "value": 17, "status": "OK", "invoke_ns": 100, "return_ns": 230}
-  {"client": 5, "op": "grab", "invoke_ns": 110}
+  {"client": 3, "op": "put", "slot": 4, "value": 17, "status": "OK", "invoke_ns": 100, "return_ns":
+  230} {"client": 5, "op": "grab", "invoke_ns": 110}
 
-op: grab, fgrab, release, get, put, num_free_slots; status: OK, NOTFOUND, EINVAL, TORN; without return_ns: pending.
+op: grab, fgrab, release, get, put, num_free_slots; status: OK, NOTFOUND, EINVAL, TORN; without
+return_ns the operation is pending: it may have taken effect or not.
 
-exit codes: 0 linearizable, 1 violation, 2 usage or environment, 3 unknown (the budget was used up)
+exit codes: 0 held (the history is linearizable), 1 violated, 2 usage or environment, 3 undecided
+(the budget was used up)
 """
 
 from __future__ import annotations
@@ -25,33 +29,33 @@ import os
 import sys
 from dataclasses import asdict
 
-from slotmem_stress.commands.stress_arguments import amount, in_words
-from slotmem_stress.history.judging import LINEARIZABLE, UNKNOWN, VIOLATION, Judged, judge_path
+from slotmem_model.verdict import Exit, exit_code
+from slotmem_stress.commands.arguments import amount, check_writable, in_words
+from slotmem_stress.history.judging import Judged, judge_path
 from slotmem_stress.history.reading import export, read
 from slotmem_stress.history.records import BadHistory
+from slotmem_stress.history.wording import window_lines, window_title
 from slotmem_stress.page import html_report
-from slotmem_stress.run.report import window_lines, window_title
 
-_EXIT_CODES = {LINEARIZABLE: 0, VIOLATION: 1, UNKNOWN: 3}
 _LARGE_BYTES = 10 * 2**20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("path", metavar="FILE", help="a folder of records, or a file of JSON lines")
-    parser.add_argument("--budget-s", type=amount, default=None, metavar="S", help="give up after so long")
+    parser.add_argument("--budget-s", type=amount, default=None, metavar="S", help="give up after so many seconds")
     parser.add_argument(
-        "--memory-mb", type=amount, default=1024.0, metavar="MB", help="give up at so much (default: 1024)"
+        "--memory-mb", type=amount, default=1024.0, metavar="MB", help="give up at so much memory (default: 1024)"
     )
-    parser.add_argument(
-        "--export", default=None, metavar="FILE", help="write the history as JSON lines, and judge it too"
-    )
-    parser.add_argument("--html", default=None, metavar="FILE", help="write a page with a time line, for a browser")
+    parser.add_argument("--export", default=None, metavar="FILE", help="also write the history as JSON lines")
+    parser.add_argument("--html", default=None, metavar="FILE", help="also write a page with a time line")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Judge the history and print the verdict; return the exit code."""
+    check_writable(arguments.export)
+    check_writable(arguments.html)
     try:
         if arguments.export is not None:
             lines = list(export(read(arguments.path)))
@@ -63,18 +67,19 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.html is not None:
             html_report.write(arguments.html, html_report.of_history(judged))
     except BadHistory as error:
-        print(f"slotmem judge: {arguments.path} is no history: {error}", file=sys.stderr)
-        return 2
+        print(f"slotmem judge: {arguments.path} is not a history: {error}", file=sys.stderr)
+        return Exit.USAGE
     except OSError as error:
         print(f"slotmem judge: {in_words(error)}", file=sys.stderr)
-        return 2
+        return Exit.USAGE
     print(json.dumps(asdict(judged), indent=2) if arguments.json else _to_text(judged))
-    return _EXIT_CODES[judged.verdict]
+    return exit_code(judged.verdict)
 
 
 def _to_text(judged: Judged) -> str:
     lines = [
-        f"{judged.verdict}: {judged.operations:,} operations, {judged.pending} of them pending, in {judged.seconds:.1f} s"
+        f"{judged.verdict}: {judged.operations:,} operations, {judged.pending} of them pending, "
+        f"judged in {judged.seconds:.1f} s"
     ]
     if judged.reason:
         lines.append(judged.reason)

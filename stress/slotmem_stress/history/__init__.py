@@ -1,4 +1,4 @@
-"""What a stress run recorded: how it is written, read and judged.
+"""What a stress run records: how it is written, read, judged and put into words.
 
 Open `records` first.
 """

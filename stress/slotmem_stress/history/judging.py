@@ -1,9 +1,13 @@
-"""Recorded histories judged: what `slotmem judge` and every stress run ask of the judge.
+"""Judges recorded histories, for `slotmem judge` and for every stress run.
 
 Interface:
 
-- `judge_path(path, budget_s, memory_mb)` judges a folder or a file of JSON lines and gives a `Judged`, which is plain data.
-- `JudgeProcess` does so in a process of its own: memory comes back when it ends, and the run goes on meanwhile.
+- `judge_path(path, budget_s, memory_mb)` judges a folder or a file of JSON lines and returns a
+  `Judged`, which is plain data.
+- `JudgeProcess` does so in a process of its own: the run goes on meanwhile, and the judge's memory
+  is given back when it ends.
+
+The judge itself is `slotmem_model.judge.slots.judge`.
 """
 
 from __future__ import annotations
@@ -17,55 +21,64 @@ from typing import Any
 
 import numpy as np
 
+from slotmem_model import linearizability
 from slotmem_model.judge.slots.judge import judge
-from slotmem_model.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 from slotmem_stress.history.reading import Recorded, read, to_columns, to_object
 from slotmem_stress.history.records import HEAD, INVOKED, PUT, RETURNED, SECOND, STATUS_SHIFT, TORN, VALUE
-from slotmem_stress.interrupts import starting_a_child
-from slotmem_stress.run.worker import die_with_parent
+from slotmem_stress.interrupts import die_with_parent, starting_a_child
 
-__all__ = ["LINEARIZABLE", "UNKNOWN", "VIOLATION", "JudgeProcess", "Judged", "judge_path"]
-
+_WORDS = {linearizability.LINEARIZABLE: HELD, linearizability.VIOLATION: VIOLATED, linearizability.UNKNOWN: UNDECIDED}
 EXCERPT_OPERATIONS = 400
 
 
 @dataclass
 class Judged:
-    """What was found. Operations are objects of the JSON lines of `history_files`, oldest first."""
+    """What the judge found. Operations are objects of the JSON lines of `reading`, oldest first."""
 
     path: str
     verdict: str
+    """held (the history is linearizable), violated or undecided."""
     reason: str
     operations: int
     pending: int
     seconds: float
     configurations: int
     window: list[dict[str, Any]] = field(default_factory=list)
-    """The operations that contradict one another; the one that cannot be explained has the key `unexplained`."""
+    """The operations that contradict one another; one of them has the key `unexplained`."""
     before: list[dict[str, Any]] = field(default_factory=list)
-    """The states that the window contradicts: slots in use, values; none given: it contradicts itself."""
+    """The states that the window contradicts, each {inuse, values}; none: it contradicts itself."""
     is_whole: bool = True
-    """Whether the window is a contradiction by itself. If not, it has one operation, and far too many stand against it."""
+    """Whether the window alone is a contradiction. If not, it is the unexplained operation alone:
+    those that contradict it are too many to list.
+    """
     excerpt: list[dict[str, Any]] = field(default_factory=list)
-    """What ran at the time of the window, which is included; if that is much, what ran longest and the puts that were mixed."""
+    """The window and what ran at the same time; of too many, those that ran longest and the puts
+    that a torn get mixed.
+    """
 
 
 def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Judged:
-    """Judge a history. Raises: BadHistory; OSError."""
+    """Judge the history at `path`; a budget of None is no bound.
+
+    Raises:
+        BadHistory: if it is no history.
+        OSError: if it cannot be read.
+    """
     began = time.monotonic()
     recorded = read(path)
     history = to_columns(recorded)
     verdict = judge(history, budget_s=budget_s, memory_mb=memory_mb)
     judged = Judged(
         path,
-        verdict.name,
+        _WORDS[verdict.name],
         verdict.reason,
         len(history),
         recorded.pending,
         round(time.monotonic() - began, 3),
         verdict.possibilities,
     )
-    if verdict.name == VIOLATION:
+    if judged.verdict == VIOLATED:
         rows = sorted(verdict.numbers, key=lambda row: int(recorded.records[row, INVOKED]))
         judged.window, judged.excerpt = (
             _objects(recorded, each, verdict.numbers[0]) for each in (rows, _around(recorded, rows))
@@ -76,7 +89,7 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
 
 
 def _around(recorded: Recorded, rows: list[int]) -> list[int]:
-    """Give rows whose time overlaps the window's: the longest, the puts that were mixed, and always the window's own."""
+    """Return the rows that make up the excerpt around the window's rows."""
     invoked, returned = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
     ends = np.where(returned == 0, np.iinfo(np.uint64).max, returned)
     begin = invoked[rows].min()
@@ -98,7 +111,7 @@ def _objects(recorded: Recorded, rows: list[int], unexplained: int) -> list[dict
 
 
 def _is_whole(state: Any) -> bool:
-    """Say whether a state is that of all slots; the window may have been found by looking at one only."""
+    """Return whether the state is of all slots: some windows are found by looking at one."""
     return isinstance(state, tuple) and len(state) == 2 and isinstance(state[0], int) and isinstance(state[1], tuple)
 
 
@@ -108,12 +121,12 @@ def _state(state: tuple[int, tuple[int, ...]], item_num: int) -> dict[str, Any]:
 
 
 class JudgeProcess:
-    """A process that judges one history after the other."""
+    """A process that judges one history after another; one that dies is replaced."""
 
     def __init__(self, budget_s: float | None, memory_mb: float | None) -> None:
         self._budget = (budget_s, memory_mb)
         self.waiting: list[str] = []
-        """The histories that are not judged yet, oldest first."""
+        """The histories not judged yet, oldest first."""
         self._start()
 
     @property
@@ -122,13 +135,20 @@ class JudgeProcess:
         return int(self._process.pid)
 
     def submit(self, path: str) -> None:
-        """Ask for a history to be judged."""
+        """Queue a history for judgement."""
         self.waiting.append(path)
-        with suppress(BrokenPipeError):  # that it died is found out by poll, which starts another one
+        with suppress(BrokenPipeError):  # poll notices that the process died, and starts another
             self._pipe.send(path)
 
     def poll(self, timeout_s: float = 0.0) -> Judged | None:
-        """Give what was judged since, one at a time; None if there is nothing. A judge that died knows nothing: UNKNOWN."""
+        """Return the next judgement, or None if there is none within the time.
+
+        If the process died, the history it was at is undecided.
+
+        Raises:
+            BadHistory: if a history could not be judged.
+            OSError: if one could not be read.
+        """
         if not self.waiting or not self._pipe.poll(timeout_s):
             return None
         try:
@@ -136,8 +156,8 @@ class JudgeProcess:
         except (EOFError, ConnectionResetError):
             dead = self._process
             dead.join()
-            reason = f"the judge's process ended with status {dead.exitcode}"
-            unjudged = Judged(self.waiting.pop(0), UNKNOWN, reason, 0, 0, 0.0, 0)
+            reason = f"the judge's process ended with exit code {dead.exitcode}"
+            unjudged = Judged(self.waiting.pop(0), UNDECIDED, reason, 0, 0, 0.0, 0)
             self.close()
             self._start()
             return unjudged
@@ -148,7 +168,7 @@ class JudgeProcess:
         return answer
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process, whatever it is doing."""
         self._process.kill()
         self._process.join()
         self._process.close()

@@ -1,18 +1,21 @@
-"""Histories read: a folder of records, or a file of JSON lines, to the columns that the judge takes.
+"""Reads a history, a folder of records or a file of JSON lines, into the judge's columns.
 
-A file of JSON lines says the same as a folder, for whoever has no mapped records. The first line is the description, each
-other one an operation, in any order::
+A file of JSON lines says the same as a folder, for tools that do not write records. Its first line
+is the description, each other line an operation, in any order::
 
-    {"format": "slotmem history 1", "slots": 8, "slot_bytes": 64, "inuse": [], "values": []}
-    {"client": 3, "op": "put", "slot": 4, "value": 17, "status": "OK", "invoke_ns": 100, "return_ns": 230}
-    {"client": 5, "op": "grab", "invoke_ns": 110}
+  {"format": "slotmem history 1", "slots": 8, "slot_bytes": 64, "inuse": [], "values": []}
+  {"client": 3, "op": "put", "slot": 4, "value": 17, "status": "OK", "invoke_ns": 7, "return_ns": 9}
+  {"client": 5, "op": "grab", "invoke_ns": 8}
 
-- `op`: grab, fgrab, release, get, put or num_free_slots; `status`: OK, NOTFOUND, EINVAL, or TORN (a get of mixed values; `second`
-  is another of them). One without `return_ns` is pending.
-- `slot`: the argument, or what a grab gave. `value`: what was put or got, or the count: a number of 64 bits.
+- `op`: grab, fgrab, release, get, put or num_free_slots. `status`: OK, NOTFOUND, EINVAL or, of a
+  get that returned a mixture of values, TORN (`value` and `second` are two of them). An operation
+  without `return_ns` is pending.
+- `slot`: the argument, or the slot that a grab returned. `value`: what was put or read, or the
+  count; 64 bits, unsigned.
 - Times are nanoseconds of one clock that all clients share. No two operations of a client overlap.
 
-Interface: `read(path)` gives a `Recorded`; `to_columns` what the judge takes; `export` and `parse` go to JSON lines and back.
+Interface: `read(path)` returns a `Recorded`, `to_columns` makes of it what the judge takes;
+`export` and `parse` convert to JSON lines and back.
 """
 
 from __future__ import annotations
@@ -56,11 +59,11 @@ from slotmem_stress.history.records import (
 Words = npt.NDArray[np.uint64]
 
 _FIRST_TORN = -(2**62)
-"""Torn values get numbers of their own from here on: nobody put them."""
+"""Torn values are numbered from here on: no put wrote them."""
 
 
 class Recorded(NamedTuple):
-    """A history as it was recorded: `records` has one row of five words an operation, `clients` who did it."""
+    """A recorded history: `records` has a row of five words per operation, `clients` who did it."""
 
     description: Description
     clients: npt.NDArray[np.int64]
@@ -73,7 +76,12 @@ class Recorded(NamedTuple):
 
 
 def read(path: str) -> Recorded:
-    """Read a folder, or a file of JSON lines. Raises: BadHistory; OSError."""
+    """Read a folder of records or a file of JSON lines.
+
+    Raises:
+        BadHistory: if it is no history.
+        OSError: if it cannot be read.
+    """
     if not os.path.isdir(path):
         with open(path, encoding="utf-8", errors="replace") as lines:
             return parse(lines)
@@ -95,21 +103,31 @@ def read(path: str) -> Recorded:
 
 
 def read_records(path: str) -> tuple[int, Words]:
-    """Read one client's file: its number and its records. Raises: BadHistory; OSError."""
+    """Read one client's file: the client's number and its records.
+
+    Raises:
+        BadHistory: if the file holds something else.
+        OSError: if it cannot be read.
+    """
     data = np.fromfile(path, dtype=np.uint8)
-    data = data[: len(data) // 8 * 8]  # a word that is not whole says nothing
+    data = data[: len(data) // 8 * 8]  # an incomplete word says nothing
     whole = np.zeros(-(-len(data) // RECORD_BYTES) * RECORD_BYTES, dtype=np.uint8)
     whole[: len(data)] = data
     words = whole.view("=u8").reshape(-1, RECORD_WORDS)
     if len(words) == 0 or not words.any():
         return -1, words[:0]  # killed before its first store
     if words[0, HEAD] not in (0, MAGIC) and len(data) >= 8:
-        raise BadHistory(f"{path} is no file of records: it does not begin with its mark")
+        raise BadHistory(f"{path} is not a file of records: it does not begin with their magic number")
     return int(words[0, VALUE]), words[1:][words[1:, INVOKED] != 0]
 
 
 def to_columns(recorded: Recorded) -> SlotHistory:
-    """Give what the judge takes. Raises: BadHistory: for what no recorder can have written."""
+    """Return the columns that the judge takes.
+
+    Raises:
+        BadHistory: for what no recorder can have written, such as overlapping operations of one
+        client.
+    """
     head = recorded.records[:, HEAD]
     kind = (head & np.uint64(0xFF)).astype(np.int64)
     status = (head >> np.uint64(STATUS_SHIFT) & np.uint64(0xFF)).astype(np.int64)
@@ -117,7 +135,7 @@ def to_columns(recorded: Recorded) -> SlotHistory:
     value = recorded.records[:, VALUE].astype(np.int64)
     pending = recorded.records[:, RETURNED] == 0
     if len(kind) and (kind.max() >= len(KINDS) or (~pending & (status >= len(STATUSES))).any()):
-        raise BadHistory("an operation of the history has a kind or a status that there is not")
+        raise BadHistory("an operation has an unknown kind or status: the records are damaged")
     names: dict[int, Any] = {}
     torn = np.flatnonzero((status == TORN) & ~pending)
     for number, row in enumerate(torn.tolist()):
@@ -147,9 +165,10 @@ def to_columns(recorded: Recorded) -> SlotHistory:
 
 
 def _to_witness(recorded: Recorded, pending: Flags, is_torn: Flags) -> Column | None:
-    """Give the witness. Where an operation took none it is guessed; what a guess leads to is checked.
+    """Return the witness: an instant for each operation, or None if none took a stamp.
 
-    The guess is the invocation; of a get the put that brought its value, if that came later.
+    An operation without a stamp gets a guess, which is safe because the judge checks the whole
+    order: its invocation or, of a get, just after the put of its value if that is later.
     """
     records = recorded.records
     stamps = np.where(is_torn, 0, records[:, SECOND].astype(np.int64))
@@ -169,18 +188,18 @@ def _to_witness(recorded: Recorded, pending: Flags, is_torn: Flags) -> Column | 
     return stamps
 
 
-# -- JSON lines ---------------------------------------------------------------------------------------------------------
+# -- JSON lines ------------------------------------------------------------------------------------
 
 
 def export(recorded: Recorded) -> Iterator[str]:
-    """Give the lines, in the order of invocations."""
+    """Yield the lines, operations in the order of their invocations."""
     yield json.dumps(recorded.description.to_json())
     for row in np.argsort(recorded.records[:, INVOKED], kind="stable").tolist():
         yield json.dumps(to_object(int(recorded.clients[row]), recorded.records[row].tolist()))
 
 
 def to_object(client: int, words: list[int]) -> dict[str, Any]:
-    """Give one operation as an object."""
+    """Return one operation as an object of the JSON lines."""
     kind, status, slot = words[HEAD] & 0xFF, words[HEAD] >> STATUS_SHIFT & 0xFF, words[HEAD] >> SLOT_SHIFT
     pending = words[RETURNED] == 0
     given: dict[str, Any] = {"client": client, "op": KINDS[kind]}
@@ -197,7 +216,11 @@ def to_object(client: int, words: list[int]) -> dict[str, Any]:
 
 
 def parse(lines: Iterable[str]) -> Recorded:
-    """Read lines back. Raises: BadHistory: says which line."""
+    """Return what the lines describe.
+
+    Raises:
+        BadHistory: names the line, and what is wrong with it.
+    """
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     description: Description | None = None
     clients, rows = [], []
@@ -212,7 +235,7 @@ def parse(lines: Iterable[str]) -> Recorded:
         except ValueError as error:
             raise BadHistory(f"line {number}: {error}") from error
     if description is None:
-        raise BadHistory("it is empty; the first line must describe the history")
+        raise BadHistory('it is empty; the first line must be the description, {"format": "slotmem history 1", ...}')
     records = np.array(rows, dtype=np.uint64).reshape(len(rows), RECORD_WORDS)
     return Recorded(description, np.array(clients, dtype=np.int64), records)
 
@@ -237,12 +260,14 @@ def _status(given: dict[str, Any]) -> int:
     status = str(given.get("status")).removeprefix("APR_")
     status = "OK" if status == "SUCCESS" else status
     if status not in STATUSES or (status == "TORN" and given["op"] != "get"):
-        raise BadHistory(f"status must be one of {', '.join(STATUSES)} (TORN: of a get), got {given.get('status')!r}")
+        raise BadHistory(
+            f"status must be one of {', '.join(STATUSES)} (TORN only of a get), got {given.get('status')!r}"
+        )
     return STATUSES.index(status)
 
 
 def _number(given: Any, key: str, below: int = 2**63, least: int = 0) -> int:
     number = given.get(key) if isinstance(given, dict) else None
     if type(number) is not int or not least <= number < below:
-        raise BadHistory(f"{key} must be a number from {least} to {below - 1}, got {number!r}")
+        raise BadHistory(f"{key} must be an integer from {least} to {below - 1}, got {number!r}")
     return number

@@ -1,9 +1,11 @@
-"""A history, or a stress run, as one page for a browser: a time line that zooms, the specification's state, the violation.
+"""A history or a stress run as one page for a browser: a time line that zooms, with a lane per
+process as in ShiViz's diagrams; the specification's state at each instant; the violation.
 
-Interface: `of_run(report)` and `of_history(judged)` give the page, `write(path, page)` writes it.
+Interface: `of_run(report)` and `of_history(judged)` return the page, `write(path, page)` writes it.
 
-The page is made of the files in `page/`. It contains all that it needs and loads nothing; it works from file:. What is said about
-the run stands in it as text; the time line is drawn by the scripts from the data of `slotmem_stress.page.timeline`.
+The page is put together from the files in this folder. It contains all it needs, loads nothing and
+works from file: addresses. What there is to say about a run is in it as text; scripts draw the time
+line from the data of `slotmem_stress.page.timeline`.
 """
 
 from __future__ import annotations
@@ -19,21 +21,23 @@ from slotmem_stress.history.judging import Judged
 from slotmem_stress.history.reading import read
 from slotmem_stress.history.records import BadHistory
 from slotmem_stress.page.timeline import to_timeline
-from slotmem_stress.run.report import Report, faults
+from slotmem_stress.run.report import RunReport, counted, faults
 
 NOTHING: dict[str, Any] = {"operations": []}
 """The data of a page without a time line."""
 _NO_TIME_LINE = (
-    "There is no time line: only the history of a violation is kept. With --keep FOLDER all are, and "
-    "slotmem judge FOLDER/round-1 --html FILE draws one."
+    "There is no time line, because only the history of a violation is kept. --keep FOLDER keeps all of "
+    "them, and slotmem judge FOLDER/round-1 --html FILE then draws one."
 )
 _SCRIPTS = ("view.js", "drawing.js", "state.js", "hands.js")
 
 Figures = Iterable[tuple[str, str]]
 
 
-def of_run(report: Report) -> str:
-    """Give the page of a stress run. A time line is there if its history was kept: that of a violation is."""
+def of_run(report: RunReport) -> str:
+    """Return the page of a stress run; it has a time line if a history is kept, as of a
+    violation.
+    """
     settings = report.settings
     rate = report.operations / report.seconds if report.seconds else 0.0
     figures = [
@@ -44,7 +48,7 @@ def of_run(report: Report) -> str:
         ("slots", f"{settings.slots} of {settings.slot_bytes} bytes"),
         ("faults", faults(report)),
         ("never returned", f"{report.pending:,}"),
-        ("judged", f"{report.segments:,} segment{'s' * (report.segments != 1)} in {report.judge_s:.1f} s"),
+        ("judged", f"{counted(report.segments, 'round')} in {report.judge_s:.1f} s"),
         ("leaks", f"{len(report.leaks)}" if report.leaks else "none"),
         ("seed", f"{settings.seed}"),
     ]
@@ -56,7 +60,7 @@ def of_run(report: Report) -> str:
             data = to_timeline(read(report.history), report.window, report.before, report.is_whole)
         except (BadHistory, OSError) as error:
             sentences.append(
-                ("sentence undecided", f"there is no time line, because its history cannot be read: {error}")
+                ("sentence undecided", f"there is no time line, because the history cannot be read: {error}")
             )
     else:
         sentences.append(("hint", _NO_TIME_LINE))
@@ -64,7 +68,11 @@ def of_run(report: Report) -> str:
 
 
 def of_history(judged: Judged) -> str:
-    """Give the page of a judged history. Raises: BadHistory; OSError: it cannot be read again."""
+    """Return the page of a judged history.
+
+    Raises:
+        BadHistory, OSError: if it cannot be read again.
+    """
     figures = [
         ("operations", f"{judged.operations:,}"),
         ("never returned", f"{judged.pending:,}"),
@@ -78,7 +86,11 @@ def of_history(judged: Judged) -> str:
 
 
 def write(path: str, page: str) -> None:
-    """Write a page. Raises: OSError."""
+    """Write a page to a file.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
     with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(page)
 
@@ -86,7 +98,7 @@ def write(path: str, page: str) -> None:
 def _page(
     title: str, verdict: str, sentences: Iterable[tuple[str, str]], figures: Figures, data: dict[str, Any]
 ) -> str:
-    """Put the page together. Everything that comes from outside is escaped here."""
+    """Put the page together. All text from outside is escaped here."""
     filled = {
         "title": escape(title),
         "verdict": escape(verdict),
@@ -100,7 +112,9 @@ def _page(
 
 
 def to_script(data: Any) -> str:
-    """Give JSON that nothing in an HTML page takes for its own: no `<`, so that no script ends in it."""
+    """Return JSON that is safe inside a script element: without `<`, nothing in it ends the
+    script.
+    """
     text = json.dumps(data, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

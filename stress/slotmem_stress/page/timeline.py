@@ -1,19 +1,24 @@
-"""What the page of a history shows: some of its operations, an order that explains them, and the state after each.
+"""What the page of a history shows: its operations, an order that explains them, the state after
+each.
 
-Interface: `to_timeline(recorded, window)` gives plain data for `slotmem_stress.page.html_report`:
+Interface: `to_timeline(recorded, window)` returns plain data for `slotmem_stress.page.html_report`:
 
     clients      the lanes, in order
-    operations   [{client, kind, begin, end, text, short, role, at}]; role: 1 of the window, 2 what cannot be explained
-    window       the numbers of the window's operations; `before` is a sentence on what they contradict
-    first        {inuse, values}: the state at first; None if it is not known
-    placed       [{operation, at, slot, used, value}], in order: what each does to a slot; slot -1: it changes nothing
-    explained_ns up to when an order explains what was seen; None: to the end of what is shown
-    left_out     a sentence on what is not shown
+    operations   [{client, kind, begin, end, text, short, role, at}]; role: 1 in the window,
+                 2 the operation that no order explains
+    window       the numbers of the window's operations
+    before       a sentence about the states that they contradict
+    first        {inuse, values}: the state at the beginning; None if it is unknown
+    placed       [{operation, at, slot, used, value}]: what each does to which slot, in the order;
+                 slot -1: it changes nothing
+    explained_ns until when an order explains what was seen; None: to the end of what is shown
+    left_out     a sentence about what is not shown
 
-Times are ns since the first operation shown; an operation's instant `at` is somewhere between its begin and its end.
-Values are strings: a browser's numbers have 53 bits. About `MOST` operations are shown at most: those before the
-violation and some behind it, or the first ones; and the window's, and what ran when the first of them began, however
-old that is.
+Times are ns since the first operation shown; an operation's instant `at` is somewhere between its
+begin and its end. Values are strings, since a browser's numbers have 53 bits. At most about `MOST`
+operations are shown: the last before the violation and some after it or, without one, the first of
+the history. The window's operations, and what ran when the first of those shown began, are added
+however old.
 """
 
 from __future__ import annotations
@@ -26,20 +31,23 @@ from slotmem_model import spec
 from slotmem_model.judge.order import Order
 from slotmem_stress.history.reading import Recorded, to_object
 from slotmem_stress.history.records import INVOKED, RETURNED
-from slotmem_stress.page.timeline_order import Found, Search, ends, first_state, states_at
-from slotmem_stress.run.report import describe
+from slotmem_stress.history.wording import describe
+from slotmem_stress.page.timeline_order import NumberedOrder, OrderSearch, ends, first_state, states_at
 
 MOST = 5000
 BEHIND = 500
-"""How many operations after the violation are shown."""
+"""How many operations are shown after the violation."""
 MOST_LOOKED_AT = 20_000
-"""For so many operations the order is looked for from the beginning on; of longer histories, from where the page begins."""
+"""Up to this many operations, the search for an order begins where the history does; else where the
+page does."""
 
 
 def to_timeline(
     recorded: Recorded, window: list[dict[str, Any]], before: list[dict[str, Any]], is_whole: bool = True
 ) -> dict[str, Any]:
-    """Give the data. `window`, `before` and `is_whole` are those of `slotmem_stress.history.judging.Judged`; no window: no violation."""
+    """Return the data. `window` (empty: no violation), `before` and `is_whole` are those of
+    `Judged`.
+    """
     begun, ended = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
     by_begin = np.argsort(begun, kind="stable")
     roles = {(done["client"], done["invoke_ns"]): 2 if done.get("unexplained") else 1 for done in window}
@@ -52,11 +60,11 @@ def to_timeline(
     is_open = (np.arange(stop) >= start) | (ended[rows] >= left_ns) | (ended[rows] == 0)
     is_kept = is_open | np.isin(begun[rows], [done["invoke_ns"] for done in window]) | is_exact
     objects = [to_object(int(recorded.clients[row]), recorded.records[row].tolist()) for row in rows[is_kept]]
-    # With what begins in what is shown, and with the window: what ran when that began.
+    # What begins in the part shown, what still ran when it began, and the window.
     shown = [number for number, done in enumerate(objects) if ends(done) >= left_ns or _key(done) in roles]
     until_ns = int(begun[by_begin[stop]]) if stop < len(by_begin) else None
     initials = [first_state(recorded.description)] if is_exact else states_at(recorded, left_ns)
-    search = Search(objects, initials, 0 if is_exact else left_ns, last or float("inf"), until_ns)
+    search = OrderSearch(objects, initials, 0 if is_exact else left_ns, last or float("inf"), until_ns)
     looked_at = [number for number, done in enumerate(objects) if is_exact or ends(done) >= left_ns]
     found, note = search.find(looked_at)
     origin = objects[shown[0]]["invoke_ns"] if shown else 0
@@ -99,7 +107,7 @@ def _before(window: list[dict[str, Any]], before: list[dict[str, Any]], is_whole
     if not window:
         return ""
     if not is_whole:
-        return "Those that stand against it are too many to be named."
+        return "The operations that contradict it are too many to list."
     they = "It contradicts" if len(window) == 1 else "They contradict"
     if not before:
         return f"{they} {'itself' if len(window) == 1 else 'one another'}, whatever the state was before."
@@ -116,17 +124,19 @@ def _left_out(total: int, before: int, behind: int) -> str:
     return f"Left out of {total:,} operations: {' and '.join(said)} ones."
 
 
-# -- the order ----------------------------------------------------------------------------------------------------------
+# -- the order -------------------------------------------------------------------------------------
 
 
 def _add_order(
     given: dict[str, Any],
-    found: Found,
+    found: NumberedOrder,
     objects: list[dict[str, Any]],
     shown: dict[int, int],
     origin: int,
 ) -> None:
-    """Put the order into the data: the first state that is shown, and what each operation does from there on."""
+    """Add the order to the data: the first state shown, and what each operation does from there
+    on.
+    """
     order = found.order
     done = [objects[number] for number in found.numbers]
     if order.failed is not None:
@@ -144,7 +154,7 @@ def _add_order(
 
 
 def _instants(order: Order, objects: list[dict[str, Any]]) -> list[int]:
-    """Give an instant for each operation of an order: in its interval, and none before the one before it."""
+    """Return instants that rise in the order, each within its operation's interval."""
     earliest, latest = [], []
     reached = 0
     for call, _ in order.placed:
@@ -160,7 +170,7 @@ def _instants(order: Order, objects: list[dict[str, Any]]) -> list[int]:
 
 
 def _change(state: spec.Slots, after: spec.Slots, done: dict[str, Any]) -> dict[str, Any]:
-    """Say what an operation has done to which slot."""
+    """Return what an operation did to which slot."""
     slot = done.get("slot", -1)
     if slot == -1 and state.inuse != after.inuse:  # a grab that never returned
         slot = next(slot for slot, used in enumerate(after.inuse) if used != state.inuse[slot])

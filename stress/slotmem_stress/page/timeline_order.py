@@ -1,8 +1,10 @@
-"""The order of the operations of a recorded history, as far as it can be explained, for a time line.
+"""An order that explains a recorded history, as far as there is one, for a time line.
 
-Interface: `Search(...).find(numbers)` gives a `Found`; it begins in `first_state(description)`, or in one of `states_at(recorded, instant_ns)`.
+Interface: `OrderSearch(...).find(numbers)` returns a `NumberedOrder`. It begins in
+`first_state(description)`, or in one of `states_at(recorded, instant_ns)`.
 
-Operations are objects of the JSON lines of `history_files`, by the time of their invocations.
+Operations are objects of the JSON lines of `slotmem_stress.history.reading`, in the order of their
+invocations.
 """
 
 from __future__ import annotations
@@ -28,29 +30,30 @@ _STATUSES = {"OK": spec.SUCCESS, "NOTFOUND": spec.NOTFOUND, "EINVAL": spec.EINVA
 
 
 def ends(done: dict[str, Any]) -> float:
-    """Give when an operation returned; infinity if it did not."""
+    """Return when an operation returned; infinity if it did not."""
     instant: float = done.get("return_ns", float("inf"))
     return instant
 
 
-class Found(NamedTuple):
-    """An order, and the number of the operation for each of its calls."""
+class NumberedOrder(NamedTuple):
+    """An order of operations; call n of `order` is operation `numbers[n]`."""
 
     order: Order
     numbers: list[int]
 
     @property
     def failed(self) -> int | None:
-        """The operation at whose return no order is left."""
+        """The operation whose return no order explains; None if all are explained."""
         return None if self.order.failed is None else self.numbers[self.order.failed]
 
 
-class Search:
-    """The search for an order of operations: up to the return of the one that the judge does not explain, if there is one.
+class OrderSearch:
+    """The search for an order up to the return of the operation that the judge found unexplained.
 
-    Trying every order with every operation that never returned takes far too long. So it begins without them; whenever it
-    comes to an operation that it cannot explain, it adds one of them that changes that. Likewise what was running at left_ns
-    may have taken effect before: that is found out by leaving it out.
+    Trying every subset of the operations that never returned takes far too long. So the search
+    begins without them; whenever it meets an operation that it cannot explain, it adds the one of
+    them that takes it further. Likewise, what was running at `left_ns` may have taken effect before
+    that: the search finds out by leaving it out.
     """
 
     def __init__(
@@ -60,8 +63,8 @@ class Search:
         self.left_ns, self.last, self.until_ns = left_ns, last, until_ns
         self.budget = Budget(_ORDER_S, _ORDER_MB)
 
-    def find(self, numbers: Sequence[int]) -> tuple[Found | None, str]:
-        """Give the order, and what to say if there is none."""
+    def find(self, numbers: Sequence[int]) -> tuple[NumberedOrder | None, str]:
+        """Return the order, or None and a sentence that says why there is none."""
         if not self.initials:
             return None, "The states are not shown: the judge's budget was used up."
         lost = [number for number in numbers if self.is_pending(number)]
@@ -77,14 +80,18 @@ class Search:
             return None, f"The states are not shown: {exhausted}."
         return best, ""
 
-    def look(self, numbers: list[int]) -> Found:
-        """Give an order of some operations. Raises: Exhausted."""
+    def look(self, numbers: list[int]) -> NumberedOrder:
+        """Return an order of these operations.
+
+        Raises:
+            Exhausted: if the budget is used up.
+        """
         events = _events([self.objects[number] for number in numbers], self.until_ns)
         step = lambda state, operation: (spec.step(state, operation),)  # noqa: E731
-        return Found(find_order(events, self.initials, step, self.budget), numbers)
+        return NumberedOrder(find_order(events, self.initials, step, self.budget), numbers)
 
-    def options(self, found: Found, lost: list[int]) -> Iterator[list[int]]:
-        """Give other choices of operations, with which the order might go on."""
+    def options(self, found: NumberedOrder, lost: list[int]) -> Iterator[list[int]]:
+        """Yield other choices of operations, with which the order might go further."""
         assert found.failed is not None
         failed = self.objects[found.failed]
         for number in found.numbers:
@@ -95,40 +102,41 @@ class Search:
             is_early = other["invoke_ns"] < failed["return_ns"]
             if is_early and number not in found.numbers and _are_related(other, failed):
                 yield sorted([*found.numbers, number])
-        yield [
-            other for other in found.numbers if other != found.failed
-        ]  # a violation too, but not the one that is shown
+        # The failed operation is a violation too, but not the one that is shown.
+        yield [other for other in found.numbers if other != found.failed]
 
-    def reach(self, found: Found) -> float:
-        """Say how far an order goes."""
+    def reach(self, found: NumberedOrder) -> float:
+        """Return the time until which an order explains what was seen."""
         return float("inf") if found.failed is None else ends(self.objects[found.failed])
 
     def is_pending(self, number: int) -> bool:
-        """Say whether an operation did not return; or so late that it may have been told of what is not looked at."""
+        """Return whether an operation did not return, or after the part that is looked at."""
         return ends(self.objects[number]) >= (float("inf") if self.until_ns is None else self.until_ns)
 
 
 def _are_related(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Say whether what one did may change what the other was told: of other slots a grab says something too."""
+    """Return whether one's effect may change the other's result; a grab tells about every slot."""
     is_grab = "grab" in (one["op"], other["op"])
     return is_grab or "slot" not in one or "slot" not in other or one["slot"] == other["slot"]
 
 
 def first_state(description: Description) -> spec.Slots:
+    """Return the state in which a history begins."""
     values = description.values or (0,) * description.slots
     return _state(sum(1 << slot for slot in description.inuse), values)
 
 
 def states_at(recorded: Recorded, instant_ns: int) -> list[spec.Slots]:
-    """Give the states that the judge holds possible at an instant; none if it comes to none within its budget.
+    """Return the states that the judge holds possible at an instant; none if its budget is used up.
 
-    What cannot be explained before counts as not returned: the violation that is shown may not be the first.
+    An earlier operation that no order explains counts as pending: the violation shown may not be
+    the first.
     """
     history, budget = to_columns(recorded), Budget(_ORDER_S, _ORDER_MB)
     first = int(np.searchsorted(np.sort(history.invoked), instant_ns))
     while True:
         begun = Timeline.compile(history).invoked[np.argsort(history.invoked, kind="stable")]
-        watched = begun[first : first + _TRIED].tolist()  # the judge does not look at each
+        watched = begun[first : first + _TRIED].tolist()  # the judge skips some
         monitor = SlotPossibilities(history, budget, watched)
         try:
             failed = monitor.run()
@@ -146,7 +154,7 @@ def _state(mask: int, values: Sequence[int]) -> spec.Slots:
 
 
 def _events(objects: list[dict[str, Any]], until_ns: int | None) -> list[Event]:
-    """Give the events of operations, which are in the order of their invocations. Call n is operation n."""
+    """Return the events of operations in the order of their invocations; call n is operation n."""
     timed: list[tuple[int, int, int, Event]] = []
     crashes: list[Event] = []
     for number, done in enumerate(objects):
@@ -164,7 +172,7 @@ def _events(objects: list[dict[str, Any]], until_ns: int | None) -> list[Event]:
 
 def _result(done: dict[str, Any]) -> spec.Result:
     if done["status"] == "TORN":
-        return spec.Result(spec.SUCCESS, "mixed")  # no state has that
+        return spec.Result(spec.SUCCESS, "mixed")  # no state allows that
     status = _STATUSES[done["status"]]
     if status != spec.SUCCESS:
         return spec.Result(status)

@@ -1,11 +1,13 @@
-"""The provider `algorithm:NAME`: an algorithm of the model, or anybody's of that shape, on real shared memory.
+"""The provider `algorithm:NAME`: one of the model's algorithms, or anyone's of that shape, on real
+shared memory.
 
-What the checker finds on simulated memory can be watched happening: `slotmem stress algorithm:httpd`. NAME is what
-`slotmem_model.algorithms.catalogue.find` takes: httpd, httpd-locked, reference, museum:PIECE, module:Class.
+What the checker finds on simulated memory can be watched happening: `slotmem stress
+algorithm:httpd`. NAME is what `slotmem_model.algorithms.catalogue.find` takes: httpd, httpd-locked,
+reference, museum:PIECE, module:Class.
 
-The segments are those of `shm`, with its names, bytes and files. An algorithm is the slot operations alone: what an instance wants
-besides (walks, pointers, the snapshot that is stored) is given to it here, without locks. Algorithms are for segments with
-PREGRAB or without, as they say.
+The segments are those of `shm`, with its names, bytes and files. An algorithm is the slot
+operations alone. What else an instance needs (walks, pointers, the snapshot to store) it gets here,
+without locks. Each algorithm says whether it is for segments with PREGRAB or without.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from slotmem_stress.provider.real_image import RealImage
 
 
 class AlgorithmProvider(ShmProvider):
-    """`slotmem.shm.ShmProvider` with the slot operations of another class."""
+    """A `slotmem.shm.ShmProvider` with the slot operations of another class."""
 
     def __init__(self, algorithm: Any, **options: Any) -> None:
         super().__init__(algorithm=on_real_memory(algorithm), **options)
@@ -31,7 +33,11 @@ class AlgorithmProvider(ShmProvider):
 
     @classmethod
     def from_spec(cls, argument: str, **options: Any) -> Self:
-        """Make it for a name. Raises: InvalidArgument: lists the names there are."""
+        """Return the provider of the algorithm with this name.
+
+        Raises:
+            InvalidArgument: if there is none; lists the names there are.
+        """
         try:
             return cls(catalogue.find(argument), **options)
         except ValueError as error:
@@ -45,7 +51,7 @@ class AlgorithmProvider(ShmProvider):
 
 
 class _Rest(Bounded):
-    """What an algorithm may lack."""
+    """What an instance needs besides the algorithm."""
 
     image: Any
 
@@ -53,7 +59,7 @@ class _Rest(Bounded):
     dptr = Slots.dptr
 
     def slots(self) -> Iterator[int]:
-        """Iterate over the ids in use."""
+        """Iterate over the ids of the slots in use."""
         return (item_id for item_id, used in enumerate(bytes(self.image.inuse)) if used)
 
     def snapshot(self) -> bytes:
@@ -63,7 +69,11 @@ class _Rest(Bounded):
 
 
 def on_real_memory(algorithm: Any) -> Any:
-    """Give what a provider makes of a real image: the algorithm, with what an instance wants besides."""
+    """Return the class that a provider instantiates over a real image: the algorithm and `_Rest`.
+
+    Raises:
+        InvalidArgument: if the algorithm is not a class.
+    """
     if not isinstance(algorithm, type):
         raise InvalidArgument(f"an algorithm is a class, got {algorithm!r}")
 

@@ -1,10 +1,12 @@
-"""The image of a real segment for the algorithms of the model: what `slotmem.memory.image.SharedImage` has, and the locked operations.
+"""The image of a real segment for the model's algorithms: a `slotmem.memory.image.SharedImage` plus
+atomic operations.
 
-Interface: `RealImage(image, algorithm)` wraps a SharedImage. It adds `cell`, `compare_and_swap`, `fetch_add`, `fence`, `retry` and `extra`; see the header
-of `slotmem_model.algorithms` for their meaning.
+Interface: `RealImage(image, algorithm)` wraps a SharedImage. It adds `cell`, `compare_and_swap`,
+`fetch_add`, `fence`, `retry` and `extra`; the header of `slotmem_model.algorithms` has their
+meaning.
 
-The locked operations are those of libatomic, which C compilers use, called through ctypes with the GIL kept. Extra words are 32-bit
-words in what the control header leaves free.
+The atomic operations are libatomic's, which C compilers call too, through ctypes with the GIL held.
+Extra words are 32-bit words in the free part of the control header.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from slotmem.memory import mutex as posix
 from slotmem.memory.layout import CONTROL_HEADER_BYTES, MUTEX_BYTES, NUM_FREE_START
 
 _CONTROL_BYTES = 80
-"""What the control header takes; behind it 48 bytes are free."""
+"""The used part of the control header; the 48 bytes behind it are free."""
 _WORD_BYTES = 4
 MAX_EXTRA_WORDS = (CONTROL_HEADER_BYTES - _CONTROL_BYTES) // _WORD_BYTES
 _SEQ_CST = 5
@@ -30,15 +32,15 @@ _TYPES = {1: ctypes.c_uint8, 4: ctypes.c_uint32, 8: ctypes.c_uint64}
 
 
 class Cell(NamedTuple):
-    """One word of shared memory, by its place."""
+    """One word of shared memory."""
 
     word: Any
-    """A ctypes integer that lies there."""
+    """A ctypes integer over it."""
     size: int
 
 
 class RealImage:
-    """A real image with everything that an algorithm of the model may ask for."""
+    """A real image with everything that a model algorithm may use."""
 
     def __init__(self, image: Any, algorithm: Any) -> None:
         self._image = image
@@ -70,36 +72,44 @@ class RealImage:
         self._waiting_since = 0.0
 
     def cell(self, words: Any, index: int) -> Cell:
-        """Name a word, for the locked operations."""
+        """Return a word as the atomic operations take it.
+
+        Raises:
+            Unsupported: for the slots' bytes.
+        """
         for view, start in self._starts:
             if view is words:
                 kind = _TYPES[words.itemsize]
                 return Cell(kind.from_buffer(self.memory, start + index * words.itemsize), words.itemsize)
-        raise Unsupported("locked operations are for in-use bytes, num_free, redo words and extra words")
+        raise Unsupported("atomic operations are for in-use bytes, num_free, redo words and extra words")
 
     def compare_and_swap(self, cell: Cell, expected: int, new: int) -> bool:
-        """Set a word if it is as expected. Say whether it was."""
+        """Set a word if it is as expected; return whether it was."""
         kind = type(cell.word)
         swap = _atomic(f"__atomic_compare_exchange_{cell.size}")
         address, was = ctypes.addressof(cell.word), kind(expected)
         done = bool(swap(ctypes.c_void_p(address), ctypes.byref(was), kind(new), _SEQ_CST, _SEQ_CST) & 0xFF)
         if done:
-            self._retries = 0  # this operation goes on
+            self._retries = 0  # this operation makes progress
         return done
 
     def fetch_add(self, cell: Cell, delta: int) -> int:
-        """Add to a word, modulo its size. Give what it was."""
+        """Add to a word, modulo its size; return what it was."""
         kind = type(cell.word)
         add = _atomic(f"__atomic_fetch_add_{cell.size}")
         was = add(ctypes.c_void_p(ctypes.addressof(cell.word)), kind(delta), _SEQ_CST)
         return int(kind(was).value)
 
     def fence(self) -> None:
-        """Let every store so far be seen before anything that follows."""
+        """Make every store so far visible before anything that follows."""
         _atomic("atomic_thread_fence")(_SEQ_CST)
 
     def retry(self) -> None:
-        """Let others run. Raises: LockTimeout: when it has been asked for too long."""
+        """Yield the processor before another attempt.
+
+        Raises:
+            LockTimeout: if attempts have failed for longer than the image's timeout.
+        """
         self._retries += 1
         if self._retries % _RETRIES_BETWEEN_LOOKS == 1:
             now = time.monotonic()
@@ -107,11 +117,16 @@ class RealImage:
             if self._retries == 1:
                 self._waiting_since = now
             elif limit is not None and now - self._waiting_since > limit:
-                raise LockTimeout(f"the operation began anew for {limit} s: somebody is in its way who does not go on")
+                raise LockTimeout(
+                    f"timed out after {limit} s of retrying the operation: another process blocks it and makes no progress"
+                )
         os.sched_yield()
 
     def make_plain(self) -> None:
-        """Make every mutex anew so that it tells nobody of its owner's death. Nobody else may know of the segment yet."""
+        """Reinitialise every mutex as one that does not report its owner's death.
+
+        The segment must not be known to any other process yet.
+        """
         calls = posix.pthread()
         attributes = ctypes.byref(ctypes.create_string_buffer(MUTEX_BYTES))
         calls.attribute_init(attributes)
@@ -125,12 +140,16 @@ class RealImage:
 
 @cache
 def _atomic(name: str) -> Any:
-    """Give a function of libatomic. Raises: Unsupported."""
+    """Return a function of libatomic.
+
+    Raises:
+        Unsupported: if the library is missing.
+    """
     for library in (ctypes.util.find_library("atomic"), "libatomic.so.1"):
         try:
             return getattr(ctypes.PyDLL(library), name) if library else None
         except (OSError, AttributeError):
             continue
     raise Unsupported(
-        f"this algorithm needs {name} of GCC's libatomic, which is not here; install it (Debian: libatomic1)"
+        f"this algorithm needs {name} of GCC's libatomic, which is missing; install it (Debian: libatomic1)"
     )

@@ -1,4 +1,5 @@
-"""A stress run: real processes hammer a segment, faults strike, and everything is recorded.
+"""A stress run: real processes hammer one segment, faults strike, everything is recorded and
+judged.
 
 Open `runner` first.
 """

@@ -1,20 +1,24 @@
-"""What one client of a stress run does: it hammers a segment by rules that make every result say something, and records it.
+"""One client of a stress run: it hammers the segment, by rules that make every result telling, and
+records what it does.
 
 Interface:
 
-- `Rules` are the same for all clients of a run; `Client(number, rules, seat)` is one, whose seed fixes its choices.
-- `Client.work(instance, recorder, goes_on)` does operations until told to stop, 64 between two looks.
-- `Stuck` is an error that no client may ever meet: a lock that is not to be had, memory that contradicts itself.
+- `Rules` are the same for all clients of a run. `Client(number, rules, seat)` makes its choices by
+  the rules' seed and its own number.
+- `Client.work(instance, recorder, goes_on)` performs batches of 64 operations until told to stop.
+- `Stuck` is raised for an outcome that no operation may have, such as a lock that never comes free.
 
-The rules: every put has a value of its own, and its pattern fills the slot. put, get and release mostly concern a slot that the
-client holds. One get in four looks at any slot; one release in sixteen concerns any, so that what a dead client held
-does not stay taken for ever.
+The rules: every put writes a value of its own, repeated to fill the slot. put, get and release
+mostly go to a slot that the client holds. One get in four goes to any slot. So does one release in
+sixteen, or else what a dead client held would stay taken for ever.
 
-A client's *own* slots are those that no other seat has: fgrab takes one of them. With fgrab in the mix, and no grab, a client holds and
-releases none but its own, so that no two ever meet in one slot: then only the counter and what is in a slot can go wrong.
+*Seats* number the clients of one moment; a client's *own* slots are those that belong to its seat,
+and fgrab takes one of them. With fgrab in the mix and no grab, a client holds and releases only its
+own slots. No two clients then meet in one, so that only the counter and the slots' contents can go
+wrong.
 
-Nothing is allocated or called that an operation does not need: the recording costs about 0.7 microseconds, most of it the
-three looks at the clock.
+Nothing is allocated or called that an operation does not need: recording costs about 0.7
+microseconds an operation, most of it for reading the clock.
 """
 
 from __future__ import annotations
@@ -48,11 +52,9 @@ from slotmem_stress.history.records import (
 from slotmem_stress.run.witness import stamped
 
 BATCH = 64
-DEFAULT_MIX = {"grab": 1, "put": 3, "get": 3, "release": 1}
-MIXABLE = ("grab", "fgrab", "put", "get", "release", "num_free_slots")
 
 VALUE_BITS = 40
-"""A value is client << 40 | counter."""
+"""A put's value is client << 40 | the number of the client's put."""
 
 _ANY_GET = 64  # of 256
 _ANY_RELEASE = 16
@@ -69,11 +71,11 @@ class Rules(NamedTuple):
     mix: tuple[tuple[str, int], ...]
     seed: int
     seats: int = 1
-    """How many clients there are at a time; with fgrab in the mix, no more than slots."""
+    """How many clients there are at a time; with fgrab in the mix, at most as many as slots."""
 
 
 class Stuck(Exception):
-    """An operation ended in a way that the specification does not know. The text says which and how."""
+    """An operation ended as the specification never allows; the message says which, and how."""
 
 
 class Client:
@@ -91,7 +93,12 @@ class Client:
         self._take, self._any_release = (FGRAB, 0) if keeps_to_own else (GRAB, _ANY_RELEASE)
 
     def work(self, instance: Any, recorder: Recorder, goes_on: Callable[[int], bool]) -> None:
-        """Do operations while `goes_on(number of operations done since the last look)`. Raises: Stuck; OSError."""
+        """Perform batches of operations while `goes_on(operations per batch)` is true.
+
+        Raises:
+            Stuck: if an operation ends as the specification never allows.
+            OSError: if the disk is full.
+        """
         try:
             at = recorder.at
             instance = stamped(instance, recorder)
@@ -101,7 +108,7 @@ class Client:
             recorder.close()
 
     def _batch(self, instance: Any, recorder: Recorder, at: int) -> int:
-        """Do a batch of operations; give the word to go on at."""
+        """Perform a batch of operations; return the word at which the next record begins."""
         grab, fgrab, put, get = instance.grab, instance.fgrab, instance.put, instance.get
         release, count = instance.release, instance.num_free_slots
         own, take, any_release = self._own, self._take, self._any_release
@@ -114,7 +121,7 @@ class Client:
             kind, dice = kinds[choices[choice] & 0xFF], choices[choice] >> 8
             if not held and (kind == PUT or (kind == RELEASE and dice >= any_release)):
                 kind = take
-            recorder.at = at  # where the witness goes
+            recorder.at = at  # the witness is stored in this record
             try:
                 if kind == PUT:
                     slot = held[choices[choice + 1] % len(held)]
@@ -181,14 +188,14 @@ class Client:
                 words[at] = head | status
                 words[at + RETURNED] = returned
                 if kind in (PUT, GET) and slot in held:
-                    held.remove(slot)  # somebody else released it
+                    held.remove(slot)  # another client released it
             at += RECORD_WORDS
         self.counter = counter & (1 << VALUE_BITS) - 1
         return at
 
 
 def _spread(mix: tuple[tuple[str, int], ...]) -> list[int]:
-    """Give a kind for each of 256 equally likely numbers."""
+    """Return 256 kinds, each as often as its weight in the mix demands."""
     total = sum(weight for _, weight in mix)
     kinds: list[int] = []
     reached = 0

@@ -1,13 +1,14 @@
-"""The workers of a stress run, and the two ways to have them: processes, which can be killed, and threads.
+"""The workers of a stress run, either processes, which can be killed, or threads.
 
 Interface, the same for `ProcessCrew` and `ThreadCrew`:
 
-- `gather` waits until everybody has started; `begin(round)` lets them work, then `gather` waits until they do; `listen(timeout_s)` hears what they say meanwhile; `finish(timeout_s)` waits until the round,
-  whose end the board must tell already, is over for all.
-- `findings` are sentences about workers that could not go on; each is a violation.
-- `stop()` ends all of them, whatever they are doing. Idempotent.
+- `gather` waits until all have started. `begin(order)` starts a round; `gather` then waits until
+  all are at work, and `listen` handles their messages. `finish` waits for the end of the round,
+  which the board must have announced.
+- `findings` has a sentence for each worker that could not go on; each is a violation.
+- `stop()` ends all workers, whatever they are doing. Idempotent.
 
-`ProcessCrew` also has `ready()`, the workers that are in the round, and `replace(worker)`, which kills one.
+`ProcessCrew` also has `replace(worker)`, which kills one of the workers that are `ready()`.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from typing import Any
 
 from slotmem_stress.interrupts import starting_a_child
 from slotmem_stress.run.client import Client, Rules
-from slotmem_stress.run.worker import Broken, Done, Job, Ready, Round, held_by, main, work_round
+from slotmem_stress.run.worker import Broken, Job, Ready, Round, RoundDone, held_by, main, work_round
 
 PATIENCE_S = 30.0
 
 
 class Worker:
-    """One process."""
+    """One worker process, as its supervisor sees it."""
 
     def __init__(self, process: Any, pipe: Connection, seat: int, clients: tuple[int, ...]) -> None:
         self.process = process
@@ -37,43 +38,49 @@ class Worker:
         self.seat = seat
         self.clients = clients
         self.ready_in = -1
-        """The round it is in, 0 before the first, -1 before it has started."""
+        """The round it has begun; 0 before the first, -1 before it has started."""
         self.done_with = -1
 
     def tell(self, order: Round) -> None:
-        """Tell it to work. That it is gone is heard when its pipe is read."""
-        with suppress(BrokenPipeError):
+        """Tell it to begin a round."""
+        with suppress(BrokenPipeError):  # its death is noticed when its pipe is read
             self.pipe.send(order)
 
     def signal(self, number: int) -> None:
-        """Send it a signal; it may be gone."""
+        """Send it a signal, if it still exists."""
         with suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
 
 
-class Numbers:
-    """The numbers of clients: everybody who starts gets new ones."""
+class ClientNumbers:
+    """Hands out the numbers of clients, each only once."""
 
     def __init__(self, first: int) -> None:
         self.next = first
 
     def take(self, count: int) -> tuple[int, ...]:
-        """Give so many."""
+        """Return the next `count` numbers."""
         self.next += count
         return tuple(range(self.next - count, self.next))
 
 
 class ProcessCrew:
-    """Workers that are processes, with `threads` clients each."""
+    """Workers that are processes of `threads` clients each."""
 
     def __init__(
-        self, start: str, processes: int, threads: int, board_path: str, numbers: Numbers, make_job: Callable[..., Job]
+        self,
+        start: str,
+        processes: int,
+        threads: int,
+        board_path: str,
+        numbers: ClientNumbers,
+        make_job: Callable[..., Job],
     ) -> None:
         self.findings: list[str] = []
         self.started = 0
-        """How many clients there were."""
+        """How many clients there have been."""
         self.held: set[int] = set()
-        """What the clients said they hold when the last round ended."""
+        """The slots that the clients held when the last round ended, by their own account."""
         self._context: Any = multiprocessing.get_context(start)
         self._threads = threads
         self._board_path = board_path
@@ -83,44 +90,45 @@ class ProcessCrew:
         self._is_on = False
         self.workers: list[Worker] = []
         with self._stopping_on_error():
-            for seat in range(processes):  # one by one, so that an interrupt finds those that were started
+            for seat in range(processes):  # an interrupt finds those started so far
                 self.workers.append(self._start(seat))
 
     def begin(self, order: Round) -> None:
-        """Let everybody work on a round."""
+        """Start a round."""
         self._round, self._is_on = order, True
         for worker in self.workers:
             worker.tell(order)
 
     def ready(self) -> list[Worker]:
-        """Give the workers that have begun with the round."""
+        """Return the workers that are at work on the round."""
         number = self._round.number if self._round else 0
         return [worker for worker in self.workers if worker.ready_in == number > worker.done_with]
 
     def gather(self, timeout_s: float) -> bool:
-        """Wait until everybody has begun with the round, or somebody could not. Gives whether all have."""
+        """Wait until all workers are in the round or one of them broke; return whether all are."""
         ends = time.monotonic() + timeout_s
         while len(self.ready()) < len(self.workers) and not self.findings and time.monotonic() < ends:
             self.listen(0.1)
         return len(self.ready()) == len(self.workers)
 
     def replace(self, worker: Worker) -> None:
-        """Kill a worker, and start another one, with other clients, in its place."""
+        """Kill a worker; start another, with new clients, in its place."""
         self._bury(worker)
         fresh = self.workers[worker.seat] = self._start(worker.seat)
         if self._round is not None and self._is_on:
             fresh.tell(self._round)
 
     def listen(self, timeout_s: float) -> None:
-        """Hear what workers say, for as long as that."""
+        """Handle messages; wait up to `timeout_s` for the first."""
         pipes: dict[Any, Worker] = {worker.pipe: worker for worker in self.workers}
         for pipe in wait(list(pipes), timeout_s):
             self._hear(pipes[pipe])
 
     def finish(self, timeout_s: float) -> None:
-        """Wait until the round is over for everybody; who does not come is killed, and a finding.
+        """Wait until the round is over for all workers; one that hangs is killed and is a finding.
 
-        Who waits for a lock gives up by itself in timeout_s. So there is patience for the others, until something is wrong.
+        Whoever waits for a lock gives up after `timeout_s`. A slow machine gets `PATIENCE_S` on
+        top, unless something is wrong already.
         """
         assert self._round is not None
         began = time.monotonic()
@@ -134,13 +142,13 @@ class ProcessCrew:
                 continue
             for worker in late:
                 self.findings.append(
-                    f"clause KILL-3: client {worker.clients[0]} (process {worker.process.pid}) did not end its operation in "
-                    f"{patience_s:.1f} s"
+                    f"clause KILL-3: client {worker.clients[0]} (process {worker.process.pid}) did not end its "
+                    f"operation within {patience_s:.1f} s"
                 )
                 self._give_up(worker)
 
     def stop(self) -> None:
-        """Kill everybody."""
+        """Kill all workers."""
         for worker in self.workers:
             worker.process.kill()
         for worker in self.workers:
@@ -152,10 +160,10 @@ class ProcessCrew:
             said = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
             worker.process.join()
-            said = Broken(f"client {worker.clients[0]} died with status {worker.process.exitcode}")
+            said = Broken(f"client {worker.clients[0]} died with exit code {worker.process.exitcode}")
         if isinstance(said, Ready):
             worker.ready_in = said.number
-        elif isinstance(said, Done):
+        elif isinstance(said, RoundDone):
             worker.done_with = said.number
             self.held.update(said.held)
         elif isinstance(said, Broken):
@@ -198,9 +206,9 @@ class ProcessCrew:
 
 
 class ThreadCrew:
-    """Workers that are threads of this process, for providers that no other process can see."""
+    """Workers that are threads of this process, for memory that no other process can see."""
 
-    def __init__(self, threads: int, board: memoryview, numbers: Numbers, rules: Rules, instance: Any) -> None:
+    def __init__(self, threads: int, board: memoryview, numbers: ClientNumbers, rules: Rules, instance: Any) -> None:
         self.findings: list[str] = []
         self.started = threads
         self.held: set[int] = set()
@@ -212,16 +220,16 @@ class ThreadCrew:
         self._error: OSError | None = None
 
     def begin(self, order: Round) -> None:
-        """Let everybody work on a round."""
+        """Start a round."""
         self._thread = threading.Thread(target=self._work, args=(order,), daemon=True)
         self._thread.start()
 
     def ready(self) -> list[Worker]:
-        """Give nobody: threads cannot be killed."""
+        """Return no worker: threads cannot be killed or paused."""
         return []
 
     def gather(self, timeout_s: float) -> bool:
-        """Threads begin at once."""
+        """Return whether all could begin; threads need no waiting for."""
         return not self.findings and timeout_s > 0
 
     def listen(self, timeout_s: float) -> None:
@@ -229,19 +237,19 @@ class ThreadCrew:
         time.sleep(timeout_s)
 
     def finish(self, timeout_s: float) -> None:
-        """Wait until the round is over for everybody."""
+        """Wait until the round is over for all threads; that they hang is a finding."""
         assert self._thread is not None
         self._thread.join(timeout_s + PATIENCE_S)
         if self._error is not None:
             raise self._error
         if self._thread.is_alive():
             self.findings.append(
-                f"clause WAIT-1: the threads did not end their operations in {timeout_s + PATIENCE_S:.0f} s"
+                f"clause WAIT-1: the threads did not end their operations within {timeout_s + PATIENCE_S:.0f} s"
             )
         self.held = set(held_by(self._clients))
 
     def stop(self) -> None:
-        """Wait for the threads, whose round is over."""
+        """Wait a second for the threads, whose round is over."""
         if self._thread is not None:
             self._thread.join(1.0)
 

@@ -1,12 +1,12 @@
-"""What a stress run does to its workers while they work: kills, pauses, restarts, newcomers, hunger for memory.
+"""What a stress run does to its workers: kills, pauses, restarts, newcomers, memory pressure.
 
 Interface:
 
-- `Plan` says how much of each; `Faults(plan, seed)` decides when the next of each is due. The seed fixes whom and how far apart.
-- `Faults.inflict(crew)` does the kills and pauses that are due; `restart_is_due()` asks for a restart, which only the owner can do;
-  `calm()` lets everybody run who is paused.
-- `Company` are the extra processes: those that attach and let go all the time, and one that takes and gives back memory. Between
-  two rounds they stand still, so that the judge comes to its turn.
+- `Faults(plan, seed)` decides when the next fault of each kind is due, and whom it strikes.
+- `Faults.inflict(crew)` carries out the kills and pauses that are due. `restart_is_due()` asks for
+  a restart, which is the owner's job. `calm()` continues every paused worker.
+- `Company` is the processes that are not workers: two that attach and detach all the time, and one
+  that allocates and frees memory. They rest between rounds and leave the processors to the judge.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ import multiprocessing
 import random
 import signal
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from slotmem import NoSegment, SlotmemError
-from slotmem_stress.interrupts import starting_a_child
+from slotmem_stress.interrupts import die_with_parent, starting_a_child
 from slotmem_stress.run.crew import ProcessCrew, ThreadCrew, Worker
+from slotmem_stress.run.settings import NAME, Plan
 from slotmem_stress.run.worker import (
     ATTACHES,
     GENERATION,
-    NAME,
     ROUND,
-    die_with_parent,
     map_board,
     open_provider,
 )
@@ -38,42 +36,30 @@ _MOMENT_S = 0.001
 _BETWEEN_PRESSES_S = 0.01
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How many faults a second, on average; 0 for none."""
-
-    kills: float = 0.0
-    pauses: float = 0.0
-    restarts: float = 0.0
-    attach_storm: bool = False
-    pressure_mb: int = 0
-    """How much memory a process takes and gives back, again and again."""
-
-
 class Faults:
-    """Faults in the order of time, decided by a seed."""
+    """When faults strike: a Poisson process of each kind, by a seed."""
 
     def __init__(self, plan: Plan, seed: str) -> None:
         self.kills = self.pauses = self.restarts = 0
-        """How many there were."""
+        """How many there have been."""
         self._random = random.Random(seed)
         self._rates = {"kill": plan.kills, "pause": plan.pauses, "restart": plan.restarts}
         self._due: dict[str, float] = {}
         self._paused: list[tuple[float, Worker]] = []
 
     def resume(self) -> None:
-        """Begin to count time, at the beginning of a round."""
+        """Start the clock at the beginning of a round."""
         now = time.monotonic()
         self._due = {what: now + self._random.expovariate(rate) for what, rate in self._rates.items() if rate}
 
     def patience_s(self, at_most: float) -> float:
-        """Give how long there is nothing to do."""
+        """Return how long there is nothing to do, `at_most` or less."""
         now = time.monotonic()
         times = [*self._due.values(), *(until for until, _ in self._paused)]
         return max(0.0, min([at_most, *(when - now for when in times)]))
 
     def inflict(self, crew: ProcessCrew | ThreadCrew) -> None:
-        """Do what is due."""
+        """Carry out the kills, pauses and continuations that are due."""
         self._wake(time.monotonic())
         ready = crew.ready()
         if not ready or not isinstance(crew, ProcessCrew):
@@ -91,11 +77,11 @@ class Faults:
             self.pauses += 1
 
     def restart_is_due(self) -> bool:
-        """Say whether the owner is to restart now."""
+        """Return whether the owner should restart now."""
         return self._is_due("restart")
 
     def calm(self) -> None:
-        """Let everybody run."""
+        """Continue every paused worker."""
         self._wake(float("inf"))
 
     def _wake(self, now: float) -> None:
@@ -113,7 +99,7 @@ class Faults:
 
 
 class Company:
-    """The extra processes of a run."""
+    """The processes of a run that are not workers."""
 
     def __init__(self, plan: Plan, provider: str, runtime_dir: str, board_path: str) -> None:
         context = multiprocessing.get_context("spawn")
@@ -134,20 +120,20 @@ class Company:
             self._pipes.append(ours)
 
     def findings(self) -> list[str]:
-        """Give what they complained of since."""
+        """Return what they have complained of since the last call."""
         found = []
         for pipe in list(self._pipes):
             if pipe.poll():
                 try:
                     found.append(str(pipe.recv()))
                 except (EOFError, ConnectionResetError):
-                    found.append("a process of the attach storm, or of the memory pressure, died")
+                    found.append("a process of the attach storm or of the memory pressure died")
                 self._pipes.remove(pipe)
                 pipe.close()
         return found
 
     def stop(self) -> None:
-        """End them. Idempotent."""
+        """Kill them. Idempotent."""
         for process in self._processes:
             process.kill()
             process.join()
@@ -158,7 +144,7 @@ class Company:
 
 
 def _storm(pipe: Any, board_path: str, provider: str, runtime_dir: str) -> None:
-    """Attach, look, and let go, again and again."""
+    """Attach, look and detach, again and again."""
     die_with_parent()
     board = map_board(board_path)
     while True:
@@ -172,14 +158,14 @@ def _storm(pipe: Any, board_path: str, provider: str, runtime_dir: str) -> None:
                 instance.close()
             board[ATTACHES] += 1
         except NoSegment:
-            continue  # between two generations
+            continue  # the owner is between two generations
         except SlotmemError as error:
             pipe.send(f"clause ATTACH-1: a newcomer could not attach: {type(error).__name__}: {error}")
             return
 
 
 def _press(pipe: Any, board_path: str, most_mb: int) -> None:
-    """Take memory and give it back."""
+    """Allocate memory, touch every page and free it, again and again."""
     del pipe
     die_with_parent()
     board = map_board(board_path)

@@ -1,50 +1,51 @@
-"""What a run left behind that it should not have: objects, files, descriptors, child processes.
+"""What a run left behind and should not have: shared objects, files, descriptors, child processes.
 
-Interface: `Before.look()` before a run, `find(before, ...)` after it; each leak is a sentence.
+Interface: `Inventory.take()` before a run, `find(before, ...)` after it; each leak is a sentence.
 
-Only what can be this run's is looked at: the shared objects of its segment's names, its runtime folder, this process's own
-descriptors and children. Others may be at work on the machine.
+Others may be at work on the machine, so only what can be this run's counts: shared objects of its
+segment's names, files in its runtime folder, this process's own descriptors and children.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from typing import NamedTuple
 
 from slotmem.memory.names import resolve
 from slotmem.memory.segment import object_path
-from slotmem_stress.run.worker import NAME
+from slotmem_stress.run.settings import NAME
 
-_TRACKER = b"resource_tracker"  # multiprocessing's own helper, which stays until this process ends
+_TRACKER = b"resource_tracker"  # multiprocessing's helper process, which stays until we end
 
 
-class Before(NamedTuple):
-    """What there was before."""
+class Inventory(NamedTuple):
+    """What there is at one time."""
 
     descriptors: frozenset[tuple[int, str]]
     children: frozenset[int]
     files: frozenset[str]
 
     @classmethod
-    def look(cls, runtime_dir: str) -> Before:
-        """Look now."""
+    def take(cls, runtime_dir: str) -> Inventory:
+        """Look at what there is now."""
         return cls(_descriptors(), _children(), _files(runtime_dir))
 
 
-def find(before: Before, runtime_dir: str, generations: range, expected_files: frozenset[str]) -> list[str]:
-    """Give what has come to be since, and is not expected."""
+def find(before: Inventory, runtime_dir: str, generations: range, expected_files: frozenset[str]) -> list[str]:
+    """Return a sentence for everything that is here now, was not before, and is not expected."""
     leaks = []
     for generation in generations:
         names = resolve(NAME, runtime_dir, generation)
         if names is not None and os.path.lexists(object_path(names)):
             leaks.append(f"the shared object {object_path(names)} (generation {generation})")
+    now = Inventory.take(runtime_dir)
     leaks += [
-        f"the file {os.path.join(runtime_dir, name)}"
-        for name in sorted(_files(runtime_dir) - before.files - expected_files)
+        f"the file {os.path.join(runtime_dir, name)}" for name in sorted(now.files - before.files - expected_files)
     ]
-    leaks += [f"descriptor {fd}, open on {target}" for fd, target in sorted(_descriptors() - before.descriptors)]
-    leaks += [f"child process {pid} ({_command(pid)})" for pid in sorted(_children() - before.children)]
+    leaks += [f"descriptor {fd}, open on {target}" for fd, target in sorted(now.descriptors - before.descriptors)]
+    leaks += [f"child process {pid} ({_command(pid)})" for pid in sorted(now.children - before.children)]
     return leaks
 
 
@@ -56,50 +57,38 @@ def _files(folder: str) -> frozenset[str]:
 
 
 def _descriptors() -> frozenset[tuple[int, str]]:
-    found = set()
-    with suppress(OSError):
-        for name in os.listdir("/proc/self/fd"):
-            with suppress(OSError):  # that of the listing itself
-                target = os.readlink(f"/proc/self/fd/{name}")
-                if not target.startswith("/proc/") and not _is_trackers(target):
-                    found.add((int(name), target))
-    return frozenset(found)
+    found = {int(name): _target(name) for name in _files("/proc/self/fd")}
+    tracker = _target(getattr(resource_tracker._resource_tracker, "_fd", None))  # made once, and kept
+    return frozenset(
+        (fd, target) for fd, target in found.items() if not target.startswith("/proc/") and target != tracker
+    )
 
 
-def _is_trackers(target: str) -> bool:
-    """Say whether this is the pipe to multiprocessing's helper, which is made once and kept."""
-    from multiprocessing import resource_tracker
-
-    fd = getattr(resource_tracker._resource_tracker, "_fd", None)
-    with suppress(OSError):
-        return fd is not None and os.readlink(f"/proc/self/fd/{fd}") == target
-    return False
+def _target(fd: object) -> str:
+    """Return what a descriptor is open on; of one that is closed, a path in /proc."""
+    path = f"/proc/self/fd/{fd}"
+    with suppress(OSError):  # the listing of the folder had a descriptor of its own
+        return os.readlink(path)
+    return path
 
 
 def _children() -> frozenset[int]:
-    found = set()
-    with suppress(OSError):
-        for name in os.listdir("/proc"):
-            if name.isdigit() and _parent(int(name)) == os.getpid() and _TRACKER not in _raw_command(int(name)):
-                found.add(int(name))
-    return frozenset(found)
+    pids = {int(name) for name in _files("/proc") if name.isdigit()}
+    return frozenset(pid for pid in pids if _parent(pid) == os.getpid() and _TRACKER not in _read(pid, "cmdline"))
 
 
 def _parent(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except OSError:
-        return 0
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[1]) if fields else 0
 
 
-def _raw_command(pid: int) -> bytes:
+def _read(pid: int, name: str) -> bytes:
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
             return file.read()
     except OSError:
         return b""
 
 
 def _command(pid: int) -> str:
-    return _raw_command(pid).replace(b"\0", b" ").decode(errors="replace").strip() or "ended, not waited for"
+    return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip() or "ended, not waited for"

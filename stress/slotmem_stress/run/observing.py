@@ -1,91 +1,77 @@
-"""What the owner of a segment sees in it between two rounds of a run.
+"""What the owner of a segment sees in it between two rounds.
 
-Interface: `observe(instance, slots, recorder)` looks at every slot by ordinary operations, and records them; `record_seen` writes what a
-restart has kept into the history of the round that it ended.
+Interface: `observe(instance, slots, recorder)` looks at every slot by ordinary operations, and
+records them. `record_observation` adds what a restart preserved to the history of the round that
+the restart ended.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from slotmem import NotInUse
-from slotmem_stress.history.records import (
-    COUNT,
-    FGRAB,
-    GET,
-    NOTFOUND,
-    OK,
-    RELEASE,
-    TORN,
-    Recorder,
-    values_of,
-)
+from slotmem_stress.history.records import COUNT, FGRAB, GET, NOTFOUND, OK, RELEASE, TORN, Recorder, values_of
+
+_Write = Callable[..., None]
 
 
-class Seen(NamedTuple):
-    """The state of a segment: which slots are in use, and what is in each."""
+class Observation(NamedTuple):
+    """The state of a segment: the slots in use, and the value in each slot."""
 
     inuse: tuple[int, ...]
     values: tuple[int, ...]
 
 
-def observe(instance: Any, slots: int, recorder: Recorder | None) -> Seen:
-    """Look at every slot; one that is free is taken for the time of a look. Raises: SlotmemError."""
+def observe(instance: Any, slots: int, recorder: Recorder | None) -> Observation:
+    """Look at every slot; a free one is grabbed for as long as it takes to look.
+
+    Raises:
+        SlotmemError: if an operation fails.
+    """
+    write: _Write = recorder.write if recorder is not None else lambda *_: None
     inuse, values = [], []
     for slot in range(slots):
-        value = _get(instance, slot, recorder)
+        value = _get(instance, slot, write)
         if value is None:
-            _timed(recorder, FGRAB, slot, lambda slot=slot: instance.fgrab(slot))
-            value = _get(instance, slot, recorder)
-            _timed(recorder, RELEASE, slot, lambda slot=slot: instance.release(slot))
+            _timed(instance.fgrab, slot, write, FGRAB)
+            value = _get(instance, slot, write)
+            _timed(instance.release, slot, write, RELEASE)
         else:
             inuse.append(slot)
         values.append(value or 0)
     began = time.monotonic_ns()
     free = instance.num_free_slots()
-    if recorder is not None:
-        recorder.write(COUNT, OK, 0, free, began, time.monotonic_ns())
-    return Seen(tuple(inuse), tuple(values))
+    write(COUNT, OK, 0, free, began, time.monotonic_ns())
+    return Observation(tuple(inuse), tuple(values))
 
 
-def record_seen(folder: str, seen: Seen, clients: tuple[int, ...], begun_ns: int, done_ns: int) -> None:
-    """Record what was restored as gets, one a client, that ran for the whole of the restart."""
+def record_observation(folder: str, seen: Observation, clients: tuple[int, ...], begun_ns: int, done_ns: int) -> None:
+    """Record what was restored as one get per slot and client, as long as the restart."""
     for slot, (client, value) in enumerate(zip(clients, seen.values, strict=True)):
         recorder = Recorder(folder, client, chunk_records=512)
-        if slot in seen.inuse:
-            recorder.write(GET, OK, slot, value, begun_ns, done_ns)
-        else:
-            recorder.write(GET, NOTFOUND, slot, 0, begun_ns, done_ns)
+        status, value = (OK, value) if slot in seen.inuse else (NOTFOUND, 0)
+        recorder.write(GET, status, slot, value, begun_ns, done_ns)
         recorder.close()
 
 
-def _get(instance: Any, slot: int, recorder: Recorder | None) -> int | None:
-    """Get a slot's value; None if it is not in use."""
+def _get(instance: Any, slot: int, write: _Write) -> int | None:
+    """Get and record a slot's value; None if the slot is not in use."""
     began = time.monotonic_ns()
     try:
-        data = instance.get(slot)
+        values = values_of(instance.get(slot))
     except Exception as error:
-        if not _is_not_in_use(error):
+        if getattr(getattr(error, "status", None), "name", "") != "APR_NOTFOUND":
             raise
-        if recorder is not None:
-            recorder.write(GET, NOTFOUND, slot, 0, began, time.monotonic_ns())
+        write(GET, NOTFOUND, slot, 0, began, time.monotonic_ns())
         return None
     ended = time.monotonic_ns()
-    values = values_of(data)
-    if recorder is not None:
-        torn = len(values) > 1
-        recorder.write(GET, TORN if torn else OK, slot, values[0], began, ended, values[1] if torn else 0)
+    status, second = (TORN, values[1]) if len(values) > 1 else (OK, 0)
+    write(GET, status, slot, values[0], began, ended, second)
     return values[0]
 
 
-def _timed(recorder: Recorder | None, kind: int, slot: int, do: Any) -> None:
+def _timed(operation: Callable[[int], Any], slot: int, write: _Write, kind: int) -> None:
     began = time.monotonic_ns()
-    do()
-    if recorder is not None:
-        recorder.write(kind, OK, slot, 0, began, time.monotonic_ns())
-
-
-def _is_not_in_use(error: Exception) -> bool:
-    """Say whether this is what the specification calls NOTFOUND, whoever says it."""
-    return isinstance(error, NotInUse) or getattr(getattr(error, "status", None), "name", "") == "APR_NOTFOUND"
+    operation(slot)
+    write(kind, OK, slot, 0, began, time.monotonic_ns())

@@ -1,8 +1,8 @@
-"""The owner of the segment in a stress run: it makes it, looks at it when all are still, restarts, and closes it.
+"""The owner of the segment in a stress run: creates, observes, restarts and closes it.
 
-Interface: `Owner(settings, runtime_dir)` makes the segment; `look(folder, client)`, `restart(folder, clients)` and `close()` never raise what
-the provider raises: that is added to `findings`, sentences each of which is a violation. `seen` is what the owner saw last, which
-is what the next round begins with.
+Interface: `Owner(settings, runtime_dir)` creates the segment. `look`, `restart` and `close` never
+raise the provider's errors: each becomes a sentence in `findings`, and a violation. `seen` is the
+last observation, with which the next round begins.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from typing import Any
 
 from slotmem import SlotmemError, Type
 from slotmem_stress.history.records import Recorder
-from slotmem_stress.run.observing import Seen, observe, record_seen
-from slotmem_stress.run.report import Settings
-from slotmem_stress.run.worker import NAME, open_provider
+from slotmem_stress.run.observing import Observation, observe, record_observation
+from slotmem_stress.run.settings import NAME, Settings
+from slotmem_stress.run.worker import open_provider
 
 
 class Owner:
-    """The process that made the segment: this one."""
+    """The creator of the segment, in the supervisor's process."""
 
     def __init__(self, settings: Settings, runtime_dir: str) -> None:
-        """Make the segment. Raises: SlotmemError: the provider cannot do this at all."""
+        """Create the segment.
+
+        Raises:
+            SlotmemError: if the provider cannot do that.
+        """
         self.findings: list[str] = []
-        self.seen = Seen((), (0,) * settings.slots)
+        self.seen = Observation((), (0,) * settings.slots)
         self._settings = settings
         self._type = Type.PREGRAB | (Type.PERSIST if settings.plan.restarts else Type(0))
         self._provider = open_provider(settings.provider, runtime_dir, 0, settings.timeout_s)
@@ -39,7 +43,9 @@ class Owner:
         return int(self._provider.generation)
 
     def look(self, folder: str, client: int) -> bool:
-        """Look at every slot, all clients being still, and record it. Gives whether that was possible."""
+        """Observe every slot while no client works, and record that; return whether it
+        succeeded.
+        """
         recorder = Recorder(folder, client, chunk_records=512)
         try:
             self.seen = observe(self.instance, self._settings.slots, recorder)
@@ -51,7 +57,10 @@ class Owner:
         return True
 
     def restart(self, folder: str, clients: tuple[int, ...]) -> bool:
-        """Restart while everybody works; what was restored is recorded, a client a slot. Gives whether that was possible."""
+        """Restart while the clients work; return whether that succeeded.
+
+        What was restored is recorded as gets, one for each of `clients` and slots.
+        """
         begun_ns = time.monotonic_ns()
         try:
             self._provider.restart()
@@ -63,11 +72,11 @@ class Owner:
         except SlotmemError as error:
             self._find("restart", error)
             return False
-        record_seen(folder, self.seen, clients, begun_ns, done_ns)
+        record_observation(folder, self.seen, clients, begun_ns, done_ns)
         return True
 
     def close(self) -> None:
-        """Let go of the segment. Idempotent."""
+        """Close the provider, which destroys the segment. Idempotent."""
         self.instance = None
         try:
             self._provider.close()

@@ -1,7 +1,8 @@
-"""What stress runs remember from one to the next: the last failure, its history, and the soak that is under way.
+"""What one stress run remembers for the next: the last failure, its history, and unfinished soaks.
 
-Interface: `keep_failure` and `last_failure`; `keep_history`; `keep_soak` and `soak`. All lies in `folder()`, in the user's cache:
-`$XDG_CACHE_HOME/slotmem`, else `~/.cache/slotmem`. What is not to be read there is as if it were not there.
+Interface: `keep_failure` and `last_failure`; `keep_history`; `keep_soak` and `soak`. Everything
+lies in `folder()`, in the user's cache: `$XDG_CACHE_HOME/slotmem`, else `~/.cache/slotmem`. What
+cannot be read there counts as absent.
 """
 
 from __future__ import annotations
@@ -11,26 +12,31 @@ import os
 import shutil
 from typing import Any
 
-from slotmem_stress.run.report import Report, Settings
+from slotmem_stress.run.report import RunReport
+from slotmem_stress.run.settings import Settings
 
 _FAILURE = "stress-last-failure.json"
 _HISTORY = "stress-last-failure"
 
 
 def folder() -> str:
-    """Give the folder; it is made if it is not there. Raises: OSError."""
+    """Return the folder, creating it if need be.
+
+    Raises:
+        OSError: if it cannot be created.
+    """
     path = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "slotmem")
     os.makedirs(path, mode=0o700, exist_ok=True)
     return path
 
 
 def keep_failure(settings: Settings) -> None:
-    """Note what has failed."""
+    """Remember the settings of a run that failed."""
     _write(_FAILURE, settings.to_json())
 
 
 def last_failure() -> Settings | None:
-    """Give what has failed last; None if nothing is known."""
+    """Return the settings of the last failure, None if there is none."""
     given = _read(_FAILURE)
     try:
         return None if given is None else Settings.from_json(given)
@@ -39,23 +45,23 @@ def last_failure() -> Settings | None:
 
 
 def keep_history(path: str) -> str:
-    """Keep the history of the last violation, a folder. Gives its new path."""
+    """Keep a copy of the last violation's history, a folder; return the copy's path."""
     kept = os.path.join(folder(), _HISTORY)
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(path, kept)
     return kept
 
 
-def keep_soak(report: Report) -> None:
-    """Note how far a soak is."""
+def keep_soak(report: RunReport) -> None:
+    """Remember how far a soak has come."""
     _write(_soak_name(report.settings.provider), report.to_json())
 
 
-def soak(provider: str) -> Report | None:
-    """Give how far the soak of a provider is; None if there is none."""
+def soak(provider: str) -> RunReport | None:
+    """Return the report so far of a provider's soak, None if there is none."""
     given = _read(_soak_name(provider))
     try:
-        return None if given is None else Report(**{**given, "settings": Settings.from_json(given["settings"])})
+        return None if given is None else RunReport(**{**given, "settings": Settings.from_json(given["settings"])})
     except (TypeError, ValueError, KeyError):
         return None
 

@@ -1,9 +1,7 @@
-"""What a stress run is told to do, and what it found: plain data, as JSON and as a page of text.
+"""What a stress run did and found: plain data, as JSON and as a page of text.
 
-Interface: `Settings` go in, a `Report` comes out; `to_text(report)` is the page.
-
-A report alone is enough to do the run again: the seed fixes every choice of every client and every fault. It does not fix how the
-operating system lets the processes take turns.
+Interface: `RunReport` collects it; `to_text(report)` is the page. The settings in it are all it
+takes to repeat the run.
 """
 
 from __future__ import annotations
@@ -14,91 +12,58 @@ from typing import Any
 
 from slotmem_model import clauses
 from slotmem_model.judge.slots.window import FEW
-from slotmem_stress.history.judging import UNKNOWN, VIOLATION, Judged
-from slotmem_stress.run.client import DEFAULT_MIX
-from slotmem_stress.run.faults import Plan
-
-THREADS_ONLY = ("plain", "httpd:plain")
-"""The providers whose memory no other process can see."""
-HELD, VIOLATED, UNDECIDED = "held", "violated", "undecided"
-EXIT_CODES = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to do. A run ends after `seconds`, or after about `operations` if that is given."""
-
-    provider: str = "shm"
-    processes: int = 4
-    threads: int = 1
-    """Clients in each process."""
-    seconds: float = 5.0
-    operations: int | None = None
-    slots: int = 8
-    slot_bytes: int = 64
-    mix: tuple[tuple[str, int], ...] = tuple(DEFAULT_MIX.items())
-    seed: int = 0
-    start: str = "spawn"
-    plan: Plan = field(default_factory=Plan)
-    budget_s: float | None = 60.0
-    """For the judging of one segment of the run."""
-    memory_mb: float | None = 1024.0
-    timeout_s: float = 20.0
-    """The longest wait for a lock."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give them as plain data."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, given: dict[str, Any]) -> Settings:
-        """Read them back. Raises: TypeError: for what is none."""
-        mix = tuple((str(name), int(weight)) for name, weight in given["mix"])
-        return cls(**{**given, "plan": Plan(**given["plan"]), "mix": mix})
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
+from slotmem_stress.history.judging import Judged
+from slotmem_stress.history.wording import window_lines, window_title
+from slotmem_stress.run.settings import THREADS_ONLY, Settings
 
 
 @dataclass
-class Report:
-    """What was done and found."""
+class RunReport:
+    """What a run did and found."""
 
     settings: Settings
     verdict: str = HELD
     """held, violated or undecided."""
     seconds: float = 0.0
-    """How long the clients worked."""
+    """How long the clients have worked."""
     operations: int = 0
     """Recorded and judged."""
     pending: int = 0
-    """Of them, those that never returned."""
+    """How many of them never returned."""
     clients: int = 0
     next_client: int = 1
-    """The number of the next client, for a run that goes on."""
+    """The number of the next client, for a soak that is resumed."""
     segments: int = 0
+    """Rounds judged."""
     kills: int = 0
     pauses: int = 0
     restarts: int = 0
     attaches: int = 0
     judge_s: float = 0.0
     findings: list[str] = field(default_factory=list)
-    """What is wrong, each a sentence."""
+    """What is wrong, a sentence each."""
     undecided: list[str] = field(default_factory=list)
     """Why the judge gave up."""
     leaks: list[str] = field(default_factory=list)
     held_by_the_dead: list[int] = field(default_factory=list)
-    """Slots in use at the end that no living client holds. That is as it should be: nobody releases what the dead grabbed."""
+    """Slots in use at the end that no living client holds. That is no fault: nobody releases what
+    the dead had grabbed.
+    """
     interrupted: bool = False
     window: list[dict[str, Any]] = field(default_factory=list)
-    """The operations that contradict one another; see `slotmem_stress.history.judging.Judged`, also for the next three."""
+    """This and the next three fields are those of `slotmem_stress.history.judging.Judged`."""
     is_whole: bool = False
     before: list[dict[str, Any]] = field(default_factory=list)
     excerpt: list[dict[str, Any]] = field(default_factory=list)
     sentence: str = ""
-    """What the window shows."""
+    """What the window shows, one of the findings."""
     history: str = ""
-    """Where the history of the violation is kept, if it is."""
+    """The folder of the violation's history, if it is kept."""
 
-    def __add__(self, more: Report) -> Report:
-        """Give the report of two runs, one after the other, as one: what is counted is added, the rest is the second's."""
+    def __add__(self, more: RunReport) -> RunReport:
+        """Return one report of two consecutive runs: counts and sentences add up, the rest is the
+        second's."""
         counted = ("seconds", "operations", "pending", "clients", "segments", "kills", "pauses", "restarts", "attaches")
         sums = {name: getattr(self, name) + getattr(more, name) for name in (*counted, "judge_s")}
         listed = {name: getattr(self, name) + getattr(more, name) for name in ("findings", "undecided", "leaks")}
@@ -107,57 +72,59 @@ class Report:
         return total
 
     def note(self, judged: Judged) -> None:
-        """Add what was judged."""
+        """Add the judgement of a round."""
         self.segments += 1
         self.operations += judged.operations
         self.pending += judged.pending
         self.judge_s = round(self.judge_s + judged.seconds, 3)
-        if judged.verdict == VIOLATION and not self.is_clear and _clarity(judged) < _clarity(self):
+        if judged.verdict == VIOLATED and not self.is_clear and _clarity(judged) < _clarity(self):
             self.findings = [finding for finding in self.findings if finding != self.sentence] + [judged.reason]
             self.window, self.before, self.excerpt = judged.window, judged.before, judged.excerpt
             self.is_whole, self.sentence, self.history = judged.is_whole, judged.reason, judged.path
-        elif judged.verdict == UNKNOWN and judged.reason not in self.undecided:
+        elif judged.verdict == UNDECIDED and judged.reason not in self.undecided:
             self.undecided.append(judged.reason)
 
     @property
     def is_clear(self) -> bool:
-        """Whether the window shows at a glance what is wrong."""
+        """Whether a window shows at a glance what is wrong."""
         return bool(self.window) and self.is_whole and len(self.window) <= FEW
 
     def conclude(self) -> None:
-        """Set the verdict to what the findings say."""
+        """Set the verdict."""
         if self.operations == 0 and not self.interrupted:
-            self.undecided.append("no operation was recorded and judged, so that nothing was tried")
+            self.undecided.append("no operation was recorded and judged, so nothing was tried")
         self.verdict = VIOLATED if self.findings or self.leaks else UNDECIDED if self.undecided else HELD
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return the report as plain data."""
         return asdict(self)
 
 
-def _clarity(found: Report | Judged) -> tuple[bool, bool, int]:
-    """Give what is less for a window that shows more at a glance: there is one, it is whole, it is small."""
+def _clarity(found: RunReport | Judged) -> tuple[bool, bool, int]:
+    """Return a key that sorts windows: some before none, whole before not, small before large."""
     return not found.window, not found.is_whole, len(found.window)
 
 
-def to_text(report: Report) -> str:
-    """Give the page."""
+def to_text(report: RunReport) -> str:
+    """Return the report as a page of text."""
     return "\n".join(_lines(report))
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: RunReport) -> Iterator[str]:
     settings = report.settings
-    many = f"{settings.processes} processes" + (f" of {settings.threads} threads" if settings.threads > 1 else "")
-    many = f"{settings.threads * settings.processes} threads" if settings.provider in THREADS_ONLY else many
+    many = counted(settings.processes, "process") + (f" of {settings.threads} threads" if settings.threads > 1 else "")
+    many = counted(settings.threads * settings.processes, "thread") if settings.provider in THREADS_ONLY else many
     yield f"slotmem stress {settings.provider}: {many} on {settings.slots} slots of {settings.slot_bytes} bytes"
     yield ""
     rate = report.operations / report.seconds if report.seconds else 0.0
-    yield f"  operations  {report.operations:,} in {report.seconds:.1f} s ({rate:,.0f} a second) by {report.clients} clients"
+    by = counted(report.clients, "client")
+    yield f"  operations  {report.operations:,} in {report.seconds:.1f} s ({rate:,.0f} a second) by {by}"
     yield f"  mix         {', '.join(f'{name} {weight}' for name, weight in settings.mix)}"
     yield f"  faults      {faults(report)}"
-    yield f"  judged      {report.segments} segments in {report.judge_s:.1f} s; {report.pending} operations never returned"
+    rounds, pending = counted(report.segments, "round"), counted(report.pending, "operation")
+    yield f"  judged      {rounds} in {report.judge_s:.1f} s; {pending} never returned"
     if report.held_by_the_dead:
-        yield f"  dead hold   {_slots(report.held_by_the_dead)}: grabbed by clients that were killed, and nobody has released"
+        yield f"  dead hold   {'slot' if len(report.held_by_the_dead) == 1 else 'slots'} {', '.join(map(str, report.held_by_the_dead))}: grabbed by killed clients, released by nobody"
     yield f"  leaks       {'none' if not report.leaks else ''}"
     yield from (f"    {leak}" for leak in report.leaks)
     for finding in report.findings:
@@ -183,52 +150,17 @@ def _lines(report: Report) -> Iterator[str]:
     )
 
 
-def faults(report: Report) -> str:
-    """Say how many faults of each kind there were."""
+def faults(report: RunReport) -> str:
+    """Return how many faults of each kind there were, in words."""
     plan = report.settings.plan
-    said = [f"{report.kills} kills"] if plan.kills else []
-    said += [f"{report.pauses} pauses"] if plan.pauses else []
-    said += [f"{report.restarts} restarts"] if plan.restarts else []
-    said += [f"{report.attaches:,} newcomers"] if plan.attach_storm else []
+    said = [counted(report.kills, "kill")] if plan.kills else []
+    said += [counted(report.pauses, "pause")] if plan.pauses else []
+    said += [counted(report.restarts, "restart")] if plan.restarts else []
+    said += [counted(report.attaches, "newcomer")] if plan.attach_storm else []
     said += [f"{plan.pressure_mb} MB of memory pressure"] if plan.pressure_mb else []
     return ", ".join(said) or "none"
 
 
-def _slots(slots: list[int]) -> str:
-    return f"slot{'s' if len(slots) > 1 else ''} {', '.join(map(str, slots))}"
-
-
-def window_title(window: list[dict[str, Any]], is_whole: bool) -> str:
-    """Give what stands above the lines of a window."""
-    if not is_whole:
-        return (
-            "the operation that nothing explains; those that stand against it are too many to be shown (times in us):"
-        )
-    if len(window) == 1:
-        return "the operation that nothing explains (times in us):"
-    return f"the {len(window)} operations that contradict one another (times in us since the first):"
-
-
-def window_lines(window: list[dict[str, Any]]) -> Iterator[str]:
-    """Give a line for each operation of a window."""
-    first = window[0]["invoke_ns"]
-    for done in window:
-        begin = (done["invoke_ns"] - first) / 1000
-        end = f"{(done['return_ns'] - first) / 1000:.1f}" if "return_ns" in done else "never"
-        yield f"    client {done['client']:<6} {begin:>9.1f} .. {end:>9}  {describe(done)}"
-
-
-def describe(done: dict[str, Any]) -> str:
-    """Give an operation in words: `put(4, 17) -> OK`."""
-    arguments = [done["slot"]] if "slot" in done and done["op"] != "grab" else []
-    arguments += [done["value"]] if done["op"] == "put" else []
-    given = f"{done['op']}({', '.join(map(str, arguments))})"
-    if "return_ns" not in done:
-        return given
-    result: Any = done["status"]
-    if result in ("OK", "TORN"):
-        result = {"grab": done.get("slot"), "get": done.get("value"), "num_free_slots": done.get("value")}.get(
-            done["op"], "OK"
-        )
-    mixed = f" mixed with {done['second']}" if done["status"] == "TORN" else ""
-    return f"{given} -> {result}{mixed}"
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 process, 1,000 processes."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")

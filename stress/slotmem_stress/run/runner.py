@@ -1,15 +1,17 @@
-"""A stress run: rounds of real work on one segment, each recorded, judged and dropped.
+"""A stress run: rounds of real work on one segment, each of them recorded, judged and dropped.
 
-Interface: `run(settings, folder, ...)` gives a `Report`.
+Interface: `run(settings, folder, runtime_dir)` returns a `RunReport`.
 
-A run is cut into *rounds*. When one ends every client has finished its operation (or is dead), and the owner looks at
-every slot; that is recorded too. What it saw is what the next round begins with. So histories stay small and a run may last for
-ever, and nothing is taken for granted: what the owner sees is judged with the round, and no operation of a dead client
-can take effect later, since the looking takes every lock, which repairs.
+A run is cut into *rounds*. At the end of one every client has finished its operation or is dead,
+and the owner looks at every slot. That is recorded too, and the next round begins in the state it
+saw. So histories stay small and a run may last for ever; yet nothing is taken on trust: what the
+owner saw is judged with the round. Nor can an operation of a dead client take effect later, since
+looking at a slot takes its lock, and that repairs. `slotmem_stress.run.pace` decides how long a
+round is.
 
-How long a round is says `slotmem_stress.run.pace`. A restart ends a round in another way: the owner stores, goes to the next
-generation and restores while the clients still work on the old memory. What was restored must have been there at one instant of
-the restart; it is recorded as gets that began before the restart and returned after it.
+A restart ends a round in another way: the owner stores, goes to the next generation and restores
+while the clients still work on the old memory. What was restored must have been the state at one
+instant of the restart, so it is recorded as gets that last from its beginning to its end.
 """
 
 from __future__ import annotations
@@ -25,16 +27,16 @@ from slotmem_stress.history.records import Description
 from slotmem_stress.interrupts import without_interrupts
 from slotmem_stress.run import leaks
 from slotmem_stress.run.client import Rules
-from slotmem_stress.run.crew import PATIENCE_S, Numbers, ProcessCrew, ThreadCrew
+from slotmem_stress.run.crew import PATIENCE_S, ClientNumbers, ProcessCrew, ThreadCrew
 from slotmem_stress.run.faults import Company, Faults
 from slotmem_stress.run.owner import Owner
 from slotmem_stress.run.pace import MOST_LOST, Pace
-from slotmem_stress.run.report import THREADS_ONLY, Report, Settings
+from slotmem_stress.run.report import RunReport
+from slotmem_stress.run.settings import NAME, THREADS_ONLY, Settings
 from slotmem_stress.run.worker import (
     ATTACHES,
     FIRST_SEAT,
     GENERATION,
-    NAME,
     ROUND,
     Job,
     Round,
@@ -47,8 +49,8 @@ _MORE_ROUNDS = 3
 
 
 @dataclass
-class Progress:
-    """How far a run is."""
+class RunProgress:
+    """How far a run has come."""
 
     seconds: float
     operations: int
@@ -57,8 +59,8 @@ class Progress:
     kills: int
 
 
-Tell = Callable[[Progress], None]
-Save = Callable[[Report], None]
+Tell = Callable[[RunProgress], None]
+Save = Callable[[RunReport], None]
 
 
 def _nothing(_: object) -> None:
@@ -74,15 +76,19 @@ def run(
     save: Save = _nothing,
     first_client: int = 1,
     keep: bool = False,
-) -> Report:
-    """Do a run; histories are written to `folder`, which exists and is empty, and kept only if told or if they are a violation.
+) -> RunReport:
+    """Carry out a run; return its report.
 
-    tell is called some times a second, save after each judged round. A KeyboardInterrupt ends the run, and the report says so.
+    `folder` exists and is empty. Histories are written there, and removed when they are judged,
+    unless they show the violation or `keep` is set. `tell` is called about 20 times a second,
+    `save` after each judged round. A KeyboardInterrupt ends the run, and the report says so.
 
-    Raises: SlotmemError: the provider cannot do this at all. OSError: a folder cannot be written to.
+    Raises:
+        SlotmemError: if the provider cannot create the segment.
+        OSError: if a folder cannot be written to.
     """
-    before = leaks.Before.look(runtime_dir)
-    report = Report(settings)
+    before = leaks.Inventory.take(runtime_dir)
+    report = RunReport(settings)
     running = _Run(settings, folder, runtime_dir, report, tell, save, first_client, keep)
     try:
         running.start()
@@ -108,7 +114,7 @@ class _Run:
         settings: Settings,
         folder: str,
         runtime_dir: str,
-        report: Report,
+        report: RunReport,
         tell: Tell,
         save: Save,
         first_client: int,
@@ -116,14 +122,14 @@ class _Run:
     ) -> None:
         self.settings, self.folder, self.runtime_dir, self.report = settings, folder, runtime_dir, report
         self._tell, self._save, self._keep = tell, save, keep
-        self._numbers = Numbers(first_client)
+        self._numbers = ClientNumbers(first_client)
         self._faults = Faults(settings.plan, f"{settings.seed}/{first_client}/faults")
         seats = settings.processes * settings.threads
         self._rules = Rules(settings.slots, settings.slot_bytes, settings.mix, settings.seed, seats)
         self._pace = Pace()
         self._rounds = 0
         self._found_in = 0
-        """The round in which a violation became known."""
+        """The round during which a violation became known, 0 for none."""
         self._worked_s = 0.0
         self._owner: Owner | None = None
         self._crew: ProcessCrew | ThreadCrew | None = None
@@ -132,11 +138,11 @@ class _Run:
 
     @property
     def generations(self) -> int:
-        """How many generations of the segment there were."""
+        """How many generations of the segment there have been."""
         return 1 if self._owner is None else self._owner.generation + 1
 
     def start(self) -> None:
-        """Start everybody. Raises: SlotmemError; OSError."""
+        """Start every process."""
         settings = self.settings
         board_path = make_board(self.folder)
         self._board = map_board(board_path)
@@ -150,19 +156,19 @@ class _Run:
                 settings.start, settings.processes, settings.threads, board_path, self._numbers, job._replace
             )
             self._company = Company(settings.plan, settings.provider, self.runtime_dir, board_path)
-            self._crew.gather(PATIENCE_S)  # who works while others are still starting only delays them
+            self._crew.gather(PATIENCE_S)  # those who work would only delay those who still start
         self._observer = self._numbers.take(1)[0]
         self._complain()
 
     def work(self) -> None:
-        """Do rounds until the time is over or something is wrong."""
+        """Carry out rounds until time is up or something is wrong."""
         while not self._is_over():
             self._do_round()
             self._hear_judge(self._pace.waiting(self._rounds))
         self._hear_judge(0)
 
     def stop(self) -> None:
-        """End everybody, in any state. What was asked of the judge and not answered is not judged."""
+        """End every process, in whatever state. Histories not judged by now stay unjudged."""
         if self._crew is not None:
             self._board[ROUND] = 0
             self._crew.stop()
@@ -177,11 +183,11 @@ class _Run:
             self._board.release()
 
     def expected_files(self) -> frozenset[str]:
-        """Give the files of the runtime folder that the run may leave."""
+        """Return the files that the run may leave in the runtime folder."""
         stored = {f"slotmem-shm-{NAME}.shm.persist"} if self.settings.plan.restarts else set()
         return frozenset(stored | {os.path.basename(self.folder)})
 
-    # -- one round ------------------------------------------------------------------------------------------------------
+    # -- one round ---------------------------------------------------------------------------------
 
     def _do_round(self) -> None:
         crew, owner, judge, board = self._crew, self._owner, self._judge, self._board
@@ -219,19 +225,21 @@ class _Run:
         judge.submit(folder)
 
     def _restart(self, folder: str) -> bool:
-        """Let the owner restart while everybody works. Gives whether the generation is another one now."""
+        """Let the owner restart while the clients work; return whether a new generation has
+        begun.
+        """
         assert self._crew is not None
         assert self._owner is not None
         self._faults.calm()  # a paused client may hold a lock that storing needs
-        if not self._crew.gather(PATIENCE_S):  # who is still on the way would not find the old generation
+        if not self._crew.gather(PATIENCE_S):  # latecomers would not find the old generation
             return False
         if not self._owner.restart(folder, self._numbers.take(self.settings.slots)):
             return False
-        self.report.held_by_the_dead = []  # as of an instant at which nobody stood still
+        self.report.held_by_the_dead = []  # unknown, as of an instant when all were at work
         self._faults.restarts += 1
         return True
 
-    # -- what is known so far -------------------------------------------------------------------------------------------
+    # -- what is known so far ----------------------------------------------------------------------
 
     def _is_over(self) -> bool:
         settings = self.settings
@@ -242,7 +250,9 @@ class _Run:
         )
 
     def _is_found(self) -> bool:
-        """Say whether something is wrong, and shown well enough: for a whole window some more rounds are done."""
+        """Return whether a violation is known and shown well; for a clearer window, a few more
+        rounds are worth it.
+        """
         report = self.report
         if not report.findings:
             return False
@@ -258,7 +268,7 @@ class _Run:
         return sum(self._board[FIRST_SEAT:])
 
     def _complain(self) -> None:
-        """Note what the owner, workers and newcomers complain of."""
+        """Collect the findings of owner, workers and company."""
         assert self._owner is not None
         known = self.report.findings
         complaints = self._owner.findings + (self._crew.findings if self._crew is not None else [])
@@ -267,9 +277,9 @@ class _Run:
             known += self._company.findings()
 
     def _hear_judge(self, most_waiting: int | None, passed_s: float = 0.0) -> None:
-        """Note what was judged, and wait until no more than so many rounds are left; None: do not wait.
+        """Take in judgements until at most `most_waiting` rounds are unjudged; None: do not wait.
 
-        Once there is a violation the rest does not matter.
+        Once a violation is found and clear, the rest does not matter.
         """
         judge = self._judge
         assert judge is not None
@@ -289,7 +299,7 @@ class _Run:
                 return
 
     def _count_up(self) -> None:
-        """Bring the report's numbers up to now."""
+        """Bring the report's numbers up to date."""
         report, faults = self.report, self._faults
         report.seconds = round(self._worked_s, 3)
         report.clients = self._crew.started if self._crew is not None else 0
@@ -300,4 +310,4 @@ class _Run:
     def _report_progress(self, passed_s: float) -> None:
         report = self.report
         seconds = self._worked_s + passed_s
-        self._tell(Progress(seconds, self._count(), report.operations, report.pending, self._faults.kills))
+        self._tell(RunProgress(seconds, self._count(), report.operations, report.pending, self._faults.kills))

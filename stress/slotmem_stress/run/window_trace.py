@@ -1,16 +1,17 @@
-"""The window of a violation as a trace, the JSON that the checker's counterexamples are written in.
+"""The window of a violation as a trace, the JSON in which the checker writes its counterexamples.
 
-Interface: `to_trace(settings, window, before, excerpt, sentence)`; what it takes is that of
+Interface: `to_trace(settings, window, before, excerpt, sentence)`, with the fields of
 `slotmem_stress.history.judging.Judged`.
 
-A trace of a stress run has no interleaving: nobody saw the single accesses. It says which clients did what, when, what
-they were told, and in which states of the slots the window is a contradiction; so the checker can be asked whether the
-algorithm can do that at all. Clients are numbered from 1 in the order of their first operation, values are numbered too
-and have as many bytes as the checker's slots, two; so are those in the sentence. Times are ranks.
+A trace of a stress run has no interleaving, since nobody saw the single accesses. It says which
+client did what, when and with what result, and which states of the slots the window contradicts;
+the checker can then be asked whether the algorithm is able to do that. Clients are numbered from 1
+in the order of their first operation. Values are numbered too, and have as many bytes as the
+checker's slots: two. The sentence uses the same numbers. Times are ranks.
 
-A torn get says nothing of who wrote what it mixes, and the judge needs no reason for what it finds. So other operations
-on the window's slots that ran at the time are listed too, those that took longest: a process that stood still inside
-one is likely to have had a part in it.
+The window need not contain the cause: a torn get does not say who wrote what it mixes. So
+operations on the window's slots that ran at the same time are listed too, the longest ones: a
+process that stood still inside one is likely to have been involved.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from slotmem_stress.run.report import Settings
+from slotmem_stress.run.settings import Settings
 
 FORMAT = "slotmem trace 1"
 _SLOT_BYTES = 2
@@ -33,7 +34,7 @@ def to_trace(
     excerpt: list[dict[str, Any]],
     sentence: str,
 ) -> dict[str, Any]:
-    """Give the trace of a window."""
+    """Return the trace of a window."""
     others = _others(window, excerpt)
     instants = sorted({done[key] for done in [*window, *others] for key in ("invoke_ns", "return_ns") if key in done})
     ranks = {instant: rank for rank, instant in enumerate(instants)}
@@ -60,19 +61,19 @@ def to_trace(
             "data": {str(slot): _data(values, state["values"][slot]) for slot in named if state["values"]},
         }
         for state in before
-        if not any(done.get("status") == "TORN" for done in window)  # which contradicts every state
+        if not any(done.get("status") == "TORN" for done in window)  # it contradicts every state
     ]
     return trace | ({"before": states} if states else {}) | ({"around": around} if around else {})
 
 
 def _algorithm(provider: str) -> str:
-    """Give the algorithm to ask about; of others than our own and httpd's nothing is known but what is right."""
+    """Return the algorithm to ask about; for a provider whose code is unknown, the reference."""
     kind, _, name = provider.partition(":")
     return {"algorithm": name, "httpd": "httpd"}.get(kind, "reference")
 
 
 def _renumbered(sentence: str, processes: dict[int, int], values: dict[int, int]) -> str:
-    """Give the sentence with the processes and the values of the trace, as far as it names its."""
+    """Return the sentence with the trace's numbers for processes and values, where it has them."""
 
     def renumbered(match: re.Match[str]) -> str:
         said, number = match[1], int(match[2])
@@ -84,7 +85,7 @@ def _renumbered(sentence: str, processes: dict[int, int], values: dict[int, int]
 
 
 def _others(window: list[dict[str, Any]], excerpt: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give the operations outside the window on its slots: first the puts of what was mixed, then those that ran longest."""
+    """Return other operations on the window's slots: the puts of mixed values, then the longest."""
     known = {(done["client"], done["invoke_ns"]) for done in window}
     slots = {done.get("slot") for done in window}
     mixed = {done[key] for done in window if done.get("status") == "TORN" for key in ("value", "second")}

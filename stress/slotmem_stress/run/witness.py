@@ -1,11 +1,13 @@
 """The witness: when each operation was inside its critical section, by the clock.
 
-Interface: `stamped(instance, recorder)` gives what does the slot operations of an instance and leaves the time in word 2 of the
-record that the recorder is at. It costs a fifth of a microsecond.
+Interface: `stamped(instance, recorder)` returns an object with the instance's slot operations that
+stores the time in word 2 of the record that the recorder is at. It costs a fifth of a microsecond.
 
-The reference (`slotmem.slots`) lets go of one mutex in each operation; the clock is looked at just before, so that no two operations
-that one mutex keeps apart are stamped in another order than they had. The stamp is stored before the mutex is free, and so survives
-the writer. Other algorithms have no such place, and are left as they are.
+The reference (`slotmem.slots`) unlocks one mutex in each operation, and the clock is read just
+before. So operations that one mutex keeps apart are stamped in the order in which they happened,
+and a judge that tries this order first rarely has to search. The stamp is stored before the mutex
+is free and so survives its writer's death. Other algorithms have no such place and are left as they
+are.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from slotmem_stress.history.records import SECOND, Recorder
 
 
 def stamped(instance: Any, recorder: Recorder) -> Any:
-    """Give an algorithm over the instance's memory that stamps; the instance itself if it is not the reference's."""
+    """Return the reference algorithm with stamps over the instance's memory; of any other algorithm
+    the instance itself.
+    """
     if not isinstance(instance, SlotInstance) or type(instance.algorithm()) is not Slots:
         return instance
     algorithm = Slots(instance.algorithm().image)

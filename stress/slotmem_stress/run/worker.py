@@ -1,20 +1,19 @@
 """A worker of a stress run: a process with one client or, with threads, several.
 
-Interface: `main(pipe, board_path, job)` is the process. The supervisor sends a `Round` for each segment of the run, or None to end;
-the worker answers `Done` when the round is over, or `Broken`. That a round is over is told by the board.
+Interface: `main(pipe, board_path, job)` is the process. The supervisor sends a `Round` to begin
+each round, and None to end. The worker answers `Ready` when it begins, and `RoundDone` or `Broken`
+when it has stopped. The supervisor ends a round by writing to the board.
 
-The *board* is a small file that all map: word 0 is the number of the round that is on, 0 between two rounds; word 1 the provider's
-generation; behind them each seat has a word in which it counts its operations. It exists for speed: looking at a word
-costs less than looking at a pipe, and a killed process leaves its count.
+The *board* is a small file that every process maps. Its words: the number of the current round, 0
+between two; the provider's generation; how often newcomers have attached; then, for each seat, how
+many operations it has done. Reading a word costs less than polling a pipe, and the count of a
+killed process stays.
 """
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
-import signal
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,61 +23,59 @@ from typing import Any, NamedTuple
 import slotmem
 from slotmem import SlotmemError
 from slotmem_stress.history.records import Recorder
-from slotmem_stress.interrupts import INTERRUPTS
+from slotmem_stress.interrupts import die_with_parent
 from slotmem_stress.run.client import Client, Rules, Stuck
+from slotmem_stress.run.settings import NAME
 
-NAME = "stress"
-"""The segment's name."""
 ROUND, GENERATION, ATTACHES, FIRST_SEAT = range(4)
 _BOARD_WORDS = 512
 MAX_SEATS = _BOARD_WORDS - FIRST_SEAT
-_PR_SET_PDEATHSIG = 1
 
 
 class Job(NamedTuple):
-    """What a worker is told when it starts."""
+    """What a worker is given when it starts."""
 
     provider: str
     runtime_dir: str
     timeout_s: float
     rules: Rules
     clients: tuple[int, ...]
-    """One for each thread."""
+    """The number of each thread's client."""
     seats: tuple[int, ...]
 
 
 class Round(NamedTuple):
-    """One segment of the run."""
+    """Order to begin a round."""
 
     number: int
     folder: str
     generation: int
 
 
-class Done(NamedTuple):
-    """A round is over; what the clients hold."""
+class RoundDone(NamedTuple):
+    """Answer: the round is over for this worker, whose clients hold these slots."""
 
     number: int
     held: tuple[int, ...]
 
 
 class Broken(NamedTuple):
-    """A client could not go on."""
+    """Answer: a client could not go on."""
 
     reason: str
     clause: str = "KILL-3"
     is_environment: bool = False
-    """Whether that says nothing about the provider: a full disk, say."""
+    """Whether the provider is not to blame: a full disk, say."""
 
 
 class Ready(NamedTuple):
-    """The worker has attached and begins with a round; 0: it has started."""
+    """Answer: the worker has attached and begins this round; 0: it has started."""
 
     number: int
 
 
 def make_board(folder: str) -> str:
-    """Make the board's file. Gives its path."""
+    """Create the board's file; return its path."""
     path = os.path.join(folder, "board")
     with open(path, "xb") as file:
         file.write(bytes(8 * _BOARD_WORDS))
@@ -92,10 +89,11 @@ def map_board(path: str) -> memoryview:
 
 
 def open_provider(spec: str, runtime_dir: str, generation: int, timeout_s: float) -> Any:
-    """Open a provider; timeout_s is only for those who know it."""
+    """Open a provider; `timeout_s` is passed on if the provider takes it."""
     name, _, argument = spec.partition(":")
-    if name == "algorithm":  # our own, so that it is known without installed metadata too
-        from slotmem_stress.provider.algorithm_provider import AlgorithmProvider  # the others need no algorithms
+    if name == "algorithm":  # our own works without installed metadata too
+        # Imported here because it takes long, and no other provider needs it.
+        from slotmem_stress.provider.algorithm_provider import AlgorithmProvider
 
         return AlgorithmProvider.from_spec(
             argument, runtime_dir=runtime_dir, generation=generation, timeout_s=timeout_s
@@ -108,17 +106,8 @@ def open_provider(spec: str, runtime_dir: str, generation: int, timeout_s: float
         return slotmem.provider(spec, runtime_dir=runtime_dir, generation=generation)
 
 
-def die_with_parent() -> None:
-    """Leave Ctrl-C to the supervisor, who ends us; and end with it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
 def main(pipe: Connection, board_path: str, job: Job) -> None:
-    """Work until told to end."""
+    """Work until told to end, or until the supervisor is gone."""
     die_with_parent()
     board = map_board(board_path)
     clients = [Client(number, job.rules, seat) for number, seat in zip(job.clients, job.seats, strict=True)]
@@ -132,9 +121,9 @@ def main(pipe: Connection, board_path: str, job: Job) -> None:
             provider.close()
         provider, instance, generation = open_provider(job.provider, job.runtime_dir, now, job.timeout_s), None, now
 
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the supervisor is gone: so are we
+    with suppress(EOFError, ConnectionError):  # the supervisor is gone
         try:
-            open_it(board[GENERATION])  # this takes longest
+            open_it(board[GENERATION])  # takes longest, so before Ready
             pipe.send(Ready(0))
             while (order := pipe.recv()) is not None:
                 if order.generation != generation:
@@ -143,7 +132,7 @@ def main(pipe: Connection, board_path: str, job: Job) -> None:
                     instance = provider.attach(NAME)
                 pipe.send(Ready(order.number))
                 pipe.send(
-                    work_round(instance, clients, job.seats, board, order) or Done(order.number, held_by(clients))
+                    work_round(instance, clients, job.seats, board, order) or RoundDone(order.number, held_by(clients))
                 )
         except SlotmemError as error:
             reason = f"client {clients[0].number} could not attach: {type(error).__name__}: {error}"
@@ -153,14 +142,16 @@ def main(pipe: Connection, board_path: str, job: Job) -> None:
 
 
 def held_by(clients: list[Client]) -> tuple[int, ...]:
-    """Give the slots that clients hold, as far as they know."""
+    """Return the slots that the clients believe they hold."""
     return tuple(sorted({slot for client in clients for slot in client.held}))
 
 
 def work_round(
     instance: Any, clients: list[Client], seats: tuple[int, ...], board: memoryview, order: Round
 ) -> Broken | None:
-    """Let every client work until the round is over, each in a thread of its own if there are several. Gives what broke."""
+    """Let the clients work until the round is over, several of them in threads; return what
+    broke.
+    """
     broken: list[Broken] = []
 
     def work(client: Client, seat: int) -> None:
@@ -185,7 +176,7 @@ def work_round(
 
 
 def _looking(board: memoryview, seat: int, number: int) -> Callable[[int], bool]:
-    """Give the look at the board between two batches."""
+    """Return the `goes_on` of a client's work: it counts a batch and looks at the board."""
 
     def goes_on(operations: int) -> bool:
         if board[ROUND] != number:

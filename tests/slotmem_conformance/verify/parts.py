@@ -24,9 +24,9 @@ from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_report
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.verdict import HELD
-from slotmem_stress.run.faults import Plan
-from slotmem_stress.run.report import Report, Settings
+from slotmem_stress.run.report import RunReport
 from slotmem_stress.run.runner import run as stress
+from slotmem_stress.run.settings import Plan, Settings
 
 SHARED = {"shm": True, "plain": False}
 """Our own providers, and whether processes can share their segments."""
@@ -72,7 +72,7 @@ def _stressed(provider: str, folder: str, seconds: float, seed: int) -> Row:
         seed=seed,
         plan=Plan(kills=10.0 / seconds, pauses=10.0 / seconds) if shared else Plan(),
     )
-    report = Report(settings)
+    report = RunReport(settings)
 
     def work() -> None:
         nonlocal report

@@ -1,0 +1,61 @@
+"""Arguments that several commands of this package have in common.
+
+Interface: `amount` and `check_writable` check values, `add_json` adds `--json`, and `in_words` puts
+an operating system error into words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from slotmem import InvalidArgument
+
+
+def add_json(parser: argparse.ArgumentParser, instead_of: str) -> None:
+    """Add --json; its value is None if not given, `-` for standard output, else a path."""
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        default=None,
+        metavar="FILE",
+        help=f"write a JSON report, to FILE or instead of the {instead_of}",
+    )
+
+
+def amount(text: str) -> float:
+    """Return the number that the text of an argument stands for, 0 up to a million.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is no such number.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to a million")
+    return number
+
+
+def check_writable(path: str | None) -> None:
+    """Refuse a path that cannot be written to, before any work is done; None and `-` are no paths.
+
+    Raises:
+        InvalidArgument: if the file could not be written.
+    """
+    if path in (None, "-"):
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise InvalidArgument(f"{path} cannot be written: there is no such folder")
+    if os.path.isdir(path):
+        raise InvalidArgument(f"{path} cannot be written: it is a folder")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise InvalidArgument(f"{path} cannot be written: permission denied")
+
+
+def in_words(error: OSError) -> str:
+    """Return what the operating system refused: the file and the reason."""
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
