@@ -1,4 +1,4 @@
-"""Slot-based shared memory as Apache httpd's mod_slotmem_shm defines it, safe under concurrency and `kill -9`.
+"""Slot-based shared memory as Apache httpd defines it, safe under concurrency and `kill -9`.
 
 >>> import slotmem, tempfile
 >>> with slotmem.provider("shm", runtime_dir=tempfile.mkdtemp()) as provider:

@@ -16,7 +16,13 @@ RUNTIME_DIR_VARIABLE = "SLOTMEM_RUNTIME_DIR"
 
 
 def checked_shape(item_size: Any, item_num: Any, type: Any) -> tuple[int, int, Type]:
-    """Give the shape of a segment in plain types. Raises: WrongType, InvalidSize, InvalidArgument."""
+    """Return the shape of a segment in plain types.
+
+    Raises:
+        WrongType
+        InvalidSize
+        InvalidArgument
+    """
     item_size = checked_integer(item_size, "item_size")
     item_num = checked_integer(item_num, "item_num")
     flags = checked_integer(type, "type")
@@ -35,7 +41,12 @@ def checked_shape(item_size: Any, item_num: Any, type: Any) -> tuple[int, int, T
 
 
 def checked_generation(generation: Any) -> int:
-    """Give the generation as an int. Raises: WrongType, InvalidArgument."""
+    """Return the generation as an int.
+
+    Raises:
+        WrongType
+        InvalidArgument
+    """
     number = checked_integer(generation, "the generation")
     if not 0 <= number < 2**31:
         raise InvalidArgument(f"the generation is an int from 0 to {2**31 - 1}, as httpd's is; got {number}")
@@ -43,7 +54,12 @@ def checked_generation(generation: Any) -> int:
 
 
 def checked_timeout(timeout_s: Any) -> float | None:
-    """Give the longest wait in seconds, None for no bound. Raises: WrongType, InvalidArgument."""
+    """Return the longest wait in seconds, None for no bound.
+
+    Raises:
+        WrongType
+        InvalidArgument
+    """
     if timeout_s is None:
         return None
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
@@ -54,9 +70,14 @@ def checked_timeout(timeout_s: Any) -> float | None:
 
 
 def checked_runtime_dir(runtime_dir: Any) -> str:
-    """Give the runtime directory as an absolute path; it is made (0700) if it does not exist.
+    """Return the runtime directory as an absolute path; it is made (0700) if it does not exist.
 
-    Default: $SLOTMEM_RUNTIME_DIR, else a private folder of this user. Raises: WrongType, InvalidName, AccessDenied.
+    Default: $SLOTMEM_RUNTIME_DIR, else a private folder of this user.
+
+    Raises:
+        WrongType
+        InvalidName
+        AccessDenied
     """
     path = _named_runtime_dir(runtime_dir)
     if path is None:
@@ -66,12 +87,17 @@ def checked_runtime_dir(runtime_dir: Any) -> str:
 
 
 def runtime_dir_path(runtime_dir: Any) -> str:
-    """Give the same path, whether there is such a folder or not; nothing is made. Raises: WrongType, InvalidName."""
+    """Return the same path, whether there is such a folder or not; nothing is made.
+
+    Raises:
+        WrongType
+        InvalidName
+    """
     return _named_runtime_dir(runtime_dir) or _private_path()
 
 
 def _named_runtime_dir(runtime_dir: Any) -> str | None:
-    """Give the runtime directory that somebody chose, as an absolute path; None if nobody did."""
+    """Return the runtime directory that somebody chose, as an absolute path; None if nobody did."""
     given = runtime_dir if runtime_dir is not None else os.environ.get(RUNTIME_DIR_VARIABLE) or None
     if given is None:
         return None
@@ -93,7 +119,7 @@ def _private_path() -> str:
 
 
 def _private_folder() -> str:
-    """Give this user's own folder, which nobody else may write to."""
+    """Return this user's own folder, which nobody else may write to."""
     user = os.geteuid() if hasattr(os, "geteuid") else 0
     path = _private_path()
     _make_folder(path)

@@ -1,6 +1,7 @@
 """What a careless argument of a slot operation asks for: a clear error (ID-1, GET-5, PUT-5).
 
-The operations look at plain arguments themselves, because that is quick; whatever does not look plain comes here.
+The operations look at plain arguments themselves, because that is quick; whatever does not look
+plain comes here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ class Bounded:
         self.item_num = item_num
 
     def checked_id(self, item_id: Any) -> int:
-        """Give the slot id as an int. Raises: WrongType, SlotOutOfRange."""
+        """Return the slot id as an int.
+
+        Raises:
+            WrongType
+            SlotOutOfRange
+        """
         number = checked_integer(item_id, "a slot id")
         if not 0 <= number < self.item_num:
             has = f"0..{self.item_num - 1}" if self.item_num else "none"
@@ -26,14 +32,23 @@ class Bounded:
         return number
 
     def checked_length(self, nbytes: Any) -> int:
-        """Give the length as an int. Raises: WrongType, LengthOutOfRange."""
+        """Return the length as an int.
+
+        Raises:
+            WrongType
+            LengthOutOfRange
+        """
         number = checked_integer(nbytes, "a length")
         if not 0 <= number <= self.item_size:
             raise LengthOutOfRange(f"{number} bytes do not fit: a slot holds 0..{self.item_size} bytes")
         return number
 
     def checked_bytes(self, data: Any) -> bytes:
-        """Give a bytes-like object's bytes, copied. Raises: WrongType."""
+        """Return a bytes-like object's bytes, copied.
+
+        Raises:
+            WrongType
+        """
         try:
             return memoryview(data).tobytes()
         except TypeError:
@@ -41,7 +56,11 @@ class Bounded:
 
 
 def checked_integer(value: Any, what: str) -> int:
-    """Give an int, or what an integer-like object (numpy's) stands for. Raises: WrongType: also for bool."""
+    """Return an int, or what an integer-like object (numpy's) stands for.
+
+    Raises:
+        WrongType: also for bool.
+    """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise WrongType(f"{what} is an int, got {value!r}")
     number: int = value.__index__()

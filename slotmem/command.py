@@ -1,15 +1,18 @@
 """The command `slotmem`: it finds the subcommand, and ends every run in a clean way.
 
-A subcommand is a module in the entry-point group `slotmem.commands`, so that each package adds its own and none imports
-upwards:
+A subcommand is a module in the entry-point group `slotmem.commands`, so that each package adds its
+own and none imports upwards:
 
-- its docstring: the first line is its line in `slotmem --help`, what follows stands below its own help;
+- its docstring: the first line is its line in `slotmem --help`, what follows stands below its own
+  help;
 - `configure(parser)` adds its arguments; `run(arguments)` does it and gives the exit code.
 
-Exit codes: what `run` gives (0 held, 1 violated, 2 usage or environment, 3 undecided); 2 for a usage error, an error of
-slotmem, or a missing package; 130 after Ctrl-C; 141 if nobody reads what is printed.
+Exit codes: what `run` gives (0 held, 1 violated, 2 usage or environment, 3 undecided); 2 for a
+usage error, an error of slotmem, or a missing package; 130 after Ctrl-C; 141 if nobody reads what
+is printed.
 
-Only the module of the chosen command is imported. The help lines of the others are read from their source.
+Only the module of the chosen command is imported. The help lines of the others are read from their
+source.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ from slotmem import __version__
 from slotmem.status import SlotmemError
 
 GROUP = "slotmem.commands"
-# Ours are known without installed metadata: the command also works when the library is merely on the path.
+# Ours are known without installed metadata: the command also works when the library is merely on
+# the path.
 _BUILT_IN = {"inspect": "slotmem.inspect.command"}
 
 USAGE = 2
@@ -56,7 +60,10 @@ class _Missing(SlotmemError):
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Run `slotmem` with the arguments given (default: the process's own). Gives the exit code."""
+    """Run `slotmem` with the arguments given (default: the process's own).
+
+    Returns the exit code.
+    """
     given = sys.argv[1:] if given is None else given
     prog = "slotmem"
     interrupts: list[int] = []
@@ -89,8 +96,8 @@ def main(given: Sequence[str] | None = None) -> int:
 def _noting(interrupts: list[int]) -> Iterator[None]:
     """Note every Ctrl-C, and see to it that none is lost.
 
-    Where Python can raise nothing (in the collector's callbacks, which Hypothesis has, and in `__del__`), it reports a
-    KeyboardInterrupt and goes on. Then it is raised again a moment later.
+    Where Python can raise nothing (in the collector's callbacks, which Hypothesis has, and in
+    `__del__`), it reports a KeyboardInterrupt and goes on. Then it is raised again a moment later.
     """
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a shell's background job
     if not heeded or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
@@ -150,7 +157,7 @@ def _run(name: str, given: Sequence[str], prog: str) -> int:
 
 
 def _find() -> dict[str, _Command]:
-    """Give every known subcommand."""
+    """Return every known subcommand."""
     from importlib.metadata import entry_points  # slow to import, and `inspect` does not need it
 
     commands = {}
@@ -191,7 +198,9 @@ def _suggestion(name: str, commands: Iterable[str]) -> str:
 
 
 def _extra(found: _Command, missing: str) -> str:
-    """Give what pip is to install: the smallest extra that has the missing package, else the package alone."""
+    """Return what pip is to install: the smallest extra that has the missing package, else the
+    package alone.
+    """
     extras: dict[str, list[str]] = {}
     for requirement in found.requires:
         package = re.match(r"[\w.-]+", requirement)
@@ -203,7 +212,7 @@ def _extra(found: _Command, missing: str) -> str:
 
 
 def _help_line(found: _Command) -> str:
-    """Give the first line of a command's docstring, without importing the command."""
+    """Return the first line of a command's docstring, without importing the command."""
     with suppress(ImportError, SyntaxError, AttributeError):  # AttributeError: a loader without sources
         spec = importlib.util.find_spec(found.module)
         if spec is not None and spec.loader is not None:

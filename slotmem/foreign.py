@@ -1,7 +1,7 @@
 """Segments that httpd made: no control block, so no locks, no redo records, no repair.
 
-`ReadOnlySlots` reads them; `UnsafeSlots` also writes, exactly as unsafely as httpd does: safe only if the caller keeps
-everybody else out.
+`ReadOnlySlots` reads them; `UnsafeSlots` also writes, exactly as unsafely as httpd does: safe only
+if the caller keeps everybody else out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ class UnsafeSlots(Slots):
     """The slot operations on an image whose locks are never refused, because there are none."""
 
     def num_free_slots(self) -> int:
-        """Count as httpd does (COUNT-3): its counter drifts without PREGRAB, so that it counts the in-use bytes then."""
+        """Count as httpd does (COUNT-3): its counter drifts without PREGRAB, so that it counts the
+        in-use bytes then.
+        """
         if self.pregrab:
             return super().num_free_slots()
         return self.snapshot().count(0, -self.item_num) if self.item_num else 0

@@ -1,12 +1,13 @@
 """The instance that users hold: an algorithm bound to a segment, for as long as it is open.
 
-`SlotInstance` adds nothing to an operation's cost: `instance.grab` *is* the algorithm's bound method. What it adds is the
-lifetime (`close`, `with`), ctypes views and a telling repr. Any class of the shape of `slotmem.slots.Slots` will do as
-the algorithm.
+`SlotInstance` adds nothing to an operation's cost: `instance.grab` *is* the algorithm's bound
+method. What it adds is the lifetime (`close`, `with`), ctypes views and a telling repr. Any class
+of the shape of `slotmem.slots.Slots` will do as the algorithm.
 
-Closing takes effect at once, also for bound methods that somebody kept: the only way into a critical section is
-`trylock`, which is replaced by a function that raises; so is `checked_id`, which a walk asks before each slot. The memory itself goes when its last view does, so that no thread
-and no kept `dptr` ever touches an unmapped address.
+Closing takes effect at once, also for bound methods that somebody kept: the only way into a
+critical section is `trylock`, which is replaced by a function that raises; so is `checked_id`,
+which a walk asks before each slot. The memory itself goes when its last view does, so that no
+thread and no kept `dptr` ever touches an unmapped address.
 """
 
 from __future__ import annotations
@@ -72,12 +73,12 @@ class SlotInstance:
         return self._algorithm is None
 
     def num_slots(self) -> int:
-        """Give item_num (COUNT-1)."""
+        """Return item_num (COUNT-1)."""
         self.algorithm()
         return self._item_num
 
     def slot_size(self) -> int:
-        """Give item_size (COUNT-1)."""
+        """Return item_size (COUNT-1)."""
         self.algorithm()
         return self._item_size
 
@@ -86,11 +87,16 @@ class SlotInstance:
         return self.algorithm().doall(func, data)
 
     def dptr(self, item_id: int) -> memoryview:
-        """Give the slot's own memory (DPTR-1)."""
+        """Return the slot's own memory (DPTR-1)."""
         return self.algorithm().dptr(item_id)
 
     def view(self, item_id: int, structure: builtins.type[View]) -> View:
-        """Lay a ctypes structure over the slot. Raises: WrongType; InvalidSize: if it is larger than a slot."""
+        """Lay a ctypes structure over the slot.
+
+        Raises:
+            WrongType
+            InvalidSize: if it is larger than a slot.
+        """
         size = self.slot_size()
         given: Any = structure
         if not _is_structure(given):
@@ -103,19 +109,27 @@ class SlotInstance:
         return overlay
 
     def algorithm(self) -> Slots:
-        """Give the algorithm underneath. Raises: Closed."""
+        """Return the algorithm underneath.
+
+        Raises:
+            Closed
+        """
         if self._algorithm is None:
             self._raise_closed()
         return self._algorithm
 
     def close(self) -> None:
-        """Give up the segment: its creator stores it (PERSIST) and destroys it, an attacher detaches. Idempotent."""
+        """Give up the segment: its creator stores it (PERSIST) and destroys it, an attacher
+        detaches. Idempotent.
+        """
         if self._algorithm is not None:
             self._at_close(self)
             self.detach()
 
     def detach(self) -> None:
-        """Let go of the memory and do nothing to the segment; every later call raises `Closed` (ID-2)."""
+        """Let go of the memory and do nothing to the segment; every later call raises `Closed`
+        (ID-2).
+        """
         algorithm, self._algorithm = self._algorithm, None
         if algorithm is None:
             return

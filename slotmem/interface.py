@@ -49,7 +49,8 @@ class Outcome(Enum):
 class Restored(NamedTuple):
     """What became of the persisted file when the segment was created.
 
-    With `SET_ASIDE` the segment started fresh, `reason` says what was wrong with the file and `aside` where it is now.
+    With `SET_ASIDE` the segment started fresh, `reason` says what was wrong with the file and
+    `aside` where it is now.
     """
 
     outcome: Outcome
@@ -80,16 +81,18 @@ class Instance(Protocol):
         """What became of the persisted file when this instance created the segment."""
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
-        """Call `func(memory, data)` on the slots in turn: with PREGRAB those in use, without it all.
+        """Call `func(memory, data)` on the slots in turn: with PREGRAB those in use, without it
+        all.
 
-        The first status other than success (0 or None) stops the walk and is returned. No lock is held meanwhile.
+        The first status other than success (0 or None) stops the walk and is returned. No lock is
+        held meanwhile.
         """
 
     def dptr(self, item_id: int) -> memoryview:
-        """Give the slot's own memory, slot_size() bytes, writable, not a copy, in use or not.
+        """Return the slot's own memory, slot_size() bytes, writable, not a copy, in use or not.
 
-        Reads and writes through it take no lock. It stays valid memory for as long as it is referenced; after a
-        close or restart nobody else sees what is written to it.
+        Reads and writes through it take no lock. It stays valid memory for as long as it is
+        referenced; after a close or restart nobody else sees what is written to it.
         """
 
     def view(self, item_id: int, structure: builtins.type[View]) -> View:
@@ -98,13 +101,18 @@ class Instance(Protocol):
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
         """Copy the first nbytes (0..slot_size(), default all) out of the slot.
 
-        Raises: NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in use.
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use.
         """
 
     def put(self, item_id: int, data: Any) -> None:
-        """Copy a bytes-like object of 0..slot_size() bytes to the beginning of the slot; the rest stays.
+        """Copy a bytes-like object of 0..slot_size() bytes to the beginning of the slot; the rest
+        stays.
 
-        Raises: NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in use.
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use.
         """
 
     def num_slots(self) -> int:
@@ -119,7 +127,8 @@ class Instance(Protocol):
     def grab(self) -> int:
         """Take the lowest free slot, mark it in use and return its id; its old contents stay.
 
-        Raises: NoFreeSlot: if every slot is in use.
+        Raises:
+            NoFreeSlot: if every slot is in use.
         """
 
     def fgrab(self, item_id: int) -> None:
@@ -128,14 +137,17 @@ class Instance(Protocol):
     def release(self, item_id: int) -> None:
         """Mark the slot free; its contents stay.
 
-        Raises: NotInUse: if it is free already.
+        Raises:
+            NotInUse: if it is free already.
         """
 
     def slots(self) -> Iterator[int]:
         """Iterate over the ids that are in use at the moment of the call, in ascending order."""
 
     def close(self) -> None:
-        """Give up the segment: its creator stores it (PERSIST) and destroys it, an attacher detaches. Idempotent."""
+        """Give up the segment: its creator stores it (PERSIST) and destroys it, an attacher
+        detaches. Idempotent.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -144,7 +156,7 @@ class Instance(Protocol):
 
 @runtime_checkable
 class Provider(Protocol):
-    """One server lifetime: creates and attaches segments, and ends them all at restart and close."""
+    """One server lifetime: it creates and attaches segments, and ends them at restart and close."""
 
     @property
     def generation(self) -> int:
@@ -153,21 +165,26 @@ class Provider(Protocol):
     def create(self, name: str | None, item_size: int, item_num: int, type: Type = Type(0)) -> Instance:
         """Make a segment of item_num slots of item_size bytes each.
 
-        `name`: None, "" or "none" is anonymous memory, which cannot be attached and is not stored; a relative name
-        lies under the runtime directory; an absolute one is taken as it is. A name that this provider already has
-        gives the same instance, and the other arguments are ignored.
+        `name`: None, "" or "none" is anonymous memory, which cannot be attached and is not stored;
+        a relative name lies under the runtime directory; an absolute one is taken as it is. A name
+        that this provider already has gives the same instance, and the other arguments are ignored.
 
-        Raises: SegmentExists: another process has a live segment of that name.
+        Raises:
+            SegmentExists: another process has a live segment of that name.
         """
 
     def attach(self, name: str) -> Instance:
         """Attach to a segment that somebody created.
 
-        Raises: NoSegment: if there is none. NoSharedMemory: for the names of anonymous memory.
+        Raises:
+            NoSegment: if there is none.
+            NoSharedMemory: for the names of anonymous memory.
         """
 
     def restart(self) -> None:
-        """Store what is persistent, destroy every segment created here, and begin the next generation."""
+        """Store what is persistent, destroy every segment created here, and begin the next
+        generation.
+        """
 
     def close(self) -> None:
         """Store what is persistent, destroy every segment created here, and end. Idempotent."""

@@ -1,9 +1,9 @@
 """What every provider does alike: which instances it has, and how they all end.
 
-A provider object is one server lifetime, as httpd's pool is: instances made by it live until `restart` or `close`, or
-until the interpreter ends. A forked child inherits the instances and may use them, but each segment remains that of the
-process which created it: what ends in a child is the child's access alone, unless the child itself created it. Threads may
-share a provider.
+A provider object is one server lifetime, as httpd's pool is: instances made by it live until
+`restart` or `close`, or until the interpreter ends. A forked child inherits the instances and may
+use them, but each segment remains that of the process which created it: what ends in a child is the
+child's access alone, unless the child itself created it. Threads may share a provider.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class BaseProvider(ABC):
 
     @classmethod
     def from_spec(cls, argument: str, **options: Any) -> Self:
-        """Make a provider as `slotmem.provider` does; what follows the colon of its string must be empty."""
+        """Make a provider as `slotmem.provider` does; what follows the colon of its string must be
+        empty.
+        """
         if argument:
             raise InvalidArgument(f"this provider takes nothing behind its name, got {argument!r}")
         return cls(**options)
@@ -62,10 +64,11 @@ class BaseProvider(ABC):
     def create(
         self, name: str | None, item_size: int, item_num: int, type: Type = Type(0), *, replace: bool = False
     ) -> SlotInstance:
-        """Make a segment of item_num slots of item_size bytes; see `slotmem.interface.Provider.create`.
+        """Make a segment of item_num slots of item_size bytes; see
+        `slotmem.interface.Provider.create`.
 
-        replace=True takes the name even from a segment that is alive, or whose life cannot be judged, as httpd does;
-        its users keep the old memory and part from the new.
+        replace=True takes the name even from a segment that is alive, or whose life cannot be
+        judged, as httpd does; its users keep the old memory and part from the new.
         """
         with self._lock:
             self._check_open()
@@ -83,8 +86,8 @@ class BaseProvider(ABC):
     def attach(self, name: str, *, unsafe: bool = False) -> SlotInstance:
         """Attach to an existing segment; see `slotmem.interface.Provider.attach`.
 
-        A segment that httpd made has no locks: it is attached for reading only, unless unsafe=True, with which the
-        caller promises to keep everybody else out.
+        A segment that httpd made has no locks: it is attached for reading only, unless unsafe=True,
+        with which the caller promises to keep everybody else out.
         """
         with self._lock:
             self._check_open()
@@ -100,7 +103,9 @@ class BaseProvider(ABC):
             return instance
 
     def restart(self) -> None:
-        """Store what is persistent, destroy every segment created here, and begin the next generation."""
+        """Store what is persistent, destroy every segment created here, and begin the next
+        generation.
+        """
         with self._lock:
             self._check_open()
             self._end_all()
@@ -114,7 +119,9 @@ class BaseProvider(ABC):
                 self._end()
 
     def abandon(self) -> None:
-        """Let go of everything as if this process had been killed: nothing is stored, and the segments remain."""
+        """Let go of everything as if this process had been killed: nothing is stored, and the
+        segments remain.
+        """
         with self._lock:
             for instance in [*self._created.values(), *self._others]:
                 instance.detach()
@@ -126,7 +133,10 @@ class BaseProvider(ABC):
         atexit.unregister(self.close)
 
     def _end_all(self) -> None:
-        """Close every instance. If storing one fails, the others are still seen to, and that one stays open."""
+        """Close every instance.
+
+        If storing one fails, the others are still seen to, and that one stays open.
+        """
         errors = []
         for instance in [*self._created.values(), *self._others]:
             try:
@@ -137,7 +147,9 @@ class BaseProvider(ABC):
             raise errors[0] if len(errors) == 1 else ExceptionGroup("several segments could not be ended", errors)
 
     def _at_close(self, found: Names | None, destroy: Callable[[SlotInstance], None]) -> Callable[[SlotInstance], None]:
-        """Give what ends a segment that is created here and now; in a forked child it will only let go of it."""
+        """Return what ends a segment that is created here and now; in a forked child it will only
+        let go of it.
+        """
         owner_pid = os.getpid()
 
         def end(instance: SlotInstance) -> None:

@@ -1,10 +1,11 @@
-"""The provider `plain`: the same slots in the memory of one process, for threads. Nothing is stored.
+"""The provider `plain`: the same slots in one process's memory, for threads. Nothing is stored.
 
-It works wherever Python does. On Linux its locks are those of `shm`; elsewhere they are those of `threading`, which a
-signal handler's exception can leave locked if it strikes between two bytecodes of the acquiring function.
+It works wherever Python does. On Linux its locks are those of `shm`; elsewhere they are those of
+`threading`, which a signal handler's exception can leave locked if it strikes between two bytecodes
+of the acquiring function.
 
-A forked child gets a copy of its own, as of any memory; a lock that another thread held at the fork is made free there
-and what it guards is repaired.
+A forked child gets a copy of its own, as of any memory; a lock that another thread held at the fork
+is made free there and what it guards is repaired.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class PlainProvider(BaseProvider):
         del replace  # nobody else can have the name
         shape = control.shape_of(item_size, item_num, type)
         try:
-            # MAP_PRIVATE: a forked child's slots are its own. Windows knows no such flag, and no fork.
+            # MAP_PRIVATE: a forked child's slots are its own. Windows knows no such flag, and no
+            # fork.
             memory = (
                 mmap.mmap(-1, shape.total, mmap.MAP_PRIVATE)
                 if hasattr(mmap, "MAP_PRIVATE")

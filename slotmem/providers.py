@@ -1,7 +1,7 @@
 """Providers by name, and the default one behind `slotmem.create` and `slotmem.attach`.
 
-A provider string is NAME or NAME:ARGUMENT. NAME is looked up in the entry-point group `slotmem.providers`; what stands
-there is called as `factory(argument, **options)`.
+A provider string is NAME or NAME:ARGUMENT. NAME is looked up in the entry-point group
+`slotmem.providers`; what stands there is called as `factory(argument, **options)`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def provider(
         spec: NAME or NAME:ARGUMENT.
         runtime_dir, generation, options: handed to the provider; see `slotmem.shm.ShmProvider`.
 
-    Raises: InvalidArgument: for a name that is not known, or an option that the provider does not take.
+    Raises:
+        InvalidArgument: for a name that is not known, or an option that the provider does not take.
     """
     if not isinstance(spec, str):
         raise WrongType(f"a provider is named by a str such as 'shm', got {spec!r}")
@@ -65,7 +66,8 @@ def attach(name: str) -> Instance:
 
 
 def default_provider() -> Provider:
-    """Give this process's default provider, `shm` on the default runtime directory; made at the first use.
+    """Return this process's default provider, `shm` on the default runtime directory; made at the
+    first use.
 
     It is closed, and so stores what is persistent, when the interpreter ends.
     """

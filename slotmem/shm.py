@@ -1,8 +1,8 @@
 """The provider `shm`: segments in POSIX shared memory, with httpd's names, bytes and files.
 
-Create: the dead are replaced, the living refused (`slotmem.memory.segment`); a persisted file is restored before the segment is
-published, and a bad one is set aside after, when the name is ours. Close and restart: store first, then unlink, so that a crash between the two
-loses nothing.
+Create: the dead are replaced, the living refused (`slotmem.memory.segment`); a persisted file is
+restored before the segment is published, and a bad one is set aside after, when the name is ours.
+Close and restart: store first, then unlink, so that a crash between the two loses nothing.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ class ShmProvider(BaseProvider):
     """Shared memory for unrelated processes, forked children and threads.
 
     Args:
-        runtime_dir: where relative names live and are stored; default $SLOTMEM_RUNTIME_DIR, else a private folder.
+        runtime_dir: where relative names live and are stored; default $SLOTMEM_RUNTIME_DIR, else a
+            private folder of the user.
         generation: the number of this server lifetime, part of the segment name of relative names.
         timeout_s: the longest wait for any lock, in seconds; None waits for ever.
 
-    Raises: Unsupported: on systems other than Linux.
+    Raises:
+        Unsupported: on systems other than Linux.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -99,9 +101,11 @@ class _Contents:
         SharedImage(memory, self.shape).initialize()
 
     def confirm(self) -> bool:
-        """Say whether the file is still the one that was read, and set a bad one aside; the name is ours now.
+        """Say whether the file is still the one that was read, and set a bad one aside; the name is
+        ours now.
 
-        Between our look at it and the moment the name became ours, another owner may have stored and gone.
+        Between our look at it and the moment the name became ours, another owner may have stored
+        and gone.
         """
         if self.found is None:
             return True

@@ -6,25 +6,32 @@
 - `memory`     all bytes of the segment: slices, `find`
 - `inuse`      the in-use bytes, one a slot: 0 or 1
 - `num_free`   one integer, `num_free[0]`: how many slots are free
-- `redo`       bytes again, for the redo records; `words`, the same as 64-bit words; `redo_start`, where they begin
-- `mutexes`    handles; number 0 guards the table (`inuse`, `num_free`), the others slot bytes, each with a redo record
-- `trylock`, `lock`, `unlock`, `consistent`, `give_back`   as in `slotmem.memory.mutex`; `nobody`, a mutex that nobody holds
+- `redo`       bytes again, for the redo records, which begin at `redo_start`; `words`, the same
+  as 64-bit words
+- `mutexes`    handles: number 0 guards the table (`inuse`, `num_free`), the others guard slot
+  bytes, each with a redo record
+- `trylock`, `lock`, `unlock`, `consistent`, `give_back`   as in `slotmem.memory.mutex`
+- `nobody`     a mutex that nobody holds
 
-An image of a real segment is the mapped memory itself. A simulated one answers the same accesses one at a time, so that
-a model checker can explore every interleaving and every crash of this very code.
+An image of a real segment is the mapped memory itself. A simulated one answers the same accesses
+one at a time, so that a model checker can explore every interleaving and every crash of this very
+code.
 
 The rules that make it safe (ATOMIC-1 to ATOMIC-3, KILL-2 to KILL-4, SIGNAL-1):
 
 1. No operation holds two mutexes, but for `snapshot`, which takes all of them in ascending order.
-2. An owner may die between any two accesses. The next one to lock is told (EOWNERDEAD), and repairs what the mutex
-   guards: a put whose redo record is complete is finished, and `num_free` is counted anew. Repair is idempotent, so
-   that a repairer may die too.
-3. `put` writes its redo record first: the bytes, the length, and last the item id, which is what makes it valid.
-4. With PREGRAB, get and put look at `inuse` under the slot's mutex only. If a release comes between the look and the
-   copy, they took effect at the look: a release changes no bytes, and any other put waits for this mutex.
+2. An owner may die between any two accesses. The next one to lock is told (EOWNERDEAD), and repairs
+   what the mutex guards: a put whose redo record is complete is finished, and `num_free` is counted
+   anew. Repair is idempotent, so that a repairer may die too.
+3. `put` writes its redo record first: the bytes, the length, and last the item id, which is what
+   makes it valid.
+4. With PREGRAB, get and put look at `inuse` under the slot's mutex only. If a release comes between
+   the look and the copy, they took effect at the look: a release changes no bytes, and any other
+   put waits for this mutex.
 5. Without PREGRAB get and put mark the slot, so the table's mutex guards everything.
-6. From the first store of a critical section to the last there is no call, so that a signal handler's exception cannot
-   part them. An exception anywhere else finds nothing half done; `_settle` sees to a dead owner's mutex taken over.
+6. From the first store of a critical section to the last there is no call, so that a signal
+   handler's exception cannot part them. An exception anywhere else finds nothing half done;
+   `_settle` sees to a dead owner's mutex taken over.
 """
 
 from __future__ import annotations
@@ -48,7 +55,10 @@ SETTLE_TRIES = 5  # a signal storm may interrupt the settling of an interruption
 
 
 class Slots(Bounded):
-    """The slot operations, safe under concurrency and SIGKILL. See `slotmem.interface.Instance` for their meaning."""
+    """The slot operations, safe under concurrency and SIGKILL.
+
+    See `slotmem.interface.Instance` for their meaning.
+    """
 
     def __init__(self, image: Any) -> None:
         shape = image.geometry
@@ -67,7 +77,8 @@ class Slots(Bounded):
         self.mutexes = image.mutexes
         self.table_mutex = image.mutexes[TABLE]
         self.stripe_mutexes = image.mutexes[shape.first_stripe :]
-        # For each stripe: its mutex, the index in `words` of its redo record, the offset in `redo` of the record's bytes.
+        # For each stripe: its mutex, the index in `words` of its redo record, the offset in `redo`
+        # of the record's bytes.
         records = [image.redo_start + stripe * shape.redo_stride for stripe in range(shape.stripes)]
         self.stripe_redo = [
             (mutex, record // 8, record + REDO_HEADER_BYTES)
@@ -76,7 +87,7 @@ class Slots(Bounded):
         self.trylock = image.trylock
         self.unlock = image.unlock
 
-    # -- the table ----------------------------------------------------------------------------------------------
+    # -- the table ---------------------------------------------------------------------------------
 
     def grab(self) -> int:
         """Take the lowest free slot (GRAB-1 to GRAB-4)."""
@@ -121,7 +132,7 @@ class Slots(Bounded):
             unlock(mutex)
 
     def release(self, item_id: int) -> None:
-        """Give a slot back (RELEASE-1 to RELEASE-3)."""
+        """Release a slot (RELEASE-1 to RELEASE-3)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         mutex = self.table_mutex
@@ -163,7 +174,7 @@ class Slots(Bounded):
             unlock(mutex)
         return free
 
-    # -- slot bytes ---------------------------------------------------------------------------------------------
+    # -- slot bytes --------------------------------------------------------------------------------
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
         """Read the beginning of a slot (GET-1 to GET-5)."""
@@ -232,7 +243,7 @@ class Slots(Bounded):
         if not used and self.pregrab:
             self._refuse(item_id)
 
-    # -- all slots ----------------------------------------------------------------------------------------------
+    # -- all slots ---------------------------------------------------------------------------------
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
         """Call func on the slots in turn, no lock held (DOALL-1 to DOALL-3)."""
@@ -244,7 +255,7 @@ class Slots(Bounded):
         return 0
 
     def dptr(self, item_id: int) -> memoryview:
-        """Give the memory of a slot itself (DPTR-1)."""
+        """Return the memory of a slot itself (DPTR-1)."""
         start = SLOTS_START + self.checked_id(item_id) * self.item_size
         return memoryview(self.memory)[start : start + self.item_size]
 
@@ -266,7 +277,9 @@ class Slots(Bounded):
         return (item_id for item_id, used in enumerate(inuse) if used)
 
     def snapshot(self, which: int = TABLE) -> bytes:
-        """Copy the payload (num_free, slots, in-use bytes) as it is at one instant, all mutexes held (STORE-6)."""
+        """Copy the payload (num_free, slots, in-use bytes) as it is at one instant, all mutexes
+        held (STORE-6).
+        """
         mutex = self.mutexes[which]
         trylock, unlock = self.trylock, self.unlock
         status = 0
@@ -284,7 +297,7 @@ class Slots(Bounded):
         finally:
             unlock(mutex)
 
-    # -- what a lock that is not simply free asks for ------------------------------------------------------------------
+    # -- what a lock that is not simply free asks for ----------------------------------------------
 
     def _enter(self, mutex: Any, status: int) -> None:
         """Wait for a mutex that trylock did not give, and repair what a dead owner left."""
@@ -310,13 +323,15 @@ class Slots(Bounded):
             )
 
     def _settle(self, mutex: Any, status: int) -> Any:
-        """See to the mutex of an operation that an exception ends; give the one that is to be unlocked.
+        """See to the mutex of an operation that an exception ends; give the one that is to be
+        unlocked.
 
-        Not ours to unlock is a mutex that this thread held before, or one that nobody can have any more. Otherwise the
-        exception may have come between a trylock that took over a dead owner's mutex and the repair: then unlocking it
-        as it is would make it unusable for ever. Asking again tells whether it is held here. Further exceptions may
-        come meanwhile, so that this is tried several times, and the last of them raised when all is well. What cannot
-        be repaired (`Forged`) is unlocked as it is, which tells everybody so.
+        Not ours to unlock is a mutex that this thread held before, or one that nobody can have any
+        more. Otherwise the exception may have come between a trylock that took over a dead owner's
+        mutex and the repair: then unlocking it as it is would make it unusable for ever. Asking
+        again tells whether it is held here. Further exceptions may come meanwhile, so that this is
+        tried several times, and the last of them raised when all is well. What cannot be repaired
+        (`Forged`) is unlocked as it is, which tells everybody so.
         """
         if status in (EDEADLK, ENOTRECOVERABLE):
             return self.image.nobody
@@ -334,7 +349,9 @@ class Slots(Bounded):
         return mutex
 
     def repair(self, which: int) -> None:
-        """Make whole what a mutex guards, whose lock is held: its last owner may have died at any access."""
+        """Make whole what a mutex guards, whose lock is held: its last owner may have died at any
+        access.
+        """
         if which >= self.first_stripe:
             _, word, copy = self.stripe_redo[which - self.first_stripe]
             item_id = self.words[word] - 1

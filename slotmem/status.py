@@ -4,11 +4,12 @@ Interface:
 
 - `Status` names the codes that slotmem gives, as APR 1.7 spells and numbers them on Linux.
 - Every failure is a `SlotmemError`; `.status` says which code httpd would have returned.
-- Where one code covers several mistakes, each has a class of its own, so that `except` can tell them apart.
+- Where one code covers several mistakes, each has a class of its own, so that `except` can tell
+  them apart.
 - A message says what was got, what was expected, and what to do.
 
-Errors of this library also derive from the built-in exception a Python programmer expects (`IndexError` for a slot
-out of range, `TimeoutError` for a wait that took too long, ...).
+Errors of this library also derive from the built-in exception a Python programmer expects
+(`IndexError` for a slot out of range, `TimeoutError` for a wait that took too long, ...).
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ class AccessDenied(SlotmemError, PermissionError):
 
 
 class Planted(AccessDenied):
-    """A symlink, a FIFO, a folder or a second name of another file stands where a plain file of ours belongs."""
+    """A symlink, a FIFO, a folder or a second name of another file stands where a plain file of
+    ours belongs.
+    """
 
 
 class OtherUser(AccessDenied):
@@ -158,7 +161,7 @@ class Closed(NoSharedMemory):
 
 
 class LockTimeout(SlotmemError, TimeoutError):
-    """A lock was not to be had in the time allowed."""
+    """A wait for a lock took longer than `timeout_s`."""
 
     status = Status.APR_TIMEUP
 

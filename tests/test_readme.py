@@ -1,11 +1,11 @@
 """The README's examples do what they show."""
 
 import doctest
+import re
 import tempfile
 from pathlib import Path
 
 import slotmem
-from slotmem_model.clauses import CLAUSES, PROFILES
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,36 +17,13 @@ def test_examples(tmp_path, monkeypatch):
     readme = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
     package = doctest.testmod(slotmem)
     assert (readme.failed, package.failed) == (0, 0)
-    assert readme.attempted >= 10
+    assert readme.attempted >= 6
     assert package.attempted >= 2
 
 
-def test_the_table_of_apaches_module_names_the_clauses_as_they_are():
-    """Each clause stands once in the README's tables, with its own sentence; what is skipped or only told of stands in none."""
-    readme = (ROOT / "README.md").read_text()
-    table = readme.split("<!-- slotmem verify httpd: begin -->")[1].split("<!-- slotmem verify httpd: end -->")[0]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]
-    profiles = {row[0]: row for row in rows if len(row) == 4 and row[0] in PROFILES}
-    broken = dict(row[0].split(": ", 1) for row in rows if len(row) == 2 and ": " in row[0])
-    assert profiles.keys() == PROFILES.keys()
-    assert all(CLAUSES[id].sentence == sentence for id, sentence in broken.items())
-    for name, (_, asks, verdict, holds) in profiles.items():
-        binding = {id for id, clause in CLAUSES.items() if clause.profile == name and clause.level != "info"}
-        held = len(holding(holds))
-        assert asks == PROFILES[name]
-        assert not holding(holds) & broken.keys()
-        assert holding(holds) | (broken.keys() & binding) <= binding
-        skipped = int(verdict.partition("(")[2].partition(" ")[0] or 0)
-        assert held + len(broken.keys() & binding) + skipped == len(binding)
-        assert verdict.startswith("yes" if held + skipped == len(binding) else "no" if not held else f"{held} of ")
-
-
-def holding(text):
-    """Read `GRAB-1 to GRAB-3, GET-1 (non-strict)` as a set of ids."""
-    found = set()
-    for part in filter(None, text.replace(" (non-strict)", "").split(", ")):
-        first, _, last = part.partition(" to ")
-        stem, _, number = first.rpartition("-")
-        end = int((last or first).rpartition("-")[2])
-        found |= {f"{stem}-{each}" for each in range(int(number), end + 1)}
-    return found
+def test_the_first_page_is_short():
+    """README.md has at most 150 lines, and every file that it names is there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert link.startswith("http") or (ROOT / link).exists(), link

@@ -1,13 +1,14 @@
-"""What an implementation must do, clause by clause: the one place where requirements are written down.
+"""What an implementation must do, clause by clause: the one place where requirements are written.
 
 Interface:
 
 - `CLAUSES` maps ids to `Clause`s; `PROFILES` gives the profiles in order.
 - `to_markdown()` is the text of CLAUSES.md; `python -m slotmem_model.clauses` prints it.
 
-Levels: *must* (else it does not conform), *should* (allowed, not recommended otherwise), *info* (worth knowing, judged by
-nobody). Sources: *documentation*, the page of mod_slotmem_shm; *header*, ap_slotmem.h; *observed*, the behaviour of httpd 2.4's
-unmodified binary; *slotmem*, asked by this project, where httpd's module promises nothing.
+Levels: *must* (else it does not conform), *should* (allowed, not recommended otherwise), *info*
+(worth knowing, judged by nobody). Sources: *documentation*, the page of mod_slotmem_shm; *header*,
+ap_slotmem.h; *observed*, the behaviour of httpd 2.4's unmodified binary; *slotmem*, asked by this
+project, where httpd's module promises nothing.
 """
 
 from __future__ import annotations
@@ -381,7 +382,7 @@ CLAUSES: dict[str, Clause] = _clauses(
 
 
 def to_markdown() -> str:
-    """Give the table of clauses as Markdown, by profile."""
+    """Return the table of clauses as Markdown, by profile."""
     lines = [
         "# The clauses",
         "",
@@ -398,7 +399,11 @@ def to_markdown() -> str:
 
 
 def check_table() -> None:
-    """See that every row of the table is well-formed. Raises: ValueError."""
+    """See that every row of the table is well-formed.
+
+    Raises:
+        ValueError
+    """
     for clause in CLAUSES.values():
         if (
             clause.profile not in PROFILES

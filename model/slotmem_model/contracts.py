@@ -1,8 +1,9 @@
 """What is proved of the specification: contracts over every segment of three slots of two bytes.
 
-Each function does one thing with the specification and gives what came out; its `post:` lines say what must hold of that,
-for every value of its arguments that `pre:` admits. CrossHair proves them over all paths; nothing here is ever called
-otherwise. Three slots are enough to have a lowest free slot with a used one below and a free one above.
+Each function does one thing with the specification and returns what came out; its `post:` lines
+say what must hold of that, for every value of its arguments that `pre:` admits. CrossHair proves
+them over all paths; nothing here is ever called otherwise. Three slots are enough to have a lowest
+free slot with a used one below and a free one above.
 """
 
 from __future__ import annotations

@@ -2,13 +2,17 @@
 
 Interface:
 
-- `World` is a state: the memory that exists, the names that lead to it, the persisted files, the servers.
-- A *server* is one provider object; it is known by a number. `start`, `create`, `attach`, `restart`, `close`, `kill` are
-  what can happen to it; `operate` does a slot operation (`slotmem_model.spec`) on a segment; `damage` spoils a file.
-- Each is a pure function `(world, arguments) -> (world, Result)`; the value of create and attach is an `Opened`.
+- `World` is a state: the memory that exists, the names that lead to it, the persisted files, the
+  servers.
+- A *server* is one provider object; it is known by a number. `start`, `create`, `attach`,
+  `restart`, `close`, `kill` are what can happen to it; `operate` does a slot operation
+  (`slotmem_model.spec`) on a segment; `damage` spoils a file.
+- Each is a pure function `(world, arguments) -> (world, Result)`; the value of create and attach is
+  an `Opened`.
 
-Memory that lost its name lives on for those who have it, so segments are known by a key, not by their name.
-Maps are dictionaries that are never changed in place; `World.freeze` gives a hashable value.
+Memory that lost its name lives on for those who have it, so segments are known by a key, not by
+their name. Maps are dictionaries that are never changed in place; `World.freeze` gives a hashable
+value.
 """
 
 from __future__ import annotations
@@ -66,7 +70,7 @@ class World(NamedTuple):
     next_key: int = 0
 
     def freeze(self) -> tuple[Any, ...]:
-        """Give a hashable value that is equal for equal worlds."""
+        """Return a hashable value that is equal for equal worlds."""
         maps = (self.segments, self.names, self.files, self.servers)
         return (*(tuple(sorted(each.items())) for each in maps), self.aside, self.next_key)
 
@@ -81,7 +85,9 @@ def is_anonymous(name: str | None) -> bool:
 
 
 def compute_segment_name(name: str, generation: int) -> str:
-    """Tell generations of relative names apart, and leave absolute ones as they are (NAME-2, NAME-3)."""
+    """Tell generations of relative names apart, and leave absolute ones as they are (NAME-2,
+    NAME-3).
+    """
     return name if name.startswith("/") else f"{name}_{generation:x}"
 
 
@@ -91,7 +97,9 @@ def start(world: World, server: int, generation: int = 0) -> Stepped:
 
 
 def create(world: World, server: int, name: str | None, item_size: int, item_num: int, type: int) -> Stepped:
-    """Make a segment, restoring what was stored under its name (CREATE-1 to CREATE-6, RESTORE-1 to RESTORE-3)."""
+    """Make a segment, restoring what was stored under its name (CREATE-1 to CREATE-6, RESTORE-1 to
+    RESTORE-3).
+    """
     slots = spec.fresh(item_size, item_num, bool(type & PREGRAB))
     if name is None or is_anonymous(name):
         return _add(world, server, None, Segment(slots, type, frozenset([server])), "not persistent")
@@ -116,7 +124,7 @@ def create(world: World, server: int, name: str | None, item_size: int, item_num
 
 
 def is_restorable(file: File, slots: Slots, type: int) -> bool:
-    """Say whether a file is intact and was stored with this very shape and these flags (RESTORE-2)."""
+    """Say whether a file is intact and was stored with this shape and these flags (RESTORE-2)."""
     same_shape = (file.slots.item_size, len(file.slots.inuse)) == (slots.item_size, len(slots.inuse))
     return file.intact and same_shape and file.type == type
 
@@ -145,7 +153,9 @@ def operate(world: World, key: int, operation: Operation) -> Stepped:
 
 
 def restart(world: World, server: int) -> Stepped:
-    """Store and end everything the server created, and begin its next generation (RESTART-1 to RESTART-3)."""
+    """Store and end everything the server created, and begin its next generation (RESTART-1 to
+    RESTART-3).
+    """
     world = _end(world, server)
     generation = world.servers[server].generation + 1
     return world._replace(servers={**world.servers, server: Server(generation)}), Result(SUCCESS)
@@ -180,7 +190,9 @@ def _add(world: World, server: int, segment_name: str | None, segment: Segment, 
 
 
 def _end(world: World, server: int) -> World:
-    """Store each persistent segment of a server, then take its name away (STORE-1, STORE-2, RESTART-2)."""
+    """Store each persistent segment of a server, then take its name away (STORE-1, STORE-2,
+    RESTART-2).
+    """
     files, names = dict(world.files), dict(world.names)
     for segment_name, key in world.servers[server].created:
         segment = world.segments[key]

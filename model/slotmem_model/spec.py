@@ -3,11 +3,14 @@
 Interface:
 
 - `Slots` is a state; `fresh(...)` the first one.
-- Each operation is a function `(state, arguments) -> (state, Result)`. An error is a `Result` too, and changes nothing.
-- `step(state, operation)` does the operation that a tuple describes: `("grab",)`, `("put", 2, b"abc")`, ...
+- Each operation is a function `(state, arguments) -> (state, Result)`. An error is a `Result` too,
+  and changes nothing.
+- `step(state, operation)` does the operation that a tuple describes: `("grab",)`, `("put", 2,
+  b"abc")`, ...
 
-Names, files, restarts and crashes are one level up, in `slotmem_model.server_spec`. Concurrency is no matter of this
-module: `slotmem_model.judge.search` asks whether what happened can be explained by these functions in some order.
+Names, files, restarts and crashes are one level up, in `slotmem_model.server_spec`. Concurrency is
+no matter of this module: `slotmem_model.judge.search` asks whether what happened can be explained
+by these functions in some order.
 
 Clause ids refer to `slotmem_model.clauses`.
 """
@@ -30,7 +33,10 @@ class Result(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """The state of a segment. `inuse` and `data` have one entry a slot; each entry of data has item_size bytes."""
+    """The state of a segment.
+
+    `inuse` and `data` have one entry a slot; each entry of data has item_size bytes.
+    """
 
     item_size: int
     pregrab: bool
@@ -44,7 +50,7 @@ OK = Result(SUCCESS)
 
 
 def fresh(item_size: int, item_num: int, pregrab: bool) -> Slots:
-    """Give the state of a segment just made: every slot free, every byte zero (CREATE-2)."""
+    """Return the state of a segment just made: every slot free, every byte zero (CREATE-2)."""
     return Slots(item_size, pregrab, (False,) * item_num, (bytes(item_size),) * item_num)
 
 
@@ -59,18 +65,20 @@ def is_usable(state: Slots, item_id: int) -> bool:
 
 
 def compute_marked(state: Slots, item_id: int, used: bool) -> Slots:
-    """Give the state with one slot marked in use or free."""
+    """Return the state with one slot marked in use or free."""
     return state._replace(inuse=(*state.inuse[:item_id], used, *state.inuse[item_id + 1 :]))
 
 
 def compute_written(state: Slots, item_id: int, data: bytes) -> Slots:
-    """Give the state with the first bytes of one slot replaced; the rest stays (PUT-3)."""
+    """Return the state with the first bytes of one slot replaced; the rest stays (PUT-3)."""
     written = data + state.data[item_id][len(data) :]
     return state._replace(data=(*state.data[:item_id], written, *state.data[item_id + 1 :]))
 
 
 def grab(state: Slots) -> Stepped:
-    """Take the lowest free slot (GRAB-1, GRAB-2); contents stay (GRAB-3); none free is an error (GRAB-4)."""
+    """Take the lowest free slot (GRAB-1, GRAB-2); contents stay (GRAB-3); none free is an error
+    (GRAB-4).
+    """
     if all(state.inuse):
         return state, Result(EINVAL)
     item_id = state.inuse.index(False)
@@ -85,7 +93,7 @@ def fgrab(state: Slots, item_id: int) -> Stepped:
 
 
 def release(state: Slots, item_id: int) -> Stepped:
-    """Mark a slot free (RELEASE-1); contents stay (RELEASE-2); a free one is an error (RELEASE-3)."""
+    """Mark a slot free (RELEASE-1); contents stay (RELEASE-2); a free one fails (RELEASE-3)."""
     if not is_slot(state, item_id):
         return state, Result(EINVAL)
     if not state.inuse[item_id]:
@@ -118,12 +126,12 @@ def num_free_slots(state: Slots) -> Stepped:
 
 
 def num_slots(state: Slots) -> Stepped:
-    """Give item_num (COUNT-1)."""
+    """Return item_num (COUNT-1)."""
     return state, Result(SUCCESS, len(state.inuse))
 
 
 def slot_size(state: Slots) -> Stepped:
-    """Give item_size (COUNT-1)."""
+    """Return item_size (COUNT-1)."""
     return state, Result(SUCCESS, state.item_size)
 
 
@@ -133,10 +141,11 @@ def slots(state: Slots) -> Stepped:
 
 
 def doall(state: Slots, answers: tuple[int, ...] = ()) -> Stepped:
-    """Walk over the slots in order (DOALL-1, DOALL-2), until the callback answers other than 0 (DOALL-3).
+    """Walk over the slots in order (DOALL-1, DOALL-2), until the callback answers other than 0
+    (DOALL-3).
 
-    answers are the statuses that the callback gives in turn; after the last, 0. The value is the last status and the
-    contents that the callback saw.
+    answers are the statuses that the callback gives in turn; after the last, 0. The value is the
+    last status and the contents that the callback saw.
     """
     seen: list[bytes] = []
     for item_id, data in enumerate(state.data):
@@ -149,7 +158,9 @@ def doall(state: Slots, answers: tuple[int, ...] = ()) -> Stepped:
 
 
 def compute_stored(state: Slots, clearinuse: bool) -> Slots:
-    """Give the state that a restart stores: itself, or with CLEARINUSE with every slot free (STORE-3)."""
+    """Return the state that a restart stores: itself, or with CLEARINUSE with every slot free
+    (STORE-3).
+    """
     return state._replace(inuse=(False,) * len(state.inuse)) if clearinuse else state
 
 

@@ -5,8 +5,9 @@ Interface:
 - `HELD`, `VIOLATED` and `UNDECIDED` are the words of every report.
 - `exit_code(verdict)` is the exit code of a verdict; `Exit` has all of them.
 
-The judge of histories (`slotmem_model.linearizability`) has public names of its own for the same three
-ideas: LINEARIZABLE, VIOLATION, UNKNOWN. `slotmem.exit_codes` has the same numbers for the library.
+The judge of histories (`slotmem_model.linearizability`) has public names of its own for the same
+three ideas: LINEARIZABLE, VIOLATION, UNKNOWN. `slotmem.exit_codes` has the same numbers for the
+library.
 """
 
 from __future__ import annotations

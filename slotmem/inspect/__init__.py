@@ -1,4 +1,4 @@
-"""Looking into a segment or a stored file without taking a lock or changing a byte: `slotmem inspect`.
+"""`slotmem inspect`: looking into a segment or a stored file without locking or changing anything.
 
 Open `report` first: it is what everything else here collects.
 """

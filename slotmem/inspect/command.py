@@ -1,10 +1,11 @@
 """Show a live segment or a persisted file, and what is wrong with it; change nothing.
 
-NAME is a segment's name, as given to create: relative to the runtime directory, or absolute. FILE is the path of a
-persisted file, or of a shared memory object. No lock is taken and nothing is waited for.
+NAME is a segment's name, as given to create: relative to the runtime directory, or absolute. FILE
+is the path of a persisted file, or of a shared memory object. No lock is taken and nothing is
+waited for.
 
 examples:
-  slotmem inspect workers                        the segment, or its persisted file if it is not live
+  slotmem inspect workers                        the segment, else its persisted file
   slotmem inspect workers --slot 3               all bytes of slot 3
   slotmem inspect /dev/shm/ShM.3f0aH5c21         an object, httpd's or ours
   slotmem inspect run/slotmem-shm-w.shm.persist  a persisted file
@@ -45,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     generation = None if arguments.generation is None else checked_generation(arguments.generation)
     found = find(arguments.what, runtime_dir_path(arguments.runtime_dir), generation)
     with open_bytes(found) as data:
@@ -64,7 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _checked_slot(result: Inspection, item_id: int) -> Geometry:
-    """Give the shape of a segment that has this slot. Raises: Mismatch, SlotOutOfRange."""
+    """Return the shape of a segment that has this slot.
+
+    Raises:
+        Mismatch
+        SlotOutOfRange
+    """
     shape = result.shape
     if shape is None:
         raise Mismatch(f"{result.found.path} is too damaged to have slots: {'; '.join(result.problems)}")

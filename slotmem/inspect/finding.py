@@ -1,7 +1,7 @@
-"""From what a user calls it to what is there: a segment's object, or a persisted file. Nothing is opened or made.
+"""From a user's name for it to what is there: a segment's object or a persisted file.
 
-In this order: the segment of a name; its persisted file; a path, where an object in the shared memory folder is taken as a
-segment and any other plain file as a persisted file.
+In this order: the segment of a name; its persisted file; a path, where an object in the shared
+memory folder is taken as a segment and any other plain file as a persisted file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ class Found(NamedTuple):
 
 
 def find(given: str, runtime_dir: str, generation: int | None) -> Found:
-    """Find what a name or a path stands for. Raises: NoSegment: says what was looked for; InvalidName, AccessDenied."""
+    """Find what a name or a path stands for.
+
+    Raises:
+        NoSegment: says what was looked for.
+        InvalidName
+        AccessDenied
+    """
     try:
         resolved = names.resolve(given, runtime_dir, generation or 0)
     except InvalidName:
@@ -70,7 +76,9 @@ def _mode(path: str) -> int | None:
 
 
 def _find_segment(given: str, runtime_dir: str, generation: int | None, absolute: bool) -> Found | None:
-    """Find the object of a name; without a generation, the first that has one, and a note of the others."""
+    """Find the object of a name; without a generation, the first that has one, and a note of the
+    others.
+    """
     generations = range(1 if absolute else GENERATIONS) if generation is None else [generation]
     there = []
     for number in generations:

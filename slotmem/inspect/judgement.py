@@ -2,9 +2,9 @@
 
 Interface:
 
-`inspect(found, data)` gives an `Inspection`: what was read, the problems, and notes that are no problems. It takes no lock
-and changes nothing. A live segment changes while it is read. So whatever looks wrong is looked at again until it stands
-still; what never stands still is not accused.
+`inspect(found, data)` gives an `Inspection`: what was read, the problems, and notes that are no
+problems. It takes no lock and changes nothing. A live segment changes while it is read. So whatever
+looks wrong is looked at again until it stands still; what never stands still is not accused.
 """
 
 from __future__ import annotations
@@ -170,7 +170,8 @@ def _inspect_segment(data: Bytes, result: Inspection) -> None:
         _judge_counter(result, look.num_free, look.occupancy, ours=ours)
     _judge_locks(result, still)
     if usable:
-        # Whoever uses a segment of ours holds a flock, and sees the same processes as we: nobody is hidden.
+        # Whoever uses a segment of ours holds a flock, and sees the same processes as we: nobody is
+        # hidden.
         result.alive = bool(result.alive)
         _judge_life(result)
 

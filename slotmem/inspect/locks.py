@@ -1,7 +1,7 @@
-"""Who holds what, asked without taking anything: mutexes, redo records, and the processes that have a segment open.
+"""Who holds what, asked without locking: mutexes, redo records, and who has the segment open.
 
-All of it is read: mutexes and redo records from bytes of the control block, the rest from /proc. glibc's mutexes are
-understood; with another C library the locks are "unknown".
+All of it is read: mutexes and redo records from bytes of the control block, the rest from /proc.
+glibc's mutexes are understood; with another C library the locks are "unknown".
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _guarded(shape: Geometry, which: int) -> str:
 
 @cache
 def _kind() -> bytes:
-    """Give the kind that our mutexes have, from one made for the purpose."""
+    """Return the kind that our mutexes have, from one made for the purpose."""
     with mmap.mmap(-1, MUTEX_BYTES) as memory:
         handle = mutex.at(memory, 0)
         mutex.initialize(handle)
@@ -120,7 +120,7 @@ def read_redo(shape: Geometry, marks: list[tuple[int, int]]) -> list[Redo]:
 
 
 def read_openers(info: os.stat_result) -> tuple[list[Opener], int]:
-    """Give the processes that have a file mapped, and how many could not be asked."""
+    """Return the processes that have a file mapped, and how many could not be asked."""
     here = [f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}", str(info.st_ino)]
     openers, unasked = [], 0
     with suppress(FileNotFoundError):
@@ -143,7 +143,9 @@ def _command(pid: int) -> str:
 
 
 def has_flock(info: os.stat_result) -> bool:
-    """Say whether anybody in sight holds a flock on a file, which is the sign of life of our segments."""
+    """Say whether anybody in sight holds a flock on a file, which is the sign of life of our
+    segments.
+    """
     here = f" {os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino} "
     with suppress(OSError), open("/proc/locks", encoding="ascii", errors="replace") as locks:
         return any(" FLOCK " in line and here in line for line in locks)

@@ -1,6 +1,7 @@
 """The bytes of what is inspected: opened for reading, read with `pread`, nothing mapped.
 
-So no lock is asked for, no flock taken, and somebody who truncates the object meanwhile cannot kill us with a SIGBUS.
+So no lock is asked for, no flock taken, and somebody who truncates the object meanwhile cannot kill
+us with a SIGBUS.
 
 - `open_bytes(found)` opens what was found; `Bytes.read` reads from it.
 - `read_occupancy(data, shape)` tells which slots are in use, as a map of bounded size.
@@ -25,7 +26,7 @@ FIRST_USED = 10  # slots in use that are listed
 
 
 class Bytes(NamedTuple):
-    """An open file; offsets of a persisted file are those of a segment that it is the payload of."""
+    """An open file; offsets in a persisted file are those of the segment it was stored from."""
 
     fd: int
     shift: int = 0
@@ -48,14 +49,21 @@ class Occupancy:
     """In-use bytes that are neither 0 nor 1."""
     slots_per_cell: int
     cells: str
-    """One sign a cell: `.` all free, `#` all in use, 1 to 9 for tenths in use, `?` for a byte that is neither."""
+    """One sign a cell: `.` all free, `#` all in use, 1 to 9 for tenths in use, `?` for a byte that
+    is neither.
+    """
     first_used: list[int]
     checksum: int
 
 
 @contextmanager
 def open_bytes(found: Found) -> Iterator[Bytes]:
-    """Open for reading. Raises: AccessDenied, NoSegment."""
+    """Open for reading.
+
+    Raises:
+        AccessDenied
+        NoSegment
+    """
     flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         fd = os.open(found.path, flags)

@@ -20,7 +20,7 @@ _LISTED = 12  # processes, locks and redo records at most
 
 
 def text(result: Inspection) -> Iterator[str]:
-    """Give the lines of the report, none of them wider than 100 signs unless a name is."""
+    """Yield the lines of the report, none of them wider than 100 signs unless a name is."""
     yield _title(result)
     yield from (f"  {key:<10} {value}" for key, value in _facts(result) if value)
     shape, occupancy = result.shape, result.occupancy
@@ -48,7 +48,9 @@ def text(result: Inspection) -> Iterator[str]:
 
 
 def slot_text(result: Inspection, shape: Geometry, data: Bytes, item_id: int) -> Iterator[str]:
-    """Give the lines of a whole slot's dump; lines like the one before are left out, as hexdump does."""
+    """Yield the lines of a whole slot's dump; lines like the one before are left out, as hexdump
+    does.
+    """
     used = data.read(shape.inuse_start + item_id, 1) not in (b"\0", b"")
     yield f"slot {item_id} of {result.found.name}: {shape.item_size} bytes, {'in use' if used else 'free'}"
     start, before, skipped = slot_start(shape.item_size, item_id), b"", 0
@@ -67,7 +69,7 @@ def slot_text(result: Inspection, shape: Geometry, data: Bytes, item_id: int) ->
 
 
 def document(result: Inspection) -> dict[str, Any]:
-    """Give the report as plain values."""
+    """Return the report as plain values."""
     shape, header, control, names = result.shape, result.header, result.control, result.found.names
     occupancy = result.occupancy
     return {
@@ -114,19 +116,21 @@ def document(result: Inspection) -> dict[str, Any]:
 
 
 def slot_document(shape: Geometry, data: Bytes, item_id: int) -> dict[str, Any]:
-    """Give a whole slot as plain values."""
+    """Return a whole slot as plain values."""
     content = data.read(slot_start(shape.item_size, item_id), shape.item_size)
     used = data.read(shape.inuse_start + item_id, 1) not in (b"\0", b"")
     return {"slot": item_id, "in_use": used, "hex": content.hex(), "text": _readable(content)}
 
 
 def printable(line: str) -> str:
-    """Give a line that no terminal takes for a command: names and processes are called as others please."""
+    """Return a line that no terminal takes for a command: names and processes are called as others
+    please.
+    """
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
 
 
 def flags(type_: int) -> str:
-    """Give the flags in Apache's words."""
+    """Return the flags in Apache's words."""
     known = [flag.name or "" for flag in Type if flag & type_]
     unknown = type_ & ~sum(Type)
     return "|".join([*known, *([f"{unknown:#x}"] if unknown else [])]) or "no flags"

@@ -1,4 +1,5 @@
-"""Where the bytes lie: layout, names, files and mutexes of a segment, and the image that the operations work on.
+"""Where the bytes lie: a segment's layout, names, files and mutexes, and the image of it.
 
-Open `layout` first; `segment` then shows how a segment is published, and `image` what an operation sees of it.
+Open `layout` first; `segment` then shows how a segment is published, and `image` what an operation
+sees of it.
 """

@@ -1,14 +1,16 @@
-"""The bytes that describe a segment: APR's length and httpd's descriptor in front, our control header behind.
+"""The bytes that describe a segment: APR's length, httpd's descriptor, our control header.
 
 Interface:
 
 - `write_header(memory, geometry)` describes a fresh segment; everything else in it is zero.
-- `read_geometry(memory, size, name)` reads the description back and refuses one that contradicts itself.
-- `is_ours(memory, geometry)` says whether a control block lies behind; `check_control` refuses one that cannot be used here.
+- `read_geometry(memory, size, name)` reads the description back and refuses one that contradicts
+  itself.
+- `is_ours(memory, geometry)` says whether a control block lies behind; `check_control` refuses one
+  that cannot be used here.
 
-The control header (128 bytes at `Geometry.control_start`) holds: magic 8 bytes, version u32, stripes u32, boot id
-16 bytes, pid namespace u64, creator's pid u64, creation time u64 (ns since the epoch), total length u64, and
-item_size u64, item_num u32, type u32 once more.
+The control header (128 bytes at `Geometry.control_start`) holds: magic 8 bytes, version u32,
+stripes u32, boot id 16 bytes, pid namespace u64, creator's pid u64, creation time u64 (ns since the
+epoch), total length u64, and item_size u64, item_num u32, type u32 once more.
 """
 
 from __future__ import annotations
@@ -60,7 +62,11 @@ class Control(NamedTuple):
 
 @cache
 def boot_id() -> bytes:
-    """Give the kernel's identity of this boot, 16 bytes. Raises: Unsupported."""
+    """Return the kernel's identity of this boot, 16 bytes.
+
+    Raises:
+        Unsupported
+    """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return bytes.fromhex(file.read().strip().replace("-", ""))
@@ -69,7 +75,11 @@ def boot_id() -> bytes:
 
 
 def pid_namespace() -> int:
-    """Give the number of this process's pid namespace. Raises: Unsupported."""
+    """Return the number of this process's pid namespace.
+
+    Raises:
+        Unsupported
+    """
     try:
         return os.stat("/proc/self/ns/pid").st_ino
     except OSError as error:
@@ -82,7 +92,9 @@ def shape_of(item_size: int, item_num: int, type_: int) -> Geometry:
 
 
 def describe(shape: Geometry) -> bytes:
-    """Give httpd's descriptor, 16 bytes, as it stands in a segment and at the end of a persisted file."""
+    """Return httpd's descriptor, 16 bytes, as it stands in a segment and at the end of a persisted
+    file.
+    """
     return _DESCRIPTOR.pack(shape.item_size, shape.item_num, shape.type)
 
 
@@ -112,7 +124,12 @@ def write_control(memory: mmap.mmap, shape: Geometry) -> None:
 
 
 def read_geometry(memory: Memory, size: int, name: str) -> Geometry:
-    """Read what a segment of `size` mapped bytes says of itself. Raises: Truncated, Forged."""
+    """Read what a segment of `size` mapped bytes says of itself.
+
+    Raises:
+        Truncated
+        Forged
+    """
     if size < SLOTS_START:
         raise Truncated(
             f"segment {name!r} has {size} bytes, a header alone has {SLOTS_START}; create it anew with replace=True"
@@ -145,7 +162,14 @@ def is_ours(memory: Memory, size: int, shape: Geometry) -> bool:
 
 
 def check_control(memory: Memory, size: int, shape: Geometry, name: str) -> None:
-    """Refuse a control block that cannot be used here (ATTACH-5, ATTACH-7). Raises: Truncated, Forged, OtherBoot, OtherNamespace."""
+    """Refuse a control block that cannot be used here (ATTACH-5, ATTACH-7).
+
+    Raises:
+        Truncated
+        Forged
+        OtherBoot
+        OtherNamespace
+    """
     control = read_control(memory, shape)
     if control.version != VERSION:
         raise Forged(

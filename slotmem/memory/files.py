@@ -2,13 +2,15 @@
 
 Interface:
 
-- `encode(shape, payload)` gives the bytes of a file; `decode(shape, data)` gives the payload back or says what is wrong.
+- `encode(shape, payload)` gives the bytes of a file; `decode(shape, data)` gives the payload back
+  or says what is wrong.
 - `store(path, data)` replaces a file: a crash leaves the old one or the new one, whole and on disk.
-- `load(path)` reads one, `stamp(path)` tells whether it is still the same; `set_aside(path)` moves a bad one to a name of
-  its own, so that nothing is ever lost.
+- `load(path)` reads one, `stamp(path)` tells whether it is still the same; `set_aside(path)` moves
+  a bad one to a name of its own, so that nothing is ever lost.
 - `cleared(shape, payload)` is the payload with every slot free (CLEARINUSE).
 
-Clauses BYTES-2, STORE-3 to STORE-5, RESTORE-2 to RESTORE-4. httpd accepts a file that ends early and ignores what stands behind the end; here anything but an exact match is bad.
+Clauses BYTES-2, STORE-3 to STORE-5, RESTORE-2 to RESTORE-4. httpd accepts a file that ends early
+and ignores what stands behind the end; here anything but an exact match is bad.
 """
 
 from __future__ import annotations
@@ -39,14 +41,17 @@ _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 
 
 def encode(shape: Geometry, payload: bytes) -> bytes:
-    """Give the bytes of the persisted file."""
+    """Return the bytes of the persisted file."""
     return payload + _digest(payload) + describe(shape)
 
 
 def decode(shape: Geometry, data: bytes) -> bytes:
-    """Give the payload of a persisted file, its free counter made exact.
+    """Return the payload of a persisted file, its free counter made exact.
 
-    httpd's own counter drifts without PREGRAB, so that it is not trusted. Raises: Mismatch: says what is wrong.
+    httpd's own counter drifts without PREGRAB, so that it is not trusted.
+
+    Raises:
+        Mismatch: says what is wrong.
     """
     expected = persisted_bytes(shape.item_size, shape.item_num)
     if len(data) != expected:
@@ -66,12 +71,18 @@ def decode(shape: Geometry, data: bytes) -> bytes:
 
 
 def cleared(shape: Geometry, payload: bytes) -> bytes:
-    """Give the payload with every slot free."""
+    """Return the payload with every slot free."""
     return _counted(payload[: shape.inuse_start - PAYLOAD_START] + bytes(shape.item_num), shape.item_num)
 
 
 def load(path: str) -> bytes | None:
-    """Read a persisted file; None if there is none. Raises: Planted, OtherUser, AccessDenied."""
+    """Read a persisted file; None if there is none.
+
+    Raises:
+        Planted
+        OtherUser
+        AccessDenied
+    """
     what = f"the persisted file {path}"
     try:
         fd = os.open(path, os.O_RDONLY | _NOFOLLOW | _CLOEXEC | getattr(os, "O_NONBLOCK", 0))
@@ -89,7 +100,7 @@ def load(path: str) -> bytes | None:
 
 
 def stamp(path: str) -> tuple[int, ...] | None:
-    """Give what changes whenever a file is stored; None if there is none."""
+    """Return what changes whenever a file is stored; None if there is none."""
     try:
         info = os.lstat(path)
     except FileNotFoundError:
@@ -98,7 +109,11 @@ def stamp(path: str) -> tuple[int, ...] | None:
 
 
 def check_folder(path: str) -> None:
-    """See that the folder of a persisted file is there, before anything depends on it. Raises: NoSegment."""
+    """See that the folder of a persisted file is there, before anything depends on it.
+
+    Raises:
+        NoSegment
+    """
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise NoSegment(f"the folder {folder} of the persisted file {path} does not exist; make it first")
@@ -107,7 +122,9 @@ def check_folder(path: str) -> None:
 def store(path: str, data: bytes) -> None:
     """Replace the file by one with these bytes, and return when both it and its name are on disk.
 
-    Raises: NoSpace; Planted, OtherUser, AccessDenied: for what stands at PATH.new.
+    Raises:
+        NoSpace
+        Planted, OtherUser, AccessDenied: for what stands at PATH.new.
     """
     fresh = f"{path}.new"
     fd = _open_fresh(fresh)
@@ -138,7 +155,11 @@ def store(path: str, data: bytes) -> None:
 
 
 def set_aside(path: str) -> str:
-    """Give a bad file a name of its own, `PATH.bad-1` or the next that is free, and return it. Raises: AccessDenied."""
+    """Return a bad file a name of its own, `PATH.bad-1` or the next that is free, and return it.
+
+    Raises:
+        AccessDenied
+    """
     number = 1
     try:
         while True:
@@ -162,8 +183,8 @@ def set_aside(path: str) -> str:
 def _open_fresh(fresh: str) -> int:
     """Open the file that is to become the new one, alone.
 
-    Its name is fixed, so that crashes leave one such file at most. Whoever gets the lock on a file that meanwhile was
-    renamed or removed tries again.
+    Its name is fixed, so that crashes leave one such file at most. Whoever gets the lock on a file
+    that meanwhile was renamed or removed tries again.
     """
     while True:
         try:

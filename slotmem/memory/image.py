@@ -2,9 +2,10 @@
 
 Interface:
 
-- `SharedImage`   a segment with our control block: mutexes and redo records lie in the memory itself.
-- `ThreadImage`   memory of one process, where the system has no robust mutexes (macOS, Windows): locks of `threading`.
-- `ForeignImage`  a segment that httpd made: no mutexes anywhere, and a redo record that nobody will ever read.
+- `SharedImage`   a segment with our control block: mutexes and redo records lie in its memory.
+- `ThreadImage`   memory of one process, with locks of `threading`: for systems without robust
+  mutexes (macOS, Windows).
+- `ForeignImage`  a segment that httpd made: no mutexes, and a redo record that nobody ever reads.
 
 All three have the attributes that the header of `slotmem.slots` lists.
 """
@@ -64,11 +65,15 @@ class SharedImage(_Mapped):
             posix.initialize(mutex)
 
     def give_back(self, mutex: Any) -> None:
-        """Free a mutex that answered ENOTRECOVERABLE, so that everybody else gets that answer too."""
+        """Free a mutex that answered ENOTRECOVERABLE, so that others get that answer too."""
         posix.give_back(self.memory, self._mutex_start(self.mutexes.index(mutex)))
 
     def lock(self, mutex: Any) -> int:
-        """Wait for a mutex. Raises: LockTimeout: names the holder where it can be known."""
+        """Wait for a mutex.
+
+        Raises:
+            LockTimeout: names the holder where it can be known.
+        """
         deadline_s = None if self.timeout_s is None else time.monotonic() + self.timeout_s
         status = posix.lock(mutex, deadline_s)
         if status == EBUSY:
@@ -84,7 +89,9 @@ class SharedImage(_Mapped):
 
 
 class ThreadImage(_Mapped):
-    """Memory of this process alone, guarded by locks of `threading`; their owner cannot die without the others."""
+    """Memory of this process alone, guarded by locks of `threading`; their owner cannot die without
+    the others.
+    """
 
     def __init__(self, memory: mmap.mmap, geometry: Geometry, timeout_s: float | None = None) -> None:
         super().__init__(memory, geometry)
@@ -106,7 +113,11 @@ class ThreadImage(_Mapped):
         return 0
 
     def lock(self, mutex: _ThreadMutex) -> int:
-        """Wait for a mutex. Raises: LockTimeout."""
+        """Wait for a mutex.
+
+        Raises:
+            LockTimeout
+        """
         if not mutex.lock.acquire(timeout=-1 if self.timeout_s is None else self.timeout_s):
             raise LockTimeout(f"a lock was not to be had in {self.timeout_s} s; it is held by thread {mutex.owner}")
         mutex.owner = threading.get_ident()
@@ -155,7 +166,7 @@ class ForeignImage(_Mapped):
 
 @cache
 def _nobody() -> Any:
-    """Give a mutex that nobody ever locks: unlocking it is refused by the system, and harmless."""
+    """Return a mutex that nobody ever locks: unlocking it is refused, and harmless."""
     mutex = posix.at(mmap.mmap(-1, PAGE_BYTES), 0)
     posix.initialize(mutex)
     return mutex

@@ -1,13 +1,14 @@
-"""Where everything lies in a segment and in a persisted file: arithmetic only, no memory is touched.
+"""Where everything lies in a segment and in a persisted file. Arithmetic only.
 
 A segment, as httpd maps it (x86-64; all offsets in bytes, all integers native)::
 
-    0      8           16        20    24        28       32                 inuse_start     apr_length
+    0      8           16        20    24        28       32                 inuse_start     length
     | u64  | u64       | u32     | u32 | u32     | 4      | item_num *       | item_num      |
     | len  | item_size | item_num| type| num_free| padding| item_size bytes  | bytes, 0 or 1 |
     '-APR--'----- descriptor ----------'------------------- payload ----------------------- -'
 
-The length word is APR's, and says apr_length. httpd looks no further, so our control block lies behind::
+The length word is APR's, and says `apr_length`. httpd looks no further, so our control block lies
+behind::
 
     control_start    +128               redo_start                                          total
     | header         | mutexes          | redo records, one for each stripe                 |
@@ -16,8 +17,9 @@ The length word is APR's, and says apr_length. httpd looks no further, so our co
 
 A persisted file is the payload, its MD5 (16 bytes) and the descriptor (16 bytes).
 
-With PREGRAB a slot's bytes are guarded by the stripe `item_id % stripes`, the table by a mutex of its own. Without
-PREGRAB every get and put may change the table too, so one mutex guards everything, and there is one redo record.
+With PREGRAB a slot's bytes are guarded by the stripe `item_id % stripes`, the table by a mutex of
+its own. Without PREGRAB every get and put may change the table too, so one mutex guards everything,
+and there is one redo record.
 
 The contracts below (`pre:`, `post:`) are proved by CrossHair.
 """
@@ -60,7 +62,7 @@ def align_up(value: int, unit: int) -> int:
 
 
 def inuse_start(item_size: int, item_num: int) -> int:
-    """Give the offset of the first in-use byte.
+    """Return the offset of the first in-use byte.
 
     pre: item_size >= 0 and item_num >= 0
     post: __return__ >= SLOTS_START
@@ -69,7 +71,7 @@ def inuse_start(item_size: int, item_num: int) -> int:
 
 
 def apr_length(item_size: int, item_num: int) -> int:
-    """Give the length of httpd's part of a segment, which is what APR's length word says.
+    """Return the length of httpd's part of a segment, which is what APR's length word says.
 
     pre: item_size >= 0 and item_num >= 0
     post: __return__ == inuse_start(item_size, item_num) + item_num
@@ -78,7 +80,7 @@ def apr_length(item_size: int, item_num: int) -> int:
 
 
 def persisted_bytes(item_size: int, item_num: int) -> int:
-    """Give the size of a persisted file.
+    """Return the size of a persisted file.
 
     pre: item_size >= 0 and item_num >= 0
     post: __return__ == 8 + item_size * item_num + item_num + 16 + 16
@@ -87,7 +89,7 @@ def persisted_bytes(item_size: int, item_num: int) -> int:
 
 
 def redo_stride(item_size: int) -> int:
-    """Give the distance of two redo records: header and one slot, on cache lines of their own.
+    """Return the distance of two redo records: header and one slot, on cache lines of their own.
 
     pre: item_size >= 0
     post: __return__ % LINE_BYTES == 0
@@ -97,7 +99,7 @@ def redo_stride(item_size: int) -> int:
 
 
 def stripes(item_size: int, item_num: int) -> int:
-    """Give the number of stripes of a segment with PREGRAB.
+    """Return the number of stripes of a segment with PREGRAB.
 
     pre: item_size >= 0 and item_num >= 0
     post: 1 <= __return__ <= MAX_STRIPES
@@ -108,7 +110,7 @@ def stripes(item_size: int, item_num: int) -> int:
 
 
 def slot_start(item_size: int, item_id: int) -> int:
-    """Give the offset of a slot's first byte.
+    """Return the offset of a slot's first byte.
 
     pre: item_size >= 0 and item_id >= 0
     post: __return__ >= SLOTS_START
@@ -118,14 +120,16 @@ def slot_start(item_size: int, item_id: int) -> int:
 
 
 def is_representable(item_size: int, item_num: int) -> bool:
-    """Say whether a segment of this shape can be described and mapped at all, control block included.
+    """Say whether a segment of this shape can be described and mapped at all, control block
+    included.
 
     post: not __return__ or (0 <= item_num <= MAX_ITEM_NUM and 0 <= item_size)
     post: not __return__ or apr_length(item_size, item_num) <= MAX_BYTES
     """
     if not (0 <= item_num <= MAX_ITEM_NUM and 0 <= item_size <= MAX_BYTES):
         return False
-    # The redo records may take MAX_REDO_BYTES or one slot, whichever is more; the mutexes and rounding, 8 KiB.
+    # The redo records may take MAX_REDO_BYTES or one slot, whichever is more; the mutexes and
+    # rounding, 8 KiB.
     return apr_length(item_size, item_num) + MAX_REDO_BYTES + item_size + 2 * PAGE_BYTES <= MAX_BYTES
 
 

@@ -2,27 +2,33 @@
 
 Interface:
 
-- `at(memory, offset)` gives a handle on the mutex at an offset; `initialize(handle)` makes one there, unlocked.
-- `trylock`, `lock`, `unlock`, `consistent` take a handle and answer an errno: 0, EBUSY (somebody holds it), EOWNERDEAD (we
-  hold it now, its owner died inside), EDEADLK (this thread holds it already), ENOTRECOVERABLE, EPERM (unlock: not ours).
+- `at(memory, offset)` gives a handle on the mutex at an offset; `initialize(handle)` makes one
+  there, unlocked.
+- `trylock`, `lock`, `unlock`, `consistent` take a handle and answer an errno: 0, EBUSY (somebody
+  holds it), EOWNERDEAD (we hold it now, its owner died inside), EDEADLK (this thread holds it
+  already), ENOTRECOVERABLE, EPERM (unlock: not ours).
 - `give_back(memory, offset)` frees one that answered ENOTRECOVERABLE.
 - `holder(memory, offset)` names the thread that holds a mutex, where the C library lets us know.
 
 Rules that its users keep (each was learned by measuring a failure):
 
-1. `trylock` keeps the GIL (PyDLL: 166 ns a pair) and never blocks; whoever may block calls `lock`, which gives the GIL
-   away and waits in slices, so that other threads run and signals (Ctrl-C) are served.
-2. Call `trylock` *inside* the `try` whose `finally` unlocks: CPython can raise a signal handler's exception between the
-   return of a call and the next bytecode. Unlocking a mutex that one does not hold is EPERM and harmless.
-3. After EDEADLK do not unlock: the lock belongs to the operation that a signal handler has interrupted. After
-   ENOTRECOVERABLE neither: call `give_back`. Never unlock a mutex taken over from the dead before `consistent`.
-4. Inside a critical section only subscript stores, no calls, from the first store to the last: signal exceptions are
-   raised between calls, not between stores.
+1. `trylock` keeps the GIL (PyDLL: 166 ns a pair) and never blocks; whoever may block calls `lock`,
+   which gives the GIL away and waits in slices, so that other threads run and signals (Ctrl-C) are
+   served.
+2. Call `trylock` *inside* the `try` whose `finally` unlocks: CPython can raise a signal handler's
+   exception between the return of a call and the next bytecode. Unlocking a mutex that one does not
+   hold is EPERM and harmless.
+3. After EDEADLK do not unlock: the lock belongs to the operation that a signal handler has
+   interrupted. After ENOTRECOVERABLE neither: call `give_back`. Never unlock a mutex taken over
+   from the dead before `consistent`.
+4. Inside a critical section only subscript stores, no calls, from the first store to the last:
+   signal exceptions are raised between calls, not between stores.
 
-Three things are known and left. A signal handler that itself uses the segment, interrupted in turn by a second handler that
-raises within the same few nanoseconds, can release the lock of the operation below it. An exception just after a mutex was
-taken over from the dead, and a second one as its settling begins, can make the mutex unusable; that is then said
-(`Unrecoverable`). And a mutex names its owner by thread id, so that it means nothing in another pid namespace or after a
+Three things are known and left. A signal handler that itself uses the segment, interrupted in turn
+by a second handler that raises within the same few nanoseconds, can release the lock of the
+operation below it. An exception just after a mutex was taken over from the dead, and a second one
+as its settling begins, can make the mutex unusable; that is then said (`Unrecoverable`). And a
+mutex names its owner by thread id, so that it means nothing in another pid namespace or after a
 reboot (`slotmem.memory.segment` refuses both).
 """
 
@@ -86,19 +92,25 @@ class _Pthread:
         self.timedlock = free.pthread_mutex_timedlock
 
     def sleep(self, mutex: Any, until_ns: int) -> int:
-        """Wait for a mutex until `clock` shows until_ns. Give the errno."""
+        """Wait for a mutex until `clock` shows until_ns. Return the errno."""
         until = ctypes.byref(_Timespec(until_ns // 10**9, until_ns % 10**9))
         return int(self.clocklock(mutex, self.clock, until) if self.clocklock else self.timedlock(mutex, until))
 
 
 @cache
 def pthread() -> _Pthread:
-    """Give the C library's mutex functions. Raises: Unsupported: where they do not exist."""
+    """Return the C library's mutex functions.
+
+    Raises:
+        Unsupported: where they do not exist.
+    """
     return _Pthread()
 
 
 def at(memory: mmap.mmap, offset: int) -> Any:
-    """Give a handle on the mutex at an offset; it keeps the memory mapped for as long as it lives."""
+    """Return a handle on the mutex at an offset; it keeps the memory mapped for as long as it
+    lives.
+    """
     return ctypes.byref((ctypes.c_char * MUTEX_BYTES).from_buffer(memory, offset))
 
 
@@ -118,7 +130,8 @@ def initialize(mutex: Any) -> None:
 
 
 def lock(mutex: Any, deadline_s: float | None) -> int:
-    """Wait for a mutex (WAIT-1): spin a little, then sleep in slices. Give the errno of the attempt that ended it.
+    """Wait for a mutex (WAIT-1): spin a little, then sleep in slices. Return the errno of the
+    attempt that ended it.
 
     deadline_s is a reading of time.monotonic() or None; when it has passed, EBUSY is the answer.
     """
@@ -128,7 +141,8 @@ def lock(mutex: Any, deadline_s: float | None) -> int:
             return status
     while deadline_s is None or time.monotonic() < deadline_s:
         wait_ns = _SLICE_NS if deadline_s is None else min(_SLICE_NS, int((deadline_s - time.monotonic()) * 1e9))
-        # A signal's exception may be raised as this returns, with the mutex taken: the caller's `finally` unlocks it.
+        # A signal's exception may be raised as this returns, with the mutex taken: the caller's
+        # `finally` unlocks it.
         if (status := calls.sleep(mutex, time.clock_gettime_ns(calls.clock) + max(0, wait_ns))) != errno.ETIMEDOUT:
             return status
     return EBUSY
@@ -137,15 +151,18 @@ def lock(mutex: Any, deadline_s: float | None) -> int:
 def give_back(memory: mmap.mmap, offset: int) -> None:
     """Free a mutex whose trylock answered ENOTRECOVERABLE.
 
-    glibc's trylock (2.36) then leaves it locked, in no list of robust mutexes: unlocking it crashes, and others would
-    wait for ever. It stays unusable; its futex word, which comes first, is all that is wrong.
+    glibc's trylock (2.36) then leaves it locked, in no list of robust mutexes: unlocking it
+    crashes, and others would wait for ever. It stays unusable; its futex word, which comes first,
+    is all that is wrong.
     """
     if _is_glibc():
         memory[offset : offset + 4] = bytes(4)
 
 
 def holder(memory: mmap.mmap | bytes, offset: int) -> int | None:
-    """Give the thread id that a mutex names as its owner; 0 if it is free, None if this C library keeps it secret."""
+    """Return the thread id that a mutex names as its owner; 0 if it is free, None if this C library
+    keeps it secret.
+    """
     if not _is_glibc():
         return None
     word = int.from_bytes(memory[offset : offset + 4], sys.byteorder)  # glibc keeps the futex word first

@@ -3,7 +3,8 @@
 Interface:
 
 - `resolve(name, runtime_dir, generation)` gives a `Names`, or None for anonymous memory.
-- `shm_object_name(segment)` is the POSIX shared memory object that APR would use for a segment name.
+- `shm_object_name(segment)` is the POSIX shared memory object that APR would use for a segment
+  name.
 
 Nothing here looks at the file system. Clauses NAME-1 to NAME-7.
 
@@ -34,7 +35,7 @@ class Names(NamedTuple):
 
 
 def shm_object_name(segment: str) -> str:
-    """Give the name of the POSIX shared memory object that APR derives from a segment name.
+    """Return the name of the POSIX shared memory object that APR derives from a segment name.
 
     It is two 32-bit hashes of the name's bytes, times-33 and Robert Sedgewick's, in hexadecimal.
 
@@ -51,9 +52,11 @@ def shm_object_name(segment: str) -> str:
 
 
 def resolve(name: str | None, runtime_dir: str, generation: int) -> Names | None:
-    """Give the names that belong to a slotmem's name; None if the memory is anonymous.
+    """Return the names that belong to a slotmem's name; None if the memory is anonymous.
 
-    Raises: InvalidName: for a NUL byte, or a relative name that climbs out of the runtime directory. WrongType.
+    Raises:
+        InvalidName: for a NUL byte, or a relative name that climbs out of the runtime directory.
+        WrongType
     """
     if name is None:
         return None

@@ -2,11 +2,12 @@
 
 Interface:
 
-- `check_plain(what, info)` refuses anything else that was opened; `alone` also refuses a file with a second name.
+- `check_plain(what, info)` refuses anything else that was opened; `alone` also refuses a file with
+  a second name.
 - `refusal(what, path, error)` says what it is that could not be opened.
 
-Others may write to the shared memory folder, and perhaps to the folder of an absolute name: what they planted there is
-neither read nor written through. Clauses ATTACH-6, RESTORE-4.
+Others may write to the shared memory folder, and perhaps to the folder of an absolute name: what
+they planted there is neither read nor written through. Clauses ATTACH-6, RESTORE-4.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from slotmem.status import AccessDenied, OtherUser, Planted
 
 
 def check_plain(what: str, info: os.stat_result, *, alone: bool = False) -> None:
-    """Refuse what is not a plain file of this user's. Raises: Planted, OtherUser."""
+    """Refuse what is not a plain file of this user's.
+
+    Raises:
+        Planted
+        OtherUser
+    """
     if not stat.S_ISREG(info.st_mode):
         kind = next(word for word, is_kind in _KINDS if is_kind(info.st_mode))
         raise Planted(f"{what} is {kind}, expected a plain file: somebody planted it; remove it")
@@ -32,7 +38,7 @@ def check_plain(what: str, info: os.stat_result, *, alone: bool = False) -> None
 
 
 def refusal(what: str, path: str, error: OSError) -> AccessDenied:
-    """Give the error that tells why a path could not be opened."""
+    """Return the error that tells why a path could not be opened."""
     try:
         check_plain(what, os.lstat(path))
     except AccessDenied as reason:

@@ -2,22 +2,25 @@
 
 Interface:
 
-- `publish(names, shape, contents)` makes a segment and links it into place complete; a dead one of that name is replaced.
+- `publish(names, shape, contents)` makes a segment and links it into place complete; a dead one of
+  that name is replaced.
 - `open_segment(names, writable)` opens what stands at a name and reads its shape.
 - `anonymous(shape)` makes a segment without a name.
 - A `Segment` is the mapping, which carries the shared `flock` that tells others that it is alive.
 
-A segment is built in a file without a name (O_TMPFILE), so that a crash before the end leaves nothing, and `linkat` puts
-it into place, so that a name is absent or complete at every instant and one of two creators wins. Two locks of the
-kernel's, which it drops when their holder dies, lie on each object:
+A segment is built in a file without a name (O_TMPFILE), so that a crash before the end leaves
+nothing, and `linkat` puts it into place, so that a name is absent or complete at every instant and
+one of two creators wins. Two locks of the kernel's, which it drops when their holder dies, lie on
+each object:
 
-- its *flock* says that it is alive: everybody who uses it holds it shared. A creator who gets it exclusively knows that
-  the segment is a crash's remainder. The maker of a segment holds it exclusively until all is confirmed.
-- its *record lock* is the right to unlink it: between the look at what stands at the name and the unlink nobody else can
-  replace it, since that would need an unlink too.
+- its *flock* says that it is alive: everybody who uses it holds it shared. A creator who gets it
+  exclusively knows that the segment is a crash's remainder. The maker of a segment holds it
+  exclusively until all is confirmed.
+- its *record lock* is the right to unlink it: between the look at what stands at the name and the
+  unlink nobody else can replace it, since that would need an unlink too.
 
-Both belong to the open file, which forked children share, so that they are given back explicitly. Clauses CREATE-5 to CREATE-10,
-ATTACH-3, ATTACH-6.
+Both belong to the open file, which forked children share, so that they are given back explicitly.
+Clauses CREATE-5 to CREATE-10, ATTACH-3, ATTACH-6.
 """
 
 from __future__ import annotations
@@ -55,8 +58,8 @@ _OPEN = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O
 
 
 class Segment(NamedTuple):
-    """A mapped segment. CPython's mmap keeps a duplicate of the descriptor, and with it the flock that is our sign of
-    life, for as long as any view of the memory is referenced.
+    """A mapped segment. CPython's mmap keeps a duplicate of the descriptor, and with it the flock
+    that is our sign of life, for as long as any view of the memory is referenced.
     """
 
     memory: mmap.mmap
@@ -75,7 +78,9 @@ class Segment(NamedTuple):
 
 
 class Contents(Protocol):
-    """What a segment is filled with, and whether that is still right once nobody else can have the name."""
+    """What a segment is filled with, and whether that is still right once nobody else can have the
+    name.
+    """
 
     def fill(self, memory: mmap.mmap) -> None: ...
 
@@ -83,14 +88,17 @@ class Contents(Protocol):
 
 
 def object_path(names: Names) -> str:
-    """Give the path of the shared object under the shm folder."""
+    """Return the path of the shared object under the shm folder."""
     return SHM_FOLDER + names.shm_object
 
 
 def publish(names: Names, shape: Geometry, contents: Contents, *, replace: bool = False) -> Segment:
     """Make a segment, let `contents` complete its bytes, and link it into place.
 
-    Raises: SegmentExists, AccessDenied, NoSpace.
+    Raises:
+        SegmentExists
+        AccessDenied
+        NoSpace
     """
     path = object_path(names)
     for attempt in range(_TRIES):
@@ -116,7 +124,11 @@ def publish(names: Names, shape: Geometry, contents: Contents, *, replace: bool 
 
 
 def anonymous(shape: Geometry, contents: Contents) -> Segment:
-    """Make a segment that has no name: forked children share it, nobody can attach it. Raises: NoSpace."""
+    """Make a segment that has no name: forked children share it, nobody can attach it.
+
+    Raises:
+        NoSpace
+    """
     with _nameless(None, shape) as fd:
         segment = _build(fd, None, shape, contents)
         contents.confirm()
@@ -124,9 +136,16 @@ def anonymous(shape: Geometry, contents: Contents) -> Segment:
 
 
 def open_segment(names: Names, *, writable: bool) -> Segment:
-    """Open and check the segment of a name; one without control block is mapped read-only unless writable.
+    """Open and check the segment of a name; one without control block is mapped read-only unless
+    writable.
 
-    Raises: NoSegment, AccessDenied, Truncated, Forged, OtherBoot, OtherNamespace.
+    Raises:
+        NoSegment
+        AccessDenied
+        Truncated
+        Forged
+        OtherBoot
+        OtherNamespace
     """
     for attempt in range(_TRIES):
         if attempt:
@@ -155,7 +174,12 @@ def _busy(names: Names) -> SegmentExists:
 
 @contextmanager
 def _nameless(names: Names | None, shape: Geometry) -> Iterator[int]:
-    """Open a file without a name in the shm folder, as large as the segment. Raises: NoSpace, NoSharedMemory."""
+    """Open a file without a name in the shm folder, as large as the segment.
+
+    Raises:
+        NoSpace
+        NoSharedMemory
+    """
     if not hasattr(os, "O_TMPFILE"):
         raise Unsupported(
             f"the provider 'shm' needs Linux's files without a name, this is {sys.platform}; use the provider 'plain'"
@@ -192,7 +216,11 @@ def _build(fd: int, names: Names | None, shape: Geometry, contents: Contents) ->
 
 
 def _make_way(names: Names, replace: bool) -> bool:
-    """Remove a dead segment of that name. Give False if somebody else is about it: try again. Raises: SegmentExists."""
+    """Remove a dead segment of that name. Return False if somebody else is about it: try again.
+
+    Raises:
+        SegmentExists
+    """
     with _opened(names) as fd:
         if fd is None:
             return True
@@ -216,7 +244,9 @@ def _make_way(names: Names, replace: bool) -> bool:
 
 
 def _unlink(fd: int, names: Names) -> bool:
-    """Take a name away from this object, and from no other that comes to stand there; say whether it had it."""
+    """Take a name away from this object, and from no other that comes to stand there; say whether
+    it had it.
+    """
     fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _record_lock(fcntl.F_WRLCK))
     try:
         if not _is_at(os.fstat(fd), names):
@@ -228,9 +258,15 @@ def _unlink(fd: int, names: Names) -> bool:
 
 
 def _link(fd: int, path: str) -> None:
-    """Give a nameless file its name. Raises: FileExistsError; NoSharedMemory."""
+    """Return a nameless file its name.
+
+    Raises:
+        FileExistsError
+        NoSharedMemory
+    """
     try:
-        # With src_dir_fd given, CPython calls linkat with AT_SYMLINK_FOLLOW, which names a nameless file.
+        # With src_dir_fd given, CPython calls linkat with AT_SYMLINK_FOLLOW, which names a nameless
+        # file.
         os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
     except FileExistsError:
         raise

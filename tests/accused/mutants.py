@@ -14,7 +14,7 @@ from accused import faults, miniatures
 from slotmem_conformance import runner
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.protocol.session import open_session
-from slotmem_conformance.reports.verdicts import Verdict
+from slotmem_conformance.reports.verdicts import ClauseVerdict
 from slotmem_model.algorithms.museum.pieces import MUSEUM
 
 SEED = 1
@@ -65,7 +65,7 @@ class Mutant(NamedTuple):
         cases = [case for case in collect() if case.clause.id == self.clause and "random" not in case.id]
         with self.patched():
             report = runner.run(cases, self.opener, provider=self.name, hello={}, seed=seed, quick=quick)
-        caught = (Verdict.FAIL, Verdict.ADAPTER_ERROR, Verdict.NON_STRICT)
+        caught = (ClauseVerdict.FAIL, ClauseVerdict.ADAPTER_ERROR, ClauseVerdict.NON_STRICT)
         return [outcome for outcome in report.outcomes if outcome.verdict in caught]
 
 

@@ -19,7 +19,7 @@ from slotmem_conformance.commands import conform as conform_command
 from slotmem_conformance.protocol import notation
 from slotmem_conformance.protocol.session import AdapterError, ProcessSession, open_session
 from slotmem_conformance.reports import expected, html_report, reports, verdicts
-from slotmem_conformance.reports.verdicts import Outcome, Report, Verdict
+from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport
 from slotmem_conformance.rig.oracle import Oracle
 from slotmem_conformance.rig.rig import Rig
 from slotmem_model.clauses import CLAUSES
@@ -93,17 +93,17 @@ class Garbled(Miniature):
 @pytest.mark.parametrize(
     ("opener", "verdict"),
     [
-        (Miniature, Verdict.PASS),
-        (Dying, Verdict.FAIL),
-        (Silent, Verdict.FAIL),
-        (Garbled, Verdict.ADAPTER_ERROR),
+        (Miniature, ClauseVerdict.PASS),
+        (Dying, ClauseVerdict.FAIL),
+        (Silent, ClauseVerdict.FAIL),
+        (Garbled, ClauseVerdict.ADAPTER_ERROR),
     ],
 )
 def test_a_crash_is_no_pass(opener, verdict):
     """A crash and a hang are failures, garbage is an adapter error, and the requests are shown."""
     outcome = outcomes_of("create w 4 1 PREGRAB; grab", opener)
     assert outcome.verdict is verdict
-    assert ('"op": "grab"' in outcome.evidence) == (verdict is not Verdict.PASS)
+    assert ('"op": "grab"' in outcome.evidence) == (verdict is not ClauseVerdict.PASS)
 
 
 def test_a_driver_that_crashes_is_started_again(tmp_path):
@@ -125,30 +125,30 @@ def test_a_driver_that_crashes_is_started_again(tmp_path):
     opener = partial(open_session, f"exec:{sys.executable} {script}")
     tried = [program("RELEASE-1/a", "create w 4 1; fgrab 0; release 0"), program("GRAB-1/b", "create w 4 1; grab")]
     report = runner.run(tried, opener, provider="x", hello={}, seed=1)
-    assert [each.verdict for each in report.outcomes] == [Verdict.FAIL, Verdict.PASS]
+    assert [each.verdict for each in report.outcomes] == [ClauseVerdict.FAIL, ClauseVerdict.PASS]
     assert "SIGABRT" in report.outcomes[0].reason
 
 
 def test_a_skip_needs_a_reason_and_should_is_not_must():
     """What cannot be judged is skipped with its reason; a clause of level should gives non-strict, one of info never fails."""
     skipped = runner.run_case(program("GRAB-1/x", "create w 4 1", "shared"), Miniature)
-    assert skipped.verdict is Verdict.SKIP
+    assert skipped.verdict is ClauseVerdict.SKIP
     assert "'shared'" in skipped.reason
     failing = {clause: case(f"{clause}/x")(lambda rig: rig.fail("no")) for clause in ("GRAB-1", "CREATE-10", "COUNT-3")}
     found = {clause: runner.run_case(each, Miniature).verdict for clause, each in failing.items()}
-    assert found == {"GRAB-1": Verdict.FAIL, "CREATE-10": Verdict.NON_STRICT, "COUNT-3": Verdict.INFO}
+    assert found == {"GRAB-1": ClauseVerdict.FAIL, "CREATE-10": ClauseVerdict.NON_STRICT, "COUNT-3": ClauseVerdict.INFO}
 
 
 def test_profiles_are_summed_up():
     """The worst case decides a clause, skipped clauses are counted apart, and info counts for nothing."""
     outcomes = [
-        Outcome("GRAB-1/a", Verdict.PASS),
-        Outcome("GRAB-1/b", Verdict.FAIL, "x"),
-        Outcome("GRAB-3/a", Verdict.PASS),
-        Outcome("GET-1/a", Verdict.SKIP, "x"),
-        Outcome("CREATE-10/a", Verdict.NON_STRICT, "x"),
-        Outcome("ATOMIC-1/a", Verdict.FAIL, "x"),
-        Outcome("ATOMIC-4/a", Verdict.INFO, "x"),
+        CaseResult("GRAB-1/a", ClauseVerdict.PASS),
+        CaseResult("GRAB-1/b", ClauseVerdict.FAIL, "x"),
+        CaseResult("GRAB-3/a", ClauseVerdict.PASS),
+        CaseResult("GET-1/a", ClauseVerdict.SKIP, "x"),
+        CaseResult("CREATE-10/a", ClauseVerdict.NON_STRICT, "x"),
+        CaseResult("ATOMIC-1/a", ClauseVerdict.FAIL, "x"),
+        CaseResult("ATOMIC-4/a", ClauseVerdict.INFO, "x"),
     ]
     said = {name: str(total) for name, total in verdicts.by_profile(outcomes).items()}
     assert said == {
@@ -165,7 +165,7 @@ def test_random_programs_are_shrunk():
     """Of all programs that tell a wrong implementation from the specification the shortest is shown."""
     (each,) = selection.chosen(collect(), ["GRAB-2/random-programs"])
     outcome = runner.run_case(each, FullIsNotFound, seed=3)
-    assert outcome.verdict is Verdict.FAIL
+    assert outcome.verdict is ClauseVerdict.FAIL
     assert "(GRAB-4)" in outcome.reason
     sent = [json.loads(line) for line in outcome.evidence.splitlines() if not line.startswith("  ->")]
     assert [request["op"] for request in sent] == ["create", "grab"]
@@ -245,7 +245,7 @@ def test_known_failures(wrong, tmp_path, capsys):
 
 def test_reasons_are_kept_when_written_again(tmp_path):
     """Writing the file of known failures keeps the reasons and links that somebody wrote into it."""
-    report = Report("x", {}, 1, True, [Outcome("GRAB-4/full", Verdict.FAIL, 'it answered "no"\\')])
+    report = SuiteReport("x", {}, 1, True, [CaseResult("GRAB-4/full", ClauseVerdict.FAIL, 'it answered "no"\\')])
     path = tmp_path / "known.toml"
     path.write_text(expected.written(report, {}))
     ids = [each.id for each in collect()]
@@ -302,7 +302,7 @@ def test_reports(wrong, tmp_path, capsys):
     assert json.loads((tmp_path / "badge.json").read_text())["message"] == "core"
     report = tmp_path / "report.json"
     report.write_text(json.dumps(given))
-    assert Report.from_json(given).to_json() == given
+    assert SuiteReport.from_json(given).to_json() == given
     assert conform("--merge", str(report), str(report), "--html", str(paths["html"])) == 0
     assert paths["html"].read_text().count('<th scope="col">x<small>miniature') == 2
     report.write_text('{"format": "slotmem conformance 1"}')
@@ -312,7 +312,9 @@ def test_reports(wrong, tmp_path, capsys):
 def test_what_is_shown_is_escaped():
     """What an implementation says cannot break a report."""
     evil = '<script>alert("1")</script>|\x00`'
-    report = Report("x", {"implementation": evil}, 1, True, [Outcome("GRAB-1/a", Verdict.FAIL, evil, evil)])
+    report = SuiteReport(
+        "x", {"implementation": evil}, 1, True, [CaseResult("GRAB-1/a", ClauseVerdict.FAIL, evil, evil)]
+    )
     assert "<script>" not in html_report.page([report])
     assert "<script>" not in reports.markdown(report).split("```")[0]
     ElementTree.fromstring(reports.junit(report))

@@ -12,7 +12,7 @@ from slotmem_conformance import runner
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.cases.lives import LIVES, SHAPES
 from slotmem_conformance.protocol.session import open_session
-from slotmem_conformance.reports.verdicts import Verdict
+from slotmem_conformance.reports.verdicts import ClauseVerdict
 from slotmem_model.clauses import CLAUSES
 from tools import example_drivers
 
@@ -60,7 +60,7 @@ def test_random_lives_find_faults(name):
     [fault] = [each for each in faults.FAULTS if each.name == name]
     with fault.patched():
         found = [runner.run_case(case, partial(open_session, "shm"), seed=1, quick=True) for case in (LIVES, SHAPES)]
-    caught = [outcome for outcome in found if outcome.verdict is Verdict.FAIL]
+    caught = [outcome for outcome in found if outcome.verdict is ClauseVerdict.FAIL]
     assert caught
     assert all(len(outcome.evidence.splitlines()) <= 20 for outcome in caught)  # request and answer
 
@@ -80,7 +80,7 @@ RIGHT = {
 def accused(opener, name):
     """Give the outcomes that do not hold, of all cases for one server; most cases must have been judged."""
     report = runner.run(ALONE, opener, provider=name, hello={}, seed=1, quick=True)
-    assert sum(each.verdict is Verdict.PASS for each in report.outcomes) > 90
+    assert sum(each.verdict is ClauseVerdict.PASS for each in report.outcomes) > 90
     return [(each.case, each.reason) for each in report.outcomes if not each.verdict.holds]
 
 

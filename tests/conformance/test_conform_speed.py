@@ -11,7 +11,7 @@ from slotmem_conformance import runner
 from slotmem_conformance.adapters import httpd
 from slotmem_conformance.cases import speed as cases_speed
 from slotmem_conformance.protocol.session import open_session
-from slotmem_conformance.reports.verdicts import Verdict
+from slotmem_conformance.reports.verdicts import ClauseVerdict
 from slotmem_conformance.rig import working
 from slotmem_conformance.rig.apart import NotStarted
 from slotmem_conformance.rig.rig import Failed
@@ -44,7 +44,7 @@ BROKEN = {
 def test_apaches_module_is_found_out(apache, case):
     """Each fault of Apache's own binary is found, and told with evidence."""
     seen = (outcome_of(case, "httpd", seed) for seed in range(ATTEMPTS))
-    found = next(each for each in seen if each.verdict is Verdict.FAIL)
+    found = next(each for each in seen if each.verdict is ClauseVerdict.FAIL)
     assert BROKEN[case] in found.reason
     assert found.evidence
 
@@ -53,7 +53,7 @@ def test_apaches_module_is_found_out(apache, case):
 def test_the_reference_is_not_accused(case):
     """The reference passes each of them; none is skipped."""
     outcome = outcome_of(case)
-    assert (outcome.verdict, outcome.reason) == (Verdict.PASS, "")
+    assert (outcome.verdict, outcome.reason) == (ClauseVerdict.PASS, "")
 
 
 def test_a_driver_is_not_asked_at_full_speed():
@@ -62,7 +62,7 @@ def test_a_driver_is_not_asked_at_full_speed():
     outcome = runner.run_case(
         cases_speed.torn, lambda **options: unnamed(session(**{**options, "process": True})), quick=True
     )
-    assert outcome.verdict is Verdict.SKIP
+    assert outcome.verdict is ClauseVerdict.SKIP
     assert "protocol" in outcome.reason
 
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_started_accuses_nobody(monkeypatch):
 
     monkeypatch.setattr(working, "await_start", nobody)
     outcome = outcome_of(cases_speed.stored_meanwhile)
-    assert (outcome.verdict, outcome.reason) == (Verdict.SKIP, "no process")
+    assert (outcome.verdict, outcome.reason) == (ClauseVerdict.SKIP, "no process")
 
 
 def raise_error(instance, nanoseconds):

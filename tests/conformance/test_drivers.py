@@ -20,6 +20,7 @@ from slotmem_conformance.commands import conform as conform_command
 from slotmem_conformance.protocol import places
 from slotmem_conformance.protocol import session as sessions
 from slotmem_conformance.protocol.session import open_session
+from slotmem_model.verdict import Exit
 from tools import example_drivers
 
 TESTS = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ def test_examples_conform(driver, capsys):
     arguments = parser.parse_args([driver, "--quick", "--seed", "1", "--timeout-s", "60", "--json"])
     code = conform_command.run(arguments)
     report = json.loads(capsys.readouterr().out)
-    assert code == conform_command.HELD, report
+    assert code == Exit.HELD, report
     passed = [each for each in report["outcomes"] if each["verdict"] == "pass"]
     assert len(passed) > 80
 
@@ -108,7 +109,7 @@ def test_commands_that_cannot_be_started(options, tmp_path, capsys):
     parser = argparse.ArgumentParser()
     conform_command.configure(parser)
     for command, why in unfit(tmp_path).items():
-        assert conform_command.run(parser.parse_args([f"exec:{command}", *options])) == conform_command.USAGE
+        assert conform_command.run(parser.parse_args([f"exec:{command}", *options])) == Exit.USAGE
         (line,) = capsys.readouterr().err.splitlines()
         assert re.search(why, line), line
 

@@ -13,7 +13,7 @@ from slotmem_conformance import runner
 from slotmem_conformance.adapters import httpd
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.protocol.session import open_session
-from slotmem_conformance.reports.verdicts import Verdict
+from slotmem_conformance.reports.verdicts import ClauseVerdict
 from slotmem_conformance.rig import tracing
 
 CASES = {each.id: each for each in collect()}
@@ -35,7 +35,7 @@ def test_wrong_stores_are_caught(mistake):
         pytest.skip("strace is not installed (Debian: strace)")
     spec = f"exec:{sys.executable} {wrong_stores.__file__} '{mistake}'"
     failed = next(each for seed in range(TRIES) if not (each := outcome_of(spec, case, seed)).verdict.holds)
-    assert failed.verdict is Verdict.FAIL
+    assert failed.verdict is ClauseVerdict.FAIL
     assert said in failed.reason
 
 
@@ -44,14 +44,16 @@ def test_the_right_store_is_not_accused(case):
     """STORE-4 to STORE-6: the reference behind a driver stores well, and what could not be seen is no pass."""
     outcome = outcome_of(f"exec:{sys.executable} {wrong_stores.__file__} none", case)
     unseen = case == "STORE-5/on-disk" and not shutil.which("strace")
-    assert (outcome.verdict, outcome.reason) == (Verdict.PASS, "") or (unseen and outcome.verdict is Verdict.INFO)
+    assert (outcome.verdict, outcome.reason) == (ClauseVerdict.PASS, "") or (
+        unseen and outcome.verdict is ClauseVerdict.INFO
+    )
 
 
 def test_without_strace_nothing_is_said_of_the_disk(monkeypatch):
     """STORE-5: where no system call can be seen the verdict is no pass, and says why."""
     monkeypatch.setattr(tracing.shutil, "which", lambda name: None)
     outcome = outcome_of("shm", "STORE-5/on-disk")
-    assert outcome.verdict is Verdict.INFO
+    assert outcome.verdict is ClauseVerdict.INFO
     assert "strace is not installed" in outcome.reason
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from accused.miniatures import FullIsNotFound, Miniature
+from slotmem_conformance import runner
 from slotmem_conformance.cases.case import collect
-from slotmem_conformance.commands import conform as conform_command
 from slotmem_conformance.commands import vectors as vectors_command
 from slotmem_conformance.protocol.session import open_session
 from slotmem_conformance.vectors import vectors
@@ -68,8 +68,8 @@ def test_apache_answers_as_the_vectors_of_its_profiles_say(tmp_path):
     """Apache's own module, as installed here, answers every vector of the profiles core and httpd as it says."""
     opener = partial(open_session, "httpd")
     try:
-        conform_command.greet(opener, str(tmp_path))
-    except conform_command.Unusable as error:
+        runner.greet(opener, str(tmp_path))
+    except runner.Unusable as error:
         pytest.skip(str(error))
     found = replayed(opener, "core", "httpd")
     assert {id: what for id, what in found.items() if what} == {}

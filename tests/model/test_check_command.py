@@ -11,15 +11,16 @@ import pytest
 from slotmem_model.algorithms import catalogue
 from slotmem_model.algorithms.httpd import Httpd
 from slotmem_model.checker import naive
+from slotmem_model.checker.exploration import Exploration, Progress
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.outcome import HELD, VIOLATED, Outcome, Progress
 from slotmem_model.checker.standard import STANDARD
 from slotmem_model.commands import check as check_command
 from slotmem_model.commands import check_report
 from slotmem_model.commands.check_report import Live, Row
 from slotmem_model.counterexample import picture, trace
+from slotmem_model.verdict import HELD, VIOLATED
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "model" / "CHECKS.md"
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ class Outside:
 
 
 def test_the_standard_run(capsys):
-    """Without arguments the reference holds everywhere, httpd is violated, that is expected: 0. The README has the table."""
+    """Without arguments the reference holds everywhere, httpd is violated, that is expected: 0. CHECKS.md has the table."""
     code, given = report(capsys)
     assert code == 0
     rows = given["rows"]
@@ -64,7 +65,7 @@ def test_the_standard_run(capsys):
     reference = [row for row in rows if row["configuration"]["algorithm"] == "reference"]
     assert not set.intersection(*(set(row["never"]) for row in reference)), "each `sometimes` happens in some of them"
     assert not [name for row in reference for name in row["never"] if name.startswith("crash")]
-    before, _, rest = README.read_text(encoding="utf-8").partition(check_report.MARKDOWN_BEGIN)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(check_report.MARKDOWN_BEGIN)
     table, _, after = rest.partition(check_report.MARKDOWN_END)
     assert before
     assert after
@@ -227,9 +228,9 @@ def test_vacuous(capsys):
 
 def test_a_missed_violation_is_violated():
     """If httpd held, or the reference did not, the standard run would say so."""
-    held = Outcome("sweep")
-    broken = Outcome("sweep", violations={"counter": 1})
-    cut = Outcome("sweep", complete=False)
+    held = Exploration("sweep")
+    broken = Exploration("sweep", violations={"counter": 1})
+    cut = Exploration("sweep", complete=False)
     reference, httpd = Configuration(), Configuration("httpd")
 
     def verdict(*rows):

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from slotmem.slots import Slots
 from slotmem_model.automata.recording import TooLarge
 from slotmem_model.checker import naive
+from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.outcome import HELD, UNDECIDED, VIOLATED, Budget
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.checker.sweep.packing import packing_for, ranks_of
 from slotmem_model.checker.sweep.rows import Remembered, distinct
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 
 SAME = ("grab -> a; put(a, 1); get(a); release(a)",)
 
@@ -135,7 +136,7 @@ def test_a_spent_budget_leaves_the_verdict_open():
     """With no time, or no memory, the verdict is undecided, and the reason is told."""
     model = compile_model(Configuration(rounds=2), Slots)
     for engine in (naive, sweep):
-        for budget, what in ((Budget(seconds=0), "budget of 0 s"), (Budget(memory_bytes=0), "memory budget of 0 MiB")):
+        for budget, what in ((Limits(seconds=0), "budget of 0 s"), (Limits(memory_bytes=0), "memory budget of 0 MiB")):
             outcome = engine.explore(model, budget)
             assert outcome.verdict == UNDECIDED
             assert what in outcome.reason
@@ -145,7 +146,7 @@ def test_a_spent_budget_leaves_the_verdict_open():
 def test_progress_is_told():
     """Whoever asks is told how far it is."""
     told = []
-    sweep.explore(compile_model(Configuration(), Slots), Budget(progress=told.append))
+    sweep.explore(compile_model(Configuration(), Slots), Limits(progress=told.append))
     assert told[-1].states > 2000
     assert told[-1].depth > 10
 

@@ -14,7 +14,7 @@ from slotmem_model.algorithms.httpd import Httpd
 from slotmem_model.algorithms.museum.pieces import MUSEUM
 from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.properties import Judge
+from slotmem_model.checker.properties import PropertyCheck
 from slotmem_model.counterexample import lanes, picture, trace
 from slotmem_model.counterexample.explain import explain
 
@@ -47,7 +47,7 @@ class Forgetful(Slots):
 def depths(model, broken):
     """Give the depths of all states that break a property, by the oracle's own walk."""
     level, seen, found, depth = [model.initial], {model.initial}, [], 0
-    judge = Judge(model)
+    judge = PropertyCheck(model)
     while level:
         following = []
         for state in level:
@@ -256,7 +256,7 @@ def test_the_oracle_agrees():
     model = compile_model(HTTPD, Httpd)
     found = shortest.find(model)
     assert naive.explore(model).violations[found.broken]
-    assert Judge(model).violated(found.steps[-1].state, can_go_on=True) == found.broken
+    assert PropertyCheck(model).violated(found.steps[-1].state, can_go_on=True) == found.broken
 
 
 BAD = {

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slotmem_model.judge import search as linearizability
+from slotmem_model.judge import search
 from slotmem_model.judge.budget import Budget, Exhausted
 from slotmem_model.judge.events import History
-from slotmem_model.judge.search import Crash, Invoke, MalformedHistory, Return, check
+from slotmem_model.linearizability import Crash, Invoke, MalformedHistory, Return, check
 from tools.exhaustive import is_linearizable
 
 
@@ -252,7 +252,7 @@ def disagreements(seeds):
         events = make_register_events(dice, dice.randint(1, 9), dice.randint(2, 5))
         expected = is_linearizable(events, 0, register)
         linearizable += expected
-        failed, _ = linearizability.find_failure(History.from_events(events), [0], register, Budget())
+        failed, _ = search.find_failure(History.from_events(events), [0], register, Budget())
         if (failed is None) != expected:
             found.append(seed)  # judged without the window, which takes longer
     return found, linearizable
@@ -295,9 +295,9 @@ def _keep_who_used_most(configurations):
 @pytest.mark.parametrize(
     ("where", "name", "wrong"),
     [
-        (linearizability.Monitor, "_compute_deadline", _use_the_last_first),
-        (linearizability, "_drop_dominated", _keep_who_used_most),
-        (linearizability, "_number_kinds", lambda calls: [call.operation[0] for call in calls]),
+        (search.Possibilities, "_compute_deadline", _use_the_last_first),
+        (search, "_drop_dominated", _keep_who_used_most),
+        (search, "_number_kinds", lambda calls: [call.operation[0] for call in calls]),
     ],
     ids=["last first", "most used", "all of a name alike"],
 )

@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 
 from slotmem_model import spec
 from slotmem_model.algorithms import catalogue
+from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.outcome import Budget
 from slotmem_model.commands import check as check_command
 from slotmem_model.commands import replay as replay_command
-from slotmem_model.commands.check_explain import CAN, CANNOT, UNDECIDED, Answer, explain_trace
+from slotmem_model.commands.check_explain import Answer, explain_trace
 from slotmem_model.counterexample import trace
 from slotmem_model.counterexample.observed import is_explained, questions
 from slotmem_model.counterexample.trace import Before, Done, Trace
 from slotmem_model.judge.events import Crash, Invoke, Return
-from slotmem_model.judge.search import LINEARIZABLE, check
+from slotmem_model.linearizability import LINEARIZABLE, check
 from slotmem_model.spec import NOTFOUND, SUCCESS, Result
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 from slotmem_stress.run.settings import Settings
 from slotmem_stress.run.window_trace import to_trace
 from tools.histories import operation, parsed
@@ -50,7 +51,7 @@ TORN = Done(0, ("get", 3), Result(SUCCESS, b"\x09\x05"), (1, 2))
 
 def ask(given, algorithm="httpd", budget=None) -> Answer:
     """Ask, and see that what was found is what was observed."""
-    answer = explain_trace(given, algorithm, budget or Budget())
+    answer = explain_trace(given, algorithm, budget or Limits())
     if answer.told:
         shown = [interval.answer for interval in answer.told.intervals]
         observed = [done for done in answer.variant.operations if done.result]
@@ -61,7 +62,7 @@ def ask(given, algorithm="httpd", budget=None) -> Answer:
 def test_httpd_can_give_a_slot_twice():
     """The window of the double grab, with any slot: eight steps, one change to the other process and one back."""
     answer = ask(DOUBLE_GRAB)
-    assert answer.verdict == CAN
+    assert answer.verdict == VIOLATED
     processes = [step.process for step in answer.told.steps]
     assert len(processes) == 8
     assert sum(one != other for one, other in pairwise(processes)) == 2
@@ -73,33 +74,33 @@ def test_httpd_can_give_a_slot_twice():
 def test_what_is_right_cannot_give_a_slot_twice(algorithm):
     """The same window is impossible for the reference and others, from each state."""
     answer = ask(DOUBLE_GRAB, algorithm)
-    assert (answer.verdict, answer.questions) == (CANNOT, 2)
+    assert (answer.verdict, answer.questions) == (HELD, 2)
     assert answer.outcome.complete
 
 
 def test_one_after_the_other_httpd_cannot_either():
     """What had returned before the other was invoked comes before it."""
-    assert ask(window(grab(0, 5, 0, 1), grab(1, 5, 2, 3))).verdict == CANNOT
-    assert ask(window(grab(0, 5, 0, 2), grab(1, 5, 1, 3))).verdict == CAN
+    assert ask(window(grab(0, 5, 0, 1), grab(1, 5, 2, 3))).verdict == HELD
+    assert ask(window(grab(0, 5, 0, 2), grab(1, 5, 1, 3))).verdict == VIOLATED
 
 
 def test_a_torn_get_of_httpd():
     """A get of two values needs a put that runs at the time; the value of before is what the slot had at first."""
-    assert ask(window(PUT, TORN)).verdict == CAN
-    assert ask(window(TORN)).verdict == CANNOT
+    assert ask(window(PUT, TORN)).verdict == VIOLATED
+    assert ask(window(TORN)).verdict == HELD
     with_others = ask(window(TORN, around=(PUT,)))
-    assert with_others.verdict == CAN
+    assert with_others.verdict == VIOLATED
     assert PUT in with_others.variant.operations
     assert "with value" in with_others.question.setting
-    assert ask(window(PUT, TORN), REFERENCE).verdict == CANNOT
+    assert ask(window(PUT, TORN), REFERENCE).verdict == HELD
 
 
 def test_after_a_torn_get_its_process_goes_on():
     """What a process did after a torn get is a lane of its own, and still comes after it."""
     later = Done(0, ("get", 3), Result(SUCCESS, BYTES["n"]), (4, 5))
     stale = Done(0, ("get", 3), Result(SUCCESS, BYTES["o"]), (4, 5))
-    assert ask(window(PUT, TORN, later)).verdict == CAN
-    assert ask(window(PUT, TORN, stale)).verdict == CANNOT
+    assert ask(window(PUT, TORN, later)).verdict == VIOLATED
+    assert ask(window(PUT, TORN, stale)).verdict == HELD
 
 
 RELEASED = Done(0, ("release", 4), OK, (2, 3))
@@ -109,42 +110,42 @@ RACING = Done(2, ("get", 4), Result(SUCCESS, BYTES["n"]), (0, 4))
 
 def test_what_had_a_part_in_it_is_found_among_what_ran_at_the_time():
     """A get that stood still while the slot was released marks it again; the window alone does not show that."""
-    assert ask(window(RELEASED, USED_AFTER)).verdict == CANNOT
+    assert ask(window(RELEASED, USED_AFTER)).verdict == HELD
     answer = ask(window(RELEASED, USED_AFTER, around=(grab(3, 7, 0, 9), RACING)))
-    assert answer.verdict == CAN
+    assert answer.verdict == VIOLATED
     assert RACING in answer.variant.operations
-    assert ask(window(RELEASED, USED_AFTER, around=(RACING,)), REFERENCE).verdict == CANNOT
+    assert ask(window(RELEASED, USED_AFTER, around=(RACING,)), REFERENCE).verdict == HELD
 
 
 def test_what_would_make_it_right_is_no_explanation():
     """With a grab in between, the get is as it should be: that the algorithm can do that says nothing."""
-    assert ask(window(RELEASED, USED_AFTER, around=(grab(2, 4, 3, 5),))).verdict == CANNOT
+    assert ask(window(RELEASED, USED_AFTER, around=(grab(2, 4, 3, 5),))).verdict == HELD
 
 
 def test_the_state_before_is_kept():
     """A grab that passes over a free slot cannot be explained from a state in which that was free, but from another."""
     free, used = Before(inuse=(0, 1)), Before(inuse=(0, 1, 2, 3, 4))
-    assert ask(window(grab(0, 5), before=(free,))).verdict == CANNOT
-    assert ask(window(grab(0, 5), before=(free, used))).verdict == CAN
-    assert ask(window(grab(0, 5))).verdict == CAN
+    assert ask(window(grab(0, 5), before=(free,))).verdict == HELD
+    assert ask(window(grab(0, 5), before=(free, used))).verdict == VIOLATED
+    assert ask(window(grab(0, 5))).verdict == VIOLATED
 
 
-@pytest.mark.parametrize(("count", "verdict"), [(6, CAN), (5, CANNOT), (7, CANNOT)])
+@pytest.mark.parametrize(("count", "verdict"), [(6, VIOLATED), (5, HELD), (7, HELD)])
 def test_a_count_counts_slots_that_are_left_out(count, verdict):
     """The model has one slot or two of the eight; the others are counted as they were."""
     counted = Done(0, ("num_free_slots",), Result(SUCCESS, count))
     assert ask(window(counted, before=(Before((0, 7)),)), REFERENCE).verdict == verdict
     racing = ask(window(counted, grab(1, 1, 0, 1), before=(Before((0, 7)),)), REFERENCE)
-    assert racing.verdict == (CAN if count in (5, 6) else CANNOT)
+    assert racing.verdict == (VIOLATED if count in (5, 6) else HELD)
 
 
 def test_a_wrong_count_is_explained_by_a_counter_that_was_wrong_before(tmp_path, capsys):
     """httpd's can become so, and the way there is shown and can be replayed; the reference's cannot."""
     counted = window(Done(0, ("num_free_slots",), Result(SUCCESS, 5)), before=(Before((0, 7)),))
-    answer = explain_trace(counted, "httpd", Budget())
-    assert answer.verdict == CAN
+    answer = explain_trace(counted, "httpd", Limits())
+    assert answer.verdict == VIOLATED
     assert answer.told.broken == "counter"
-    assert ask(counted, REFERENCE).verdict == CANNOT
+    assert ask(counted, REFERENCE).verdict == HELD
     path = written(tmp_path, counted)
     assert run("--explain", path, "--trace", tmp_path / "found.json") == 1
     assert "httpd can do that if its counter was wrong before" in capsys.readouterr().out
@@ -160,20 +161,20 @@ def test_a_wrong_count_is_explained_by_a_counter_that_was_wrong_before(tmp_path,
 def test_the_contents_before_are_kept():
     """A get of a value that was in the slot, from a state that says what was in it."""
     got = Done(0, ("get", 2), Result(SUCCESS, BYTES["o"]))
-    for data, verdict in ((BYTES["o"], CAN), (BYTES["n"], CANNOT)):
+    for data, verdict in ((BYTES["o"], VIOLATED), (BYTES["n"], HELD)):
         assert ask(window(got, before=(Before((2,), ((2, data),)),))).verdict == verdict
 
 
 def test_who_never_returned_may_have_done_anything():
     """A put that was killed may be seen or not; the reference's lock does not stay with the dead."""
     killed = Done(1, ("put", 3, BYTES["n"]), None, (0,))
-    for value, verdict in ((BYTES["n"], CAN), (BYTES["o"], CAN)):
+    for value, verdict in ((BYTES["n"], VIOLATED), (BYTES["o"], VIOLATED)):
         got = Done(0, ("get", 3), Result(SUCCESS, value), (1, 2))
         after = Done(0, ("put", 3, BYTES["o"]), OK, (3, 4))
         assert ask(window(killed, got, after), REFERENCE).verdict == verdict
     other = Done(0, ("get", 3), Result(SUCCESS, b"\x07\x07"), (1, 2))
     known = Before((3,), ((3, BYTES["o"]),))
-    assert ask(window(killed, other, before=(known,)), REFERENCE).verdict == CANNOT
+    assert ask(window(killed, other, before=(known,)), REFERENCE).verdict == HELD
 
 
 def test_a_killed_put_of_httpd_leaves_half_of_itself():
@@ -181,13 +182,13 @@ def test_a_killed_put_of_httpd_leaves_half_of_itself():
     killed = Done(1, ("put", 3, BYTES["n"]), None, (0,))
     torn = [Done(0, ("get", 3), Result(SUCCESS, b"\x05\x09"), (at, at + 1)) for at in (1, 3)]
     known = (Before((3,), ((3, BYTES["o"]),)),)
-    assert ask(window(killed, *torn, before=known)).verdict == CAN
-    assert ask(window(killed, *torn, before=known), REFERENCE).verdict == CANNOT
+    assert ask(window(killed, *torn, before=known)).verdict == VIOLATED
+    assert ask(window(killed, *torn, before=known), REFERENCE).verdict == HELD
 
 
 def test_without_a_budget_it_is_undecided():
     """What is used up before the end is no answer."""
-    answer = ask(DOUBLE_GRAB, REFERENCE, Budget(seconds=-1.0))
+    answer = ask(DOUBLE_GRAB, REFERENCE, Limits(seconds=-1.0))
     assert answer.verdict == UNDECIDED
 
 
@@ -247,11 +248,11 @@ def test_what_an_algorithm_did_it_can_do_and_what_the_reference_can_do_is_linear
     """A random run of httpd's algorithm is explained for httpd; for the reference exactly if the judge explains it too."""
     done, events = walk("httpd", seed, clients)
     observed = window(*done, before=(Before((), ((0, bytes(2)), (1, bytes(2)))),), slots=2)
-    assert ask(observed).verdict == CAN
+    assert ask(observed).verdict == VIOLATED
     step = lambda state, operation: (spec.step(state, operation),)  # noqa: E731
     is_right = check(events, spec.fresh(2, 2, True), step).name == LINEARIZABLE
     assert [is_explained(question) for question in questions(observed, "httpd")] == [is_right]
-    assert (ask(observed, REFERENCE).verdict == CAN) == is_right
+    assert (ask(observed, REFERENCE).verdict == VIOLATED) == is_right
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
@@ -313,7 +314,7 @@ def test_json(tmp_path, capsys):
     """--json has the verdict and the interleaving as a trace."""
     assert run("--explain", written(tmp_path, DOUBLE_GRAB), "--json") == 1
     report = json.loads(capsys.readouterr().out)
-    assert (report["verdict"], report["algorithm"]) == ("can", "httpd")
+    assert (report["verdict"], report["algorithm"]) == (VIOLATED, "httpd")
     assert len(report["counterexample"]["interleaving"]) == 8
 
 
@@ -366,7 +367,7 @@ def test_replay_looks_for_the_steps_of_a_window(tmp_path, capsys):
     assert "reproduced: processes 1 and 2 were both given slot 0\nbroken: held-once" in printed
     assert replay(path, "--json") == 1
     report = json.loads(capsys.readouterr().out)
-    assert (report["verdict"], len(report["steps"]), report["searched"]["verdict"]) == ("reproduced", 8, "can")
+    assert (report["verdict"], len(report["steps"]), report["searched"]["verdict"]) == (VIOLATED, 8, VIOLATED)
 
 
 def test_replay_of_a_torn_window(tmp_path, capsys):
@@ -405,8 +406,8 @@ def test_the_trace_of_a_stress_run_is_one_that_can_be_explained():
     assert loaded.before == ()  # a torn get contradicts every state
     assert trace.load(trace.dumped(loaded)) == loaded
     answer = ask(loaded)
-    assert answer.verdict == CAN
-    assert ask(loaded, REFERENCE).verdict == CANNOT
+    assert answer.verdict == VIOLATED
+    assert ask(loaded, REFERENCE).verdict == HELD
 
 
 def test_a_refused_and_a_pending_operation_are_in_the_trace():

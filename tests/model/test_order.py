@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from slotmem_model import spec
 from slotmem_model.judge.events import Crash, Invoke, Return
 from slotmem_model.judge.order import Order, find_order
-from slotmem_model.judge.search import LINEARIZABLE, check
+from slotmem_model.linearizability import LINEARIZABLE, check
 
 FRESH = spec.fresh(1, 2, True)
 GRABBED = [spec.Result(spec.SUCCESS, slot) for slot in range(2)]

@@ -56,7 +56,7 @@ def test_json(race, capsys):
     """--json gives each step: who, what, where, and memory after it."""
     assert replay(race, "--json") == 1
     given = json.loads(capsys.readouterr().out)
-    assert given["verdict"] == "reproduced"
+    assert given["verdict"] == "violated"
     assert [step["process"] for step in given["steps"]] == [1, 2, 2, 2, 2, 1, 1, 1]
     last = given["steps"][-1]
     assert (last["did"], last["operation"], last["answered"]) == ("num_free: 1 -> 0", "grab()", "slot 0")

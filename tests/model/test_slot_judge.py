@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 from slotmem_model import spec
 from slotmem_model.judge.budget import Budget
 from slotmem_model.judge.events import Crash, Invoke, MalformedHistory, Return
-from slotmem_model.judge.search import check
-from slotmem_model.judge.slots import closure as slot_closure
-from slotmem_model.judge.slots import configurations as slot_configurations
-from slotmem_model.judge.slots import future as slot_future
+from slotmem_model.judge.slots import closure, doomed, effects, possibilities, relevant
 from slotmem_model.judge.slots import history as slot_history
-from slotmem_model.judge.slots import judge as slot_judge
 from slotmem_model.judge.slots import timeline as slot_timeline
 from slotmem_model.judge.slots import witness as slot_witness
-from slotmem_model.judge.slots.judge import SlotMonitor, check_slots, judge
+from slotmem_model.judge.slots.judge import check_slots, judge
+from slotmem_model.judge.slots.possibilities import SlotPossibilities
 from slotmem_model.judge.slots.witness import is_accepted
+from slotmem_model.linearizability import check
 from tools import histories
 from tools.exhaustive import is_linearizable
 
@@ -96,7 +94,7 @@ def make_crashing(dice, operations=9):
 
 def is_accepted_by_judge(events, initial):
     """Say whether the judge of slots can explain a history; without the window, which takes longer."""
-    return SlotMonitor(slot_history.from_events(events, initial), Budget()).run() is None
+    return SlotPossibilities(slot_history.from_events(events, initial), Budget()).run() is None
 
 
 def disagreements(seeds, operations=8, make=make_tiny):
@@ -194,46 +192,46 @@ def test_a_crashed_grab_may_have_taken_what_was_released_meanwhile():
 def _hide_whatever(tables, at, put):
     for other in tables.puts[put.slot]:
         if not at.done & other.bit:
-            tables._hide(at, other)
+            effects._hide(tables, at, other)
     at.done |= put.bit
     at.values[put.slot] = put.value
-    tables.settle_gets(at, put.slot)
+    effects.settle_gets(tables, at, put.slot)
     return [at]
 
 
 def _hide_nothing(tables, at, put):
     at.done |= put.bit
     at.values[put.slot] = put.value
-    tables.settle_gets(at, put.slot)
+    effects.settle_gets(tables, at, put.slot)
     return [at]
 
 
-_matter = slot_closure._matter
-_list_lost_targets = slot_closure._list_lost_targets
+_relevant = relevant.list_relevant
+_list_lost_targets = relevant._list_lost_targets
 WRONG = {
-    "every pending put hides": (slot_configurations.Tables, "_write", _hide_whatever),
-    "no pending put hides": (slot_configurations.Tables, "_write", _hide_nothing),
-    "a release depends on nothing": (slot_closure, "_is_release_free", lambda *_: True),
+    "every pending put hides": (effects, "_write", _hide_whatever),
+    "no pending put hides": (effects, "_write", _hide_nothing),
+    "a release depends on nothing": (closure, "is_release_free", lambda *_: True),
     "puts do not matter": (
-        slot_closure,
-        "_matter",
+        closure,
+        "list_relevant",
         lambda tables, at, pending: (
-            other for other in _matter(tables, at, pending) if other.action != slot_timeline.PUT
+            other for other in _relevant(tables, at, pending) if other.action != slot_timeline.PUT
         ),
     ),
     "crashed actions do not matter": (
-        slot_closure,
-        "_matter",
+        closure,
+        "list_relevant",
         lambda tables, at, pending: (
-            other for other in _matter(tables, at, pending) if other.action < slot_timeline.LOST_GRAB
+            other for other in _relevant(tables, at, pending) if other.action < slot_timeline.LOST_GRAB
         ),
     ),
     "only what returns sooner matters": (
-        slot_closure,
-        "_matter",
-        lambda tables, at, pending: (other for other in _matter(tables, at, pending) if other.slot <= pending.slot),
+        closure,
+        "list_relevant",
+        lambda tables, at, pending: (other for other in _relevant(tables, at, pending) if other.slot <= pending.slot),
     ),
-    "counts matter to nobody": (slot_closure, "_is_undone", lambda *_: False),
+    "counts matter to nobody": ((closure, relevant), "is_undone", lambda *_: False),
     "who counts is not waited for": (
         slot_timeline,
         "_overlaps",
@@ -241,27 +239,25 @@ WRONG = {
     ),
     "no grab wraps another": (slot_timeline, "_compute_wraps", lambda grabs, keys, *_: np.zeros(len(keys), dtype=bool)),
     "whoever used most crashed calls dominates": (
-        slot_judge,
+        possibilities,
         "_drop_dominated",
-        lambda configurations, crashed: list(
-            {
-                (at.mask, tuple(at.values)): at for at in sorted(configurations, key=lambda at: at.done.bit_count())
-            }.values()
+        lambda held, crashed: list(
+            {(at.mask, tuple(at.values)): at for at in sorted(held, key=lambda at: at.done.bit_count())}.values()
         ),
     ),
     "who will be released is doomed too": (
-        slot_future.Future,
+        (doomed, relevant),
         "is_doomed",
-        lambda future, done, slot, tables: bool((future._grabs >= slot * future._span + tables.now).any()),
+        lambda done, slot, tables, future: bool((future._grabs >= slot * future._span + tables.now).any()),
     ),
-    "a crashed grab comes to no slot above": (slot_closure, "_list_lost_targets", lambda *_: []),
+    "a crashed grab comes to no slot above": (relevant, "_list_lost_targets", lambda *_: []),
     "a crashed grab comes to no slot that is in use": (
-        slot_closure,
+        relevant,
         "_list_lost_targets",
         lambda tables, at, slot: [each for each in _list_lost_targets(tables, at, slot) if not at.mask >> each & 1],
     ),
-    "what a crashed grab may have is always refuted": (slot_configurations.Tables, "may_be_lost", lambda *_: False),
-    "a crashed grab reaches nothing": (slot_closure, "_compute_reach", lambda *_: 0),
+    "what a crashed grab may have is always refuted": (relevant, "_may_be_lost", lambda *_: False),
+    "a crashed grab reaches nothing": (relevant, "_compute_reach", lambda *_: 0),
     "every put is alone": (
         slot_timeline,
         "_compute_alone",
@@ -273,7 +269,9 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_reduction_is_caught(monkeypatch, name):
     """Each reduction done wrongly makes the judge disagree with the exhaustive checker."""
-    monkeypatch.setattr(*WRONG[name])
+    where, function, wrong = WRONG[name]
+    for module in where if isinstance(where, tuple) else (where,):
+        monkeypatch.setattr(module, function, wrong)
     assert not all(is_accepted_by_judge(*history) for history in REACHING) or any(
         disagreements(range(start, start + 100), 8)[0] for start in range(0, 20_000, 100)
     )

@@ -1,8 +1,9 @@
-"""The suite under pytest: `pytest --pyargs slotmem_conformance --provider P`, in parallel with `-n 2`.
+"""The suite under pytest: `pytest --pyargs slotmem_conformance --provider P`, also with `-n 2`.
 
-Each case is a test whose name is its id, so that `-k GRAB-2` selects. The entry point `pytest11` loads this module in every run of
-pytest on a machine that has slotmem: it imports nothing of the suite before that is asked for, and collects nothing unless
-`--provider` is given. From a checkout: `pytest -p slotmem_conformance.plugin --pyargs slotmem_conformance --provider shm`.
+Each case is a test whose name is its id, so that `-k GRAB-2` selects. The entry point `pytest11`
+loads this module in every run of pytest on a machine that has slotmem: it imports nothing of the
+suite before that is asked for, and collects nothing unless `--provider` is given. From a checkout:
+`pytest -p slotmem_conformance.plugin --pyargs slotmem_conformance --provider shm`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from slotmem_conformance.cases.case import Case
-    from slotmem_conformance.reports.verdicts import Outcome
+    from slotmem_conformance.reports.verdicts import CaseResult
 
 _COLLECTED = Path(__file__).parent / "cases" / "case.py"  # the module that stands for all cases in pytest's tree
 
@@ -45,7 +46,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 class CaseFailed(Exception):
     """A clause does not hold."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: CaseResult) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
 
@@ -54,7 +55,7 @@ class Cases(pytest.File):
     """All cases that were selected."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Give an item for each."""
+        """Yield an item for each."""
         from slotmem_conformance import selection
         from slotmem_conformance.cases.case import collect
 
@@ -75,14 +76,14 @@ class CaseItem(pytest.Item):
         """Run it. Raises: CaseFailed; pytest's skip."""
         from slotmem_conformance import runner
         from slotmem_conformance.protocol.session import open_session
-        from slotmem_conformance.reports.verdicts import Verdict
+        from slotmem_conformance.reports.verdicts import ClauseVerdict
 
         option = self.config.getoption
         logging.getLogger("slotmem").setLevel(logging.ERROR)  # files are spoiled on purpose
         opener = partial(open_session, option("--provider"))
         outcome = runner.run_case(self.case, opener, seed=option("--slotmem-seed"), quick=option("--slotmem-quick"))
         self.user_properties.append(("verdict", outcome.verdict.value))
-        if outcome.verdict is Verdict.SKIP:
+        if outcome.verdict is ClauseVerdict.SKIP:
             pytest.skip(outcome.reason)
         if not outcome.verdict.holds:
             raise CaseFailed(outcome)

@@ -1,51 +1,79 @@
 """Running cases: each in a rig of its own, whatever the last one left of the implementation.
 
-Interface: `run_case(case, opener)` gives its `Outcome`; `run(...)` a `Report` of many, with progress on standard error.
+Interface: `greet(opener, base)` asks an implementation who it is; `run_case(case, opener)` returns
+a `CaseResult`; `run(...)` a `SuiteReport` of many, with progress on standard error.
 
-A case that fails, crashes the implementation, or makes it hang is an outcome like any other, and the next case opens the
-implementation anew. Only an implementation that does not even say hello ends a run: that is the user's mistake to mend.
+A case that fails, crashes the implementation, or makes it hang is an outcome like any other, and
+the next case opens the implementation anew. Only an implementation that does not even say hello
+ends a run: that is the user's mistake to mend.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from slotmem import SlotmemError
 from slotmem_conformance.cases.case import Case
 from slotmem_conformance.protocol.session import AdapterError
-from slotmem_conformance.reports.verdicts import Outcome, Report, Verdict
+from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport
 from slotmem_conformance.rig.rig import Failed, Informed, Opener, Rig, Skipped
 
 
-def run_case(case: Case, opener: Opener, *, seed: int = 0, quick: bool = False, base: str | None = None) -> Outcome:
-    """Do a case, and tell what became of it. Its random choices depend on the seed and its id alone."""
+class Unusable(Exception):
+    """What was asked for cannot be done; the message says why."""
+
+
+def greet(opener: Opener, base: str) -> dict[str, Any]:
+    """Ask an implementation who it is.
+
+    Raises:
+        Unusable: it does not answer, and why.
+    """
+    with tempfile.TemporaryDirectory(prefix="slotmem-hello-", dir=base) as folder:
+        try:
+            session = opener(runtime_dir=folder)
+            hello = dict(session.hello)
+            session.close()
+        except (AdapterError, SlotmemError, ValueError) as error:
+            raise Unusable(" ".join(str(error).split())) from None
+    return hello
+
+
+def run_case(case: Case, opener: Opener, *, seed: int = 0, quick: bool = False, base: str | None = None) -> CaseResult:
+    """Do a case, and tell what became of it.
+
+    Its random choices depend on the seed and its id alone.
+    """
     began = time.monotonic()
     rig = Rig(opener, seed=seed ^ zlib.crc32(case.id.encode()), quick=quick, base=base)
     try:
         verdict, reason = _judged(case, rig)
-        evidence = "" if verdict in (Verdict.PASS, Verdict.SKIP) else rig.evidence or rig.told()
+        evidence = "" if verdict in (ClauseVerdict.PASS, ClauseVerdict.SKIP) else rig.evidence or rig.told()
     finally:
         rig.close()
-    return Outcome(case.id, verdict, reason, evidence, round(time.monotonic() - began, 4))
+    return CaseResult(case.id, verdict, reason, evidence, round(time.monotonic() - began, 4))
 
 
-def _judged(case: Case, rig: Rig) -> tuple[Verdict, str]:
-    wrong = Verdict.FAIL if case.clause.level == "must" else Verdict.NON_STRICT
+def _judged(case: Case, rig: Rig) -> tuple[ClauseVerdict, str]:
+    wrong = ClauseVerdict.FAIL if case.clause.level == "must" else ClauseVerdict.NON_STRICT
     if case.clause.level == "info":
-        wrong = Verdict.INFO
+        wrong = ClauseVerdict.INFO
     try:
         case.run(rig)
     except Failed as failed:
         return wrong, str(failed)
     except Skipped as skipped:
-        return Verdict.SKIP, str(skipped)
+        return ClauseVerdict.SKIP, str(skipped)
     except Informed as informed:
-        return Verdict.INFO, str(informed)
+        return ClauseVerdict.INFO, str(informed)
     except AdapterError as error:
-        return (Verdict.FAIL if error.silent or error.ended else Verdict.ADAPTER_ERROR), str(error)
-    return Verdict.PASS, ""
+        return (ClauseVerdict.FAIL if error.silent or error.ended else ClauseVerdict.ADAPTER_ERROR), str(error)
+    return ClauseVerdict.PASS, ""
 
 
 def run(
@@ -59,14 +87,14 @@ def run(
     budget_s: float | None = None,
     base: str | None = None,
     tell: Callable[[str], None] | None = None,
-) -> Report:
-    """Do the cases in turn; those for which there was no time are skipped, and the report says so."""
+) -> SuiteReport:
+    """Run the cases in turn; those for which there was no time are skipped, and it says so."""
     began = time.monotonic()
-    report = Report(provider, dict(hello), seed, quick)
+    report = SuiteReport(provider, dict(hello), seed, quick)
     for number, case in enumerate(cases):
         if budget_s is not None and time.monotonic() - began > budget_s:
             report.unfinished = f"the budget of {budget_s:g} s was used up after {number} of {len(cases)} cases"
-            report.outcomes += [Outcome(left.id, Verdict.SKIP, "no time was left") for left in cases[number:]]
+            report.outcomes += [CaseResult(left.id, ClauseVerdict.SKIP, "no time was left") for left in cases[number:]]
             break
         if tell is not None:
             tell(f"{number + 1}/{len(cases)} {case.id}")

@@ -1,7 +1,7 @@
 """Which cases to run: by clause, profile or case, as users name them.
 
-Interface: `chosen(cases, select, skip)`; a word is a case (`GRAB-2/lowest-first`), a clause (`GRAB-2`), a group of clauses
-(`GRAB`) or a profile (`core`). `*` matches anything.
+Interface: `chosen(cases, select, skip)`; a word is a case (`GRAB-2/lowest-first`), a clause
+(`GRAB-2`), a group of clauses (`GRAB`) or a profile (`core`). `*` matches anything.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ class Unknown(ValueError):
 
 
 def chosen(cases: Iterable[Case], select: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Case]:
-    """Give the cases that a selection names, all if it is empty, without those skipped. Raises: Unknown."""
+    """Return the cases that a selection names, all if it is empty, without those skipped.
+
+    Raises:
+        Unknown
+    """
     found = list(cases)
     for word in (*select, *skip):
         if not any(_is_named(case, word) for case in found):

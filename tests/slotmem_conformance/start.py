@@ -1,6 +1,7 @@
-"""Where the command `slotmem` begins: Ctrl-C while Python still imports our modules ends it as quietly as later.
+"""Where the command `slotmem` begins: Ctrl-C during imports ends it as quietly as later.
 
-It lies outside the package `slotmem`, whose import takes most of that time. `python -m slotmem` imports the package first.
+It lies outside the package `slotmem`, whose import takes most of that time. `python -m slotmem`
+imports the package first.
 """
 
 import os
@@ -10,7 +11,7 @@ _INTERRUPTED = 130  # as `slotmem.command` has it, which is not imported yet
 
 
 def main() -> int:
-    """Run `slotmem` with the process's own arguments. Gives the exit code."""
+    """Run `slotmem` with the process's own arguments. Returns the exit code."""
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a shell's background job
     if heeded:  # nothing is begun that could be left behind; an exception would become another one in some imports
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))

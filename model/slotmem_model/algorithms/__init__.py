@@ -1,17 +1,20 @@
-"""Algorithms over an image: httpd's, locking designs, and deliberately broken ones. Each is a plain class.
+"""Algorithms over an image, each a plain class: httpd's, locking designs, and broken ones.
 
 An image is what an algorithm sees of shared memory, simulated or real:
 
 - `geometry`                  item_size, item_num, pregrab, stripes, first_stripe, inuse_start, ...
 - `inuse[i]`, `num_free[0]`   in-use bytes and the free counter
-- `memory[a:b]`, `memory.find(byte, a, b)`   all bytes by offset: slot i begins at 32 + i * item_size
+- `memory[a:b]`, `memory.find(byte, a, b)`   all bytes; slot i begins at 32 + i * item_size
 - `redo[a:b]`, `words[i]`, `redo_start`      redo records
-- `mutexes`, `trylock`, `lock`, `unlock`, `consistent`, `nobody`   robust mutexes; answers are errno values
-- `cell(words, i)`, `compare_and_swap(cell, expected, new)`, `fetch_add(cell, delta)`, `fence()`   locked operations
+- `mutexes`, `trylock`, `lock`, `unlock`, `consistent`, `nobody`   robust mutexes
+- `cell(words, i)`, `compare_and_swap(cell, old, new)`, `fetch_add(cell, delta)`, `fence()`
+                              locked operations
 - `retry()`                   says that the operation begins anew and has forgotten what it read
-- `extra[name][0]`            further words, name and number of values: `extra_words = (("sequence", 4),)`
+- `extra[name][0]`            further words; `extra_words = (("sequence", 4),)` says that the word
+                              "sequence" has the values 0 to 3
 
-A class that says `robust = False` gets plain mutexes: one whose owner died stays locked and tells nobody.
+A class that says `robust = False` gets plain mutexes: one whose owner died stays locked and tells
+nobody.
 
 An operation's errors are exceptions with `.status.name`, APR's name of the status.
 """

@@ -2,19 +2,20 @@
 
 Interface:
 
-- `Table(image)` holds the image's parts; its methods are single moves (`lowest_free`, `mark`, `clear`, `read`,
-  `write`) and the operations made of them (`take`, `take_this`, `give_back`, `fetch`, `store`, `listed`). They take
-  no lock.
-- `Locking` adds `locked(which)`, a mutex held for the length of a `with`; `recover` says what to do after an owner's
-  death.
+- `Table(image)` holds the image's parts; its methods are single moves (`lowest_free`, `mark`,
+  `clear`, `read`, `write`) and the operations made of them (`take`, `take_this`, `give_back`,
+  `fetch`, `store`, `listed`). They take no lock.
+- `Locking` adds `locked(which)`, a mutex held for the length of a `with`; `recover` says what to do
+  after an owner's death.
 - `Refused` is the error of an operation, with APR's status.
 
-An algorithm decides which move stands under which lock; that is all that it has to say. An operation's last access is
-its end, so nothing here looks at shared memory when it need not.
+An algorithm decides which move stands under which lock; that is all that it has to say. An
+operation's last access is its end, so nothing here looks at shared memory when it need not.
 """
 
 from __future__ import annotations
 
+import inspect
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -25,6 +26,11 @@ from slotmem_model.spec import EINVAL, NOTFOUND
 TABLE = 0
 """The index of the mutex that guards the in-use bytes and the counter."""
 UINT32 = 2**32
+
+
+def first_paragraph(algorithm: object) -> str:
+    """Return what an algorithm's docstring says first, in one line."""
+    return " ".join((inspect.getdoc(algorithm) or "").partition("\n\n")[0].split())
 
 
 class Status(NamedTuple):
@@ -42,7 +48,10 @@ class Refused(Exception):
 
 
 class Unrecoverable(Exception):
-    """A mutex that nobody can ever lock again. It has no status: no operation of the specification ends so."""
+    """A mutex that nobody can ever lock again.
+
+    It has no status: no operation of the specification ends so.
+    """
 
 
 class Table:
@@ -59,7 +68,7 @@ class Table:
         self.num_free = image.num_free
         self.memory = image.memory
 
-    # -- single moves -------------------------------------------------------------------------------------------
+    # -- single moves ------------------------------------------------------------------------------
 
     def lowest_free(self) -> int:
         """Look for the lowest free slot, one in-use byte after the other; -1 if there is none."""
@@ -107,7 +116,7 @@ class Table:
                 raise Refused(NOTFOUND)
             self.mark(item_id)
 
-    # -- operations made of them --------------------------------------------------------------------------------
+    # -- operations made of them -------------------------------------------------------------------
 
     def take(self) -> int:
         """Take the lowest free slot."""
@@ -123,7 +132,7 @@ class Table:
             self.mark(item_id)
 
     def give_back(self, item_id: int) -> None:
-        """Give a slot back that is in use."""
+        """Release a slot that is in use."""
         if not self.inuse[item_id]:
             raise Refused(NOTFOUND)
         self.clear(item_id)
@@ -145,7 +154,9 @@ class Table:
 
 
 class Locking(Table):
-    """A table with mutexes: number 0 for the table itself, the others for slot bytes; without PREGRAB, 0 for both."""
+    """A table with mutexes: number 0 for the table itself, the others for slot bytes; without
+    PREGRAB, 0 for both.
+    """
 
     robust = True
     """Whether the mutexes tell of an owner's death; else its waiters wait for ever."""
@@ -157,7 +168,7 @@ class Locking(Table):
         self.stripes: int = image.geometry.stripes
 
     def stripe(self, item_id: int) -> int:
-        """Give the index of the mutex that guards a slot's bytes."""
+        """Return the index of the mutex that guards a slot's bytes."""
         return self.first_stripe + item_id % self.stripes
 
     def locked(self, which: int) -> Held:

@@ -1,17 +1,19 @@
-"""Without locks: a slot is taken by compare-and-swap on its in-use byte, and the counter is added to atomically.
+"""Without locks: compare-and-swap takes a slot, and the counter is added to atomically.
 
-What it gives: no slot is held by two, the counter is right when nobody is inside, and nobody ever waits. Each process
-may put and get the slots that it holds.
+What it gives: no slot is held by two, the counter is right when nobody is inside, and nobody ever
+waits. Each process may put and get the slots that it holds.
 
 What it does not give, and the checker shows each (see the museum):
 
-- The lowest free slot, from three processes on: the scan has passed slot 0 when that is released, and takes slot 1,
-  which was in use until then. There is no instant at which slot 1 was the lowest free one.
+- The lowest free slot, from three processes on: the scan has passed slot 0 when that is released,
+  and takes slot 1, which was in use until then. There is no instant at which slot 1 was the lowest
+  free one.
 - A counter that one may read: it changes a moment after the in-use byte.
 - get and put of a slot that another process writes: nothing keeps the bytes together.
 - Deaths: a counter that was not yet added to stays wrong for ever.
 
-To mend the first two, all in-use flags would have to be one word; httpd's layout has a byte for each slot.
+To mend the first two, all in-use flags would have to be one word; httpd's layout has a byte for
+each slot.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ class Cas(Table):
             self.count(-1)
 
     def release(self, item_id: int) -> None:
-        """Give a slot back. The byte first: the counter may be one too low for a moment, never one too high."""
+        """Release a slot.
+
+        The byte first: the counter may be one too low for a moment, never one too high.
+        """
         self.check(item_id)
         if not self.swapped(item_id, 1, 0):
             raise Refused(NOTFOUND)
@@ -55,7 +60,7 @@ class Cas(Table):
         self.store(item_id, data)
 
     def num_free_slots(self) -> int:
-        """Give the counter as it is at this moment."""
+        """Return the counter as it is at this moment."""
         free: int = self.num_free[0]
         return free
 

@@ -2,11 +2,13 @@
 
 Interface:
 
-- `find(name)` gives the class: NAME from the entry-point group `slotmem.algorithms`, one of the model's own,
-  `museum:PIECE`, or `module:Class` for one's own that is merely on the path.
-- `names()` lists what `find` knows by name; the museum's pieces are listed by `slotmem_model.algorithms.museum.pieces`.
+- `find(name)` gives the class: NAME from the entry-point group `slotmem.algorithms`, one of the
+  model's own, `museum:PIECE`, or `module:Class` for one's own that is merely on the path.
+- `names()` lists what `find` knows by name; the museum's pieces are listed by
+  `slotmem_model.algorithms.museum.pieces`.
 
-The model's own are found without installed metadata too. The reference is an entry point like anybody else's.
+The model's own are found without installed metadata too. The reference is an entry point like
+anybody else's.
 """
 
 from __future__ import annotations
@@ -38,7 +40,11 @@ Algorithm = Callable[[Any], Any]
 
 
 def find(name: str) -> Algorithm:
-    """Give the algorithm of a name. Raises: ValueError: lists the names that are known."""
+    """Return the algorithm of a name.
+
+    Raises:
+        ValueError: lists the names that are known.
+    """
     if name.startswith(MUSEUM_PREFIX):
         piece = MUSEUM.get(name.removeprefix(MUSEUM_PREFIX))
         if piece is None:

@@ -1,8 +1,8 @@
 """Apache httpd's own algorithm: no lock anywhere.
 
-grab looks for a zero byte, sets it, and counts; between any two of these another process may do the same. get and put
-set the in-use byte again after they have looked at it, so a release in between is undone. httpd leaves locking to its
-callers: see `slotmem_model.algorithms.httpd_locked`.
+grab looks for a zero byte, sets it, and counts; between any two of these another process may do the
+same. get and put set the in-use byte again after they have looked at it, so a release in between is
+undone. httpd leaves locking to its callers: see `slotmem_model.algorithms.httpd_locked`.
 
 Source: modules/slotmem/mod_slotmem_shm.c, httpd 2.4.
 """
@@ -26,7 +26,7 @@ class Httpd(Table):
         self.take_this(item_id)
 
     def release(self, item_id: int) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         self.check(item_id)
         self.give_back(item_id)
 
@@ -49,7 +49,7 @@ class Httpd(Table):
         self.inuse[item_id] = 1
 
     def num_free_slots(self) -> int:
-        """Give the counter; without PREGRAB, which lets it drift, count the in-use bytes."""
+        """Return the counter; without PREGRAB, which lets it drift, count the in-use bytes."""
         if self.pregrab:
             free: int = self.num_free[0]
             return free

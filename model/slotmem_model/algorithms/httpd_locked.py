@@ -1,7 +1,7 @@
-"""httpd's algorithm under its caller's mutex, as mod_proxy_balancer uses it: one lock around every call.
+"""httpd's algorithm under its caller's mutex, as mod_proxy_balancer uses it.
 
-The caller's mutex is APR's. When its owner dies, APR gives it to the next in line and says nothing, so nobody repairs.
-Right as long as nobody dies.
+The caller's mutex is APR's. When its owner dies, APR gives it to the next in line and says nothing,
+so nobody repairs. Right as long as nobody dies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HttpdLocked(Locking, Httpd):
             super().fgrab(item_id)
 
     def release(self, item_id: int) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         with self.locked(TABLE):
             super().release(item_id)
 
@@ -39,7 +39,7 @@ class HttpdLocked(Locking, Httpd):
             super().put(item_id, data)
 
     def num_free_slots(self) -> int:
-        """Give the counter."""
+        """Return the counter."""
         with self.locked(TABLE):
             return super().num_free_slots()
 

@@ -1,7 +1,7 @@
 """One robust mutex around each operation, with repair: the simplest design that survives deaths.
 
-The mutex is the table's, so every put uses the one redo record. Slower than stripes when many processes use their own
-slots, and easier to believe.
+The mutex is the table's, so every put uses the one redo record. Slower than stripes when many
+processes use their own slots, and easier to believe.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ class OneLock(Striped):
     """Striped with a single stripe, which is the table's mutex."""
 
     def stripe(self, item_id: int) -> int:
-        """Give the mutex of a slot: always the table's."""
+        """Return the mutex of a slot: always the table's."""
         del item_id
         return TABLE
 
     def record(self, which: int) -> tuple[int, int]:
-        """Give where the redo record is: always the first."""
+        """Return where the redo record is: always the first."""
         del which
         return super().record(self.first_stripe)
 

@@ -1,11 +1,12 @@
-"""The reference's locking with plain mutexes: one for the table, one for each stripe of slots, no redo records.
+"""The reference's locking with plain mutexes: one for the table, one a stripe, no redo records.
 
-A plain mutex tells nobody that its owner died: it stays locked. So this is right until a process dies inside an
-operation; then everybody who wants the same lock waits for ever. `slotmem_model.algorithms.striped` is the same with
-robust mutexes.
+A plain mutex tells nobody that its owner died: it stays locked. So this is right until a process
+dies inside an operation; then everybody who wants the same lock waits for ever.
+`slotmem_model.algorithms.striped` is the same with robust mutexes.
 
-With PREGRAB, get and put look at the in-use byte under the slot's stripe only. If a release comes between the look
-and the copy, they took effect at the look. Without PREGRAB they mark the slot, and the one mutex guards everything.
+With PREGRAB, get and put look at the in-use byte under the slot's stripe only. If a release comes
+between the look and the copy, they took effect at the look. Without PREGRAB they mark the slot, and
+the one mutex guards everything.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class PlainLock(Locking):
             self.take_this(item_id)
 
     def release(self, item_id: int) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         self.check(item_id)
         with self.locked(TABLE):
             self.give_back(item_id)
@@ -48,7 +49,7 @@ class PlainLock(Locking):
             self.store(item_id, data)
 
     def num_free_slots(self) -> int:
-        """Give the counter. A bare load could miss a grab whose slot a get has already shown."""
+        """Return the counter. A bare load could miss a grab whose slot a get has already shown."""
         with self.locked(TABLE):
             free: int = self.num_free[0]
             return free

@@ -3,12 +3,14 @@
     put: lock; sequence is odd from here; write; sequence is even again; unlock; fence
     get: read sequence; read the slot; read sequence again; if it was odd or has changed, begin anew
 
-The table is under its mutex. Writers take turns by a spinlock of their own, whose unlock is a plain store: stores
-become visible in the order in which they were made, so no fence is needed between the bytes and the sequence, nor
-before the unlock (x86 keeps that order; others do not). One fence is needed, at the end of put: else put returns
-while its stores still wait in the store buffer, and a get that comes later answers the old bytes.
+The table is under its mutex. Writers take turns by a spinlock of their own, whose unlock is a plain
+store: stores become visible in the order in which they were made, so no fence is needed between the
+bytes and the sequence, nor before the unlock (x86 keeps that order; others do not). One fence is
+needed, at the end of put: else put returns while its stores still wait in the store buffer, and a
+get that comes later answers the old bytes.
 
-Not for deaths: a writer that dies leaves the sequence odd and the spinlock taken, and nobody is told.
+Not for deaths: a writer that dies leaves the sequence odd and the spinlock taken, and nobody is
+told.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ class Seqlock(PlainLock):
     """Table under a mutex, slot bytes under a sequence number."""
 
     extra_words = (("sequence", 6), ("writer", 2))
-    """The sequence goes round after three puts; a get must not be overtaken by as many. A real one has 32 bits."""
+    """The sequence goes round after three puts; a get must not be overtaken by as many.
+
+    A real one has 32 bits.
+    """
 
     def __init__(self, image: Any) -> None:
         super().__init__(image)

@@ -1,11 +1,12 @@
-"""The reference's design, written anew: robust mutexes for table and stripes, and a redo record for each stripe.
+"""The reference's design, written again: robust mutexes, and a redo record for each stripe.
 
-What an owner's death leaves is repaired by the next one to lock: the counter is counted anew from the in-use bytes,
-and a put whose record is complete is finished. put writes its record first: the bytes, the length, and last the item
-id, which makes it valid; then the slot; then it clears the record. Repair is idempotent, so that a repairer may die
-too.
+What an owner's death leaves is repaired by the next one to lock: the counter is counted anew from
+the in-use bytes, and a put whose record is complete is finished. put writes its record first: the
+bytes, the length, and last the item id, which makes it valid; then the slot; then it clears the
+record. Repair is idempotent, so that a repairer may die too.
 
-A test holds it to have the same steps as the reference itself. Variants that leave something out are in the museum.
+A test holds it to have the same steps as the reference itself. Variants that leave something out
+are in the museum.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Striped(PlainLock):
         self.words[record] = 0
 
     def record(self, which: int) -> tuple[int, int]:
-        """Give a mutex's redo record: the index in `words` of its item id, the offset in `redo` of its bytes."""
+        """Return a mutex's redo record: the index in `words` of its item id, the offset in `redo`
+        of its bytes.
+        """
         start = self.redo_start + (which - self.first_stripe) * self.redo_stride
         return start // 8, start + REDO_HEADER_BYTES
 

@@ -1,4 +1,4 @@
-"""How a plain Python class becomes a finite automaton: its operations are run on a recording image, access by access.
+"""How a plain Python class becomes a finite automaton: by running it against a recording image.
 
 Open `recording` first; `automaton` is what comes out.
 """

@@ -1,18 +1,19 @@
-"""One process as a finite automaton: its client's operations, one after the other, each a graph of steps.
+"""One process as a finite automaton: its client's operations in turn, each a graph of steps.
 
 Interface:
 
-- `Automaton.locals` are the local states; `Local.actions` are what the process may do next, usually one thing.
-- An `Action` accesses one word; `moves[value index]` says where it leads, what the word becomes, and which event the
-  monitor is told; None means that it must wait.
+- `Automaton.locals` are the local states; `Local.actions` are what the process may do next, usually
+  one thing.
+- An `Action` accesses one word; `moves[value index]` says where it leads, what the word becomes,
+  and which event the monitor is told; None means that it must wait.
 - `build(...)` makes the automaton of a client.
 
-A process's own work between two accesses belongs to the first: an operation returns with its last access. It is invoked
-with its first one, not before. So the interval in which it may take effect is as short as it can be, and no violation of
-linearizability is missed.
+A process's own work between two accesses belongs to the first: an operation returns with its last
+access. It is invoked with its first one, not before. So the interval in which it may take effect is
+as short as it can be, and no violation of linearizability is missed.
 
-A local state is (statement, registers, slots held, node of the graph). Registers that are not read any more are
-forgotten at once, so that states which differ in nothing else are one.
+A local state is (statement, registers, slots held, node of the graph). Registers that are not read
+any more are forgotten at once, so that states which differ in nothing else are one.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Event = tuple[str, int, Operation | Result]
 
 
 class Move(NamedTuple):
-    """A step: the next local state, the word's new value index, the number of the events (0: none)."""
+    """A step: the next local state, the word's new value index, the events' number (0: none)."""
 
     target: int
     value: int
@@ -42,7 +43,9 @@ class Move(NamedTuple):
 
 
 NEVER = Move(-1, -1, -1)
-"""Where a value leads that the word never has; an engine that comes by it has found an error in this program."""
+"""Where a value leads that the word never has; an engine that comes by it has found an error in
+this program.
+"""
 
 
 class Action(NamedTuple):
@@ -87,7 +90,7 @@ class Events:
         self._numbers: dict[tuple[Event, ...], int] = {(): 0}
 
     def number(self, events: tuple[Event, ...]) -> int:
-        """Give the number of some events that happen in one step."""
+        """Return the number of some events that happen in one step."""
         if events not in self._numbers:
             self._numbers[events] = len(self.table)
             self.table.append(events)
@@ -132,14 +135,16 @@ class _Builder:
         return self.numbers[key]
 
     def operation(self, key: _Key) -> Operation | None:
-        """Give the operation that a local state stands in or before."""
+        """Return the operation that a local state stands in or before."""
         if key.at >= self.length:
             return None
         registers = dict(zip(self.names, key.registers, strict=True))
         return client.bind(self.statements[key.at % len(self.statements)], registers, self.process, self.item_size)
 
     def idle(self, at: int, registers: tuple[int | None, ...], holds: int) -> _Key:
-        """Give the local state before the next operation that can be done; forget what nobody reads any more."""
+        """Return the local state before the next operation that can be done; forget what nobody
+        reads any more.
+        """
         while True:
             within = at % len(self.statements)
             ahead = self.statements[within:] if at < self.length else ()
@@ -166,7 +171,7 @@ class _Builder:
         return False
 
     def returned(self, key: _Key, operation: Operation, leaf: Leaf, holds: int) -> tuple[_Key, tuple[Event, ...]]:
-        """Give the local state after an operation's end, and the event."""
+        """Return the local state after an operation's end, and the event."""
         if leaf.fault:
             return _Key(0, (), 0, -1, inside=False, end="fault", fault=leaf.fault), ()
         assert leaf.result is not None
@@ -222,7 +227,11 @@ def build(
     graph_of: Callable[[Operation], Graph],
     events: Events,
 ) -> Automaton:
-    """Make the automaton of a client that does `rounds` rounds of its statements. Raises: TooLarge."""
+    """Make the automaton of a client that does `rounds` rounds of its statements.
+
+    Raises:
+        TooLarge
+    """
     builder = _Builder(statements, rounds, process, item_size, graph_of, events)
     builder.number(builder.idle(0, (None,) * len(builder.names), 0))
     return Automaton(tuple(builder.local(key) for key in builder.waiting), process)  # it grows while it is walked

@@ -2,9 +2,10 @@
 
     grab -> a; put(a, me); get(a); release(a)
 
-Operations are those of `slotmem_model.spec`. A register is set by `-> name` and used by its name; an operation whose
-register was not set (the grab found nothing) is left out. The second argument of put is one small number that fills the
-slot; `me` is the process's own number, counted from 1. Registers are forgotten at the end of a round.
+Operations are those of `slotmem_model.spec`. A register is set by `-> name` and used by its name;
+an operation whose register was not set (the grab found nothing) is left out. The second argument of
+put is one small number that fills the slot; `me` is the process's own number, counted from 1.
+Registers are forgotten at the end of a round.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ ME = "me"
 
 
 class Statement(NamedTuple):
-    """One operation of a client: arguments are ints or names of registers; `register` is where its value goes."""
+    """One operation of a client: arguments are ints or names of registers; `register` is where its
+    value goes.
+    """
 
     name: str
     arguments: tuple[int | str, ...]
@@ -37,7 +40,11 @@ class BadClient(ValueError):
 
 
 def parse(text: str, slots: int) -> tuple[Statement, ...]:
-    """Read a client. Raises: BadClient: says which statement is wrong, and why."""
+    """Read a client.
+
+    Raises:
+        BadClient: says which statement is wrong, and why.
+    """
     statements: list[Statement] = []
     registers: set[str] = set()
     for part in filter(None, (part.strip() for part in text.split(";"))):
@@ -66,13 +73,15 @@ def parse(text: str, slots: int) -> tuple[Statement, ...]:
 
 
 def largest_value(statements: tuple[Statement, ...], process: int) -> int:
-    """Give the largest number that a process puts into a slot."""
+    """Return the largest number that a process puts into a slot."""
     puts = [statement.arguments[1] for statement in statements if statement.name == "put"]
     return max((process + 1 if value == ME else int(value) for value in puts), default=0)
 
 
 def bind(statement: Statement, registers: dict[str, int | None], process: int, item_size: int) -> Operation | None:
-    """Give the operation of the specification that a statement stands for now; None if its register is not set."""
+    """Return the operation of the specification that a statement stands for now; None if its
+    register is not set.
+    """
     values: list[int | bytes] = []
     for at, argument in enumerate(statement.arguments):
         if statement.name == "put" and at == 1:

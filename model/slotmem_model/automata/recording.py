@@ -1,23 +1,26 @@
-"""From plain Python to a graph of steps: run an operation against an image that answers from a script.
+"""From plain Python to a graph of steps: operations run against an image that follows a script.
 
 Interface:
 
-- `tabulate(algorithm, place, operation)` gives a `Graph`: which access comes first; for each value that the word may
-  have at that moment, what it becomes and which access comes next; at the ends, what the operation answered.
+- `tabulate(algorithm, place, operation)` gives a `Graph`: which access comes first; for each value
+  that the word may have at that moment, what it becomes and which access comes next; at the ends,
+  what the operation answered.
 - `run_operation(instance, operation)` does one operation and gives how it ended.
 
-How it works. The image does not know the other processes, so a word may hold any value of its domain when it is read.
-The operation is run; whenever it reads, the first answer not yet tried is given. When it has ended, the last answer
-that has an alternative is changed and the operation is run again: one run for each path. No syntax is looked at and
-no interpreter state is kept: an operation is what it does for each sequence of answers.
+How it works. The image does not know the other processes, so a word may hold any value of its
+domain when it is read. The operation is run; whenever it reads, the first answer not yet tried is
+given. When it has ended, the last answer that has an alternative is changed and the operation is
+run again: one run for each path. No syntax is looked at and no interpreter state is kept: an
+operation is what it does for each sequence of answers.
 
-Nodes with the same future (the same access, the same locks held, equal successors) become one at once, which is
-Moore's partition refinement on a graph without cycles. An algorithm that repeats itself says so with `image.retry()`:
-what it read before is forgotten. The second repetition is tabulated like the first, and must not depend on what came
-before; the third is an edge back to it. A few more are played with the answers of the second, to see that they are
-the same: an operation that counts its repetitions is refused. A repetition of one step that changes nothing is no
-step at all: to try again until the word has changed is to wait, and who waits for ever is found as a deadlock.
-(Longer repetitions go round and round unnoticed.)
+Nodes with the same future (the same access, the same locks held, equal successors) become one at
+once, which is Moore's partition refinement on a graph without cycles. An algorithm that repeats
+itself says so with `image.retry()`: what it read before is forgotten. The second repetition is
+tabulated like the first, and must not depend on what came before; the third is an edge back to it.
+A few more are played with the answers of the second, to see that they are the same: an operation
+that counts its repetitions is refused. A repetition of one step that changes nothing is no step at
+all: to try again until the word has changed is to wait, and who waits for ever is found as a
+deadlock. (Longer repetitions go round and round unnoticed.)
 """
 
 from __future__ import annotations
@@ -39,7 +42,9 @@ class TooLarge(ValueError):
 
 
 class NotAFunction(ValueError):
-    """An operation that does different things for the same answers, so that nothing can be said about it."""
+    """An operation that does different things for the same answers, so that nothing can be said
+    about it.
+    """
 
 
 class Leaf(NamedTuple):
@@ -54,7 +59,9 @@ IMPOSSIBLE = (-1, -1)
 
 
 class Node(NamedTuple):
-    """Before an access: `moves[value index]` is (new value index, next node), None if it must wait, or IMPOSSIBLE."""
+    """Before an access: `moves[value index]` is (new value index, next node), None if it must wait,
+    or IMPOSSIBLE.
+    """
 
     access: Access
     held: tuple[int, ...]
@@ -66,7 +73,10 @@ class Node(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """All nodes of one operation; node 0 is the root. An edge to a number beyond the end does not exist."""
+    """All nodes of one operation; node 0 is the root.
+
+    An edge to a number beyond the end does not exist.
+    """
 
     nodes: tuple[Node | Leaf, ...]
     root: int
@@ -74,7 +84,7 @@ class Graph(NamedTuple):
 
 @dataclass
 class _Frame:
-    """An access on the current path: the answers that are possible, and where the ones tried lead."""
+    """An access on the current path: its possible answers, and where the ones tried lead."""
 
     access: Access
     held: tuple[int, ...]
@@ -141,7 +151,9 @@ class _Recorder:
         return given
 
     def retry(self) -> None:
-        """Begin the next repetition; the second is tabulated, the later ones are only compared with it."""
+        """Begin the next repetition; the second is tabulated, the later ones are only compared with
+        it.
+        """
         self.retries += 1
         if self.retries == 1:
             self.loop_head_next, self.loop_start = True, self.depth
@@ -187,7 +199,10 @@ class _Recorder:
         return _Frame(access, held, outcomes, possible, answers, self.loop_head_next)
 
     def ended(self, leaf: Leaf) -> int:
-        """Note where the path led; drop what is tried out. Give the number of the last node that was finished."""
+        """Note where the path led; drop what is tried out.
+
+        Return the number of the last node that was finished.
+        """
         number = self.number(leaf)
         while self.path:
             frame = self.path[-1]
@@ -218,7 +233,12 @@ class _Recorder:
 
 
 def tabulate(algorithm: Callable[[Any], Any], place: Place, operation: Operation) -> Graph:
-    """Give the graph of one operation of an algorithm. Raises: TooLarge, NotAFunction."""
+    """Return the graph of one operation of an algorithm.
+
+    Raises:
+        TooLarge
+        NotAFunction
+    """
     recorder = _Recorder(place, operation)
     while True:
         root = recorder.ended(recorder.run(algorithm))
@@ -228,7 +248,11 @@ def tabulate(algorithm: Callable[[Any], Any], place: Place, operation: Operation
 
 
 def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
-    """Turn each third repetition into an edge back to the second. Raises: NotAFunction: if repetitions differ."""
+    """Turn each third repetition into an edge back to the second.
+
+    Raises:
+        NotAFunction: if repetitions differ.
+    """
     again = recorder.numbers.get(_AGAIN)
     if again is None:
         return tuple(recorder.nodes)

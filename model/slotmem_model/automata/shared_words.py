@@ -1,13 +1,16 @@
-"""Shared memory as the checker sees it: a shape, and a list of words that each hold one of a few values.
+"""Shared memory as the checker sees it: a shape, and words that each hold one of a few values.
 
 Interface:
 
-- `Geometry` has the attributes that an algorithm reads from `image.geometry`; offsets are httpd's, as in a real segment.
-- `words_of(geometry, ...)` lists the words: in-use bytes, the free counter, slot bytes, redo records, mutexes.
+- `Geometry` has the attributes that an algorithm reads from `image.geometry`; offsets are httpd's,
+  as in a real segment.
+- `words_of(geometry, ...)` lists the words: in-use bytes, the free counter, slot bytes, redo
+  records, mutexes.
 - `Map` finds the word at an offset.
 
-One access to a word is one step. A slot byte is a word of its own, so that a slot of two bytes can tear. Every word has a
-finite domain that is declared here; a store outside it is reported, never folded back.
+One access to a word is one step. A slot byte is a word of its own, so that a slot of two bytes can
+tear. Every word has a finite domain that is declared here; a store outside it is reported, never
+folded back.
 """
 
 from __future__ import annotations
@@ -19,13 +22,16 @@ SLOTS_START = 32
 REDO_HEADER_BYTES = 16
 _UINT32 = 2**32
 
-# What a robust mutex can be, seen from outside. Who holds it is known by the holder, so it need not be stored.
+# What a robust mutex can be, seen from outside. Who holds it is known by the holder, so it need not
+# be stored.
 FREE, HELD, DEAD, LOST = range(4)
 MUTEX_STATES = ("free", "held", "its owner died", "not recoverable")
 
 
 class Geometry(NamedTuple):
-    """The shape of a simulated segment, offsets in bytes; the names are those of a real segment's geometry."""
+    """The shape of a simulated segment, offsets in bytes; the names are those of a real segment's
+    geometry.
+    """
 
     item_size: int
     item_num: int
@@ -41,7 +47,10 @@ class Geometry(NamedTuple):
 
 
 def geometry(item_size: int, item_num: int, pregrab: bool = True, stripes: int | None = None) -> Geometry:
-    """Lay out a segment. With PREGRAB each slot has its own stripe unless `stripes` says otherwise; without, one mutex."""
+    """Lay out a segment.
+
+    With PREGRAB each slot has its own stripe unless `stripes` says otherwise; without, one mutex.
+    """
     number = (stripes or max(1, item_num)) if pregrab else 1
     first = 1 if pregrab else 0
     inuse_start = SLOTS_START + item_size * item_num
@@ -102,8 +111,9 @@ class Map(NamedTuple):
 def words_of(shape: Geometry, values: int, slack: int, extra: tuple[tuple[str, int], ...] = ()) -> Map:
     """List the words of a segment.
 
-    values: how many different bytes clients store, 0 included. slack: how far the free counter may drift beyond 0 and
-    item_num before that is reported as a word out of its domain. extra: (name, number of values) of further words.
+    values: how many different bytes clients store, 0 included. slack: how far the free counter may
+    drift beyond 0 and item_num before that is reported as a word out of its domain. extra: (name,
+    number of values) of further words.
     """
     words: list[Word] = []
 

@@ -2,14 +2,14 @@
 
 Interface:
 
-- `SimulatedImage(place, answer)` has the attributes that the header of `slotmem_model.algorithms` lists. Each access calls
-  `answer(access, held)`, which may raise `Stop`.
-- `effect(access, value)` says what an access does to its word: the semantics of loads, stores, locked operations and
-  robust mutexes, in one place.
+- `SimulatedImage(place, answer)` has the attributes that the header of `slotmem_model.algorithms`
+  lists. Each access calls `answer(access, held)`, which may raise `Stop`.
+- `effect(access, value)` says what an access does to its word: the semantics of loads, stores,
+  locked operations and robust mutexes, in one place.
 
-Who holds a mutex is the holder's own business: a lock that this process holds already is refused (EDEADLK), an unlock of
-one that it does not hold too (EPERM), and neither is a step. `consistent` is none either: nobody else can see it before
-the unlock.
+Who holds a mutex is the holder's own business: a lock that this process holds already is refused
+(EDEADLK), an unlock of one that it does not hold too (EPERM), and neither is a step. `consistent`
+is none either: nobody else can see it before the unlock.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ class Place(NamedTuple):
 
 
 class Access(NamedTuple):
-    """One access. kind: load, store, trylock, lock, timeout, unlock, cas, add; drain (a buffered store reaches memory).
+    """One access. kind: load, store, trylock, lock, timeout, unlock, cas, add; drain (a buffered
+    store reaches memory).
 
-    Kinds that touch no shared word: begin, fence, buffer (a store into the store buffer), reread (a load from it).
+    Kinds that touch no shared word: begin, fence, buffer (a store into the store buffer), reread (a
+    load from it).
     """
 
     kind: str
@@ -62,7 +64,10 @@ class Access(NamedTuple):
 
 
 def effect(access: Access, value: int) -> tuple[Any, int] | None:
-    """Give what an access answers and what it leaves in the word, or None if it has to wait. Values, not indexes."""
+    """Return what an access answers and what it leaves in the word, or None if it has to wait.
+
+    Values, not indexes.
+    """
     match access.kind:
         case "store":
             return None, access.argument
@@ -85,7 +90,9 @@ class Stop(BaseException):
 
 
 class SimulatedImage:
-    """An image whose every access is answered by `answer(access)`; see `slotmem_model.algorithms` for its users."""
+    """An image whose every access is answered by `answer(access)`; see `slotmem_model.algorithms`
+    for its users.
+    """
 
     def __init__(self, place: Place, answer: Callable[[Access, tuple[int, ...]], Any]) -> None:
         self._map = place.map
@@ -108,7 +115,10 @@ class SimulatedImage:
         self.extra = {name: _Words(self, (word,)) for name, word in place.map.extra.items()}
 
     def access(self, kind: str, word: int = -1, argument: Any = None) -> Any:
-        """Let the script answer. After a stop (the operation's `finally` blocks still run) nothing happens any more."""
+        """Let the script answer.
+
+        After a stop (the operation's `finally` blocks still run) nothing happens any more.
+        """
         if self._stopped:
             return 0
         try:
@@ -118,7 +128,7 @@ class SimulatedImage:
             self._stopped = True
             raise
 
-    # -- plain accesses -----------------------------------------------------------------------------------------
+    # -- plain accesses ----------------------------------------------------------------------------
 
     def load(self, word: int) -> int:
         """Read a word."""
@@ -130,11 +140,14 @@ class SimulatedImage:
         self.access("store", word, value)
 
     def compare_and_swap(self, cell: _Cell, expected: int, new: int) -> bool:
-        """Write a word if it holds the expected value, in one step with looking. Say whether it did."""
+        """Write a word if it holds the expected value, in one step with looking.
+
+        Say whether it did.
+        """
         return bool(self.access("cas", cell.word, (expected, new)))
 
     def fetch_add(self, cell: _Cell, delta: int) -> int:
-        """Add to a word in one step with reading it (modulo 2^32). Give what it held before."""
+        """Add to a word in one step with reading it (modulo 2^32). Return what it held before."""
         value: int = self.access("add", cell.word, delta)
         return value
 
@@ -150,7 +163,7 @@ class SimulatedImage:
         """Say that what was read so far in this operation is forgotten: it begins anew."""
         self.access("retry")
 
-    # -- robust, error-checking mutexes --------------------------------------------------------------------------
+    # -- robust, error-checking mutexes ------------------------------------------------------------
 
     def trylock(self, mutex: int) -> int:
         """Take a mutex if it is free."""
@@ -174,7 +187,10 @@ class SimulatedImage:
         return 0
 
     def consistent(self, mutex: int) -> int:
-        """Declare whole what a mutex guards. Nobody else sees that before the unlock, so it is no step."""
+        """Declare whole what a mutex guards.
+
+        Nobody else sees that before the unlock, so it is no step.
+        """
         if mutex in self._held:
             self._held[mutex] = True
         return 0

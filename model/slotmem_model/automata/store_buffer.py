@@ -1,15 +1,17 @@
-"""Total store order: what an x86 does to an automaton. Each process's stores wait in a buffer, and drain in order.
+"""Total store order, as on an x86: each process's stores wait in a buffer and drain in order.
 
 Interface:
 
 - `buffered(automaton, words)` gives the automaton of the same process behind a store buffer.
 
-A store goes into the buffer and is seen by nobody else. A load takes the newest buffered value of its word, if there is one;
-else memory's. Locked operations (mutexes, compare-and-swap, add) and fences wait until the buffer is empty. At any moment
-the oldest store may drain: that is the second action of a local state.
+A store goes into the buffer and is seen by nobody else. A load takes the newest buffered value of
+its word, if there is one; else memory's. Locked operations (mutexes, compare-and-swap, add) and
+fences wait until the buffer is empty. At any moment the oldest store may drain: that is the second
+action of a local state.
 
-A death lets the buffer drain first: what a processor has retired reaches memory whatever becomes of the process. "Dies, then
-drains" is seen by others exactly as "stops, drains, dies", so a process dies only with an empty buffer.
+A death lets the buffer drain first: what a processor has retired reaches memory whatever becomes of
+the process. "Dies, then drains" is seen by others exactly as "stops, drains, dies", so a process
+dies only with an empty buffer.
 """
 
 from __future__ import annotations
@@ -25,7 +27,11 @@ _Place = tuple[int, tuple[_Store, ...]]
 
 
 def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
-    """Put a store buffer between a process and memory. Raises: TooLarge."""
+    """Put a store buffer between a process and memory.
+
+    Raises:
+        TooLarge
+    """
     numbers: dict[_Place, int] = {(0, ()): 0}
     waiting: list[_Place] = [(0, ())]
 
@@ -41,7 +47,7 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
         return numbers[place]
 
     def acted(action: Action, buffer: tuple[_Store, ...]) -> Action | None:
-        """Give what an action is with this buffer; None if it has to wait for the drain."""
+        """Return what an action is with this buffer; None if it has to wait for the drain."""
         kind, word, _ = action.access
         if kind == "store":
             move = next(move for move in action.moves if move and move != NEVER)

@@ -2,17 +2,19 @@
 
 Interface:
 
-- `LITMUS` maps a name to a `Litmus`: what each process does, and the outcomes that each memory model allows.
-- `outcomes(test, memory)` explores every interleaving, by the same steps and store buffers as any other check, and
-  gives the outcomes that can be reached. They must be those that are listed.
+- `LITMUS` maps a name to a `Litmus`: what each process does, and the outcomes that each memory
+  model allows.
+- `outcomes(test, memory)` explores every interleaving, by the same steps and store buffers as any
+  other check, and gives the outcomes that can be reached. They must be those that are listed.
 
-A program is a few statements: `x = 1` stores, `a = y` loads a shared variable into a register, `fence` waits until
-all stores are seen by everybody, `lock x += 1` adds in one step. Variables are x, y and z; every other name is a
-register, a word that one process writes and nobody reads. All begin as 0. An outcome is the values of the registers,
-in order of their names, and after them the variables that the test asks for.
+A program is a few statements: `x = 1` stores, `a = y` loads a shared variable into a register,
+`fence` waits until all stores are seen by everybody, `lock x += 1` adds in one step. Variables are
+x, y and z; every other name is a register, a word that one process writes and nobody reads. All
+begin as 0. An outcome is the values of the registers, in order of their names, and after them the
+variables that the test asks for.
 
-Source: P. Sewell et al., x86-TSO: a rigorous and usable programmer's model for x86 multiprocessors, CACM 53(7), 2010;
-the names are the field's.
+Source: P. Sewell et al., x86-TSO: a rigorous and usable programmer's model for x86 multiprocessors,
+CACM 53(7), 2010; the names are the field's.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Litmus(NamedTuple):
         return (*sorted({*names} - {*VARIABLES}), *self.finally_)
 
     def allowed(self, memory: str) -> frozenset[Outcome]:
-        """Give the outcomes that a memory model allows."""
+        """Return the outcomes that a memory model allows."""
         return self.sc if memory == "sc" else self.sc | self.tso_more
 
 

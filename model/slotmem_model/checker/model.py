@@ -1,12 +1,14 @@
-"""What is to be checked: an algorithm, its clients and their surroundings, compiled to automata and words.
+"""What is checked: an algorithm and its clients, compiled to automata and words.
 
 Interface:
 
-- `Configuration` says everything in a few plain values: it can be printed, stored and run again anywhere.
+- `Configuration` says everything in a few plain values: it can be printed, stored and run again
+  anywhere.
 - `compile_model(configuration, algorithm)` gives the `Model` that the engines explore.
-- A state of a model is (local state of each process, value index of each word, number of the monitor's set).
-- `successors(state)` is the semantics: every step and every death that may come next. Engines that are faster must
-  agree with it.
+- A state of a model is (local state of each process, value index of each word, number of the
+  monitor's set).
+- `successors(state)` is the semantics: every step and every death that may come next. Engines that
+  are faster must agree with it.
 """
 
 from __future__ import annotations
@@ -83,7 +85,9 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What may come next: who does what. action is the number of the action in the local state, or None for a death."""
+    """What may come next: who does what. action is the number of the action in the local state, or
+    None for a death.
+    """
 
     process: int
     action: int | None
@@ -111,7 +115,7 @@ class Model:
         return State((0,) * len(self.processes), words, self.monitor.initial if self.monitor else 1)
 
     def successors(self, state: State) -> Iterator[Step]:
-        """Give everything that may come next."""
+        """Yield everything that may come next."""
         dead = 0
         for process, automaton in enumerate(self.processes):
             local = automaton.locals[state.locals[process]]
@@ -142,7 +146,7 @@ class Model:
 
 
 def move_of(action: Action, words: tuple[int, ...]) -> Move | None:
-    """Give where an action leads, or None if it must wait."""
+    """Return where an action leads, or None if it must wait."""
     move = action.moves[words[action.access.word] if action.access.touches else 0]
     assert move != NEVER, action
     return move
@@ -153,7 +157,10 @@ def _replaced(values: tuple[int, ...], at: int, value: int) -> tuple[int, ...]:
 
 
 def compile_model(configuration: Configuration, algorithm: Callable[[Any], Any]) -> Model:
-    """Compile a configuration. algorithm makes an instance from an image. Raises: ValueError and its kinds."""
+    """Compile a configuration. algorithm makes an instance from an image.
+
+    Raises: ValueError and its kinds.
+    """
     check(configuration)
     count = configuration.processes
     clients = [client.parse(text, configuration.slots) for text in configuration.clients]
@@ -178,9 +185,11 @@ def _automata(
     shape: Geometry,
     map_: Map,
 ) -> tuple[Place, list[Automaton], Events]:
-    """Build the automata for the values that words can have, until no step stores one that was not thought of.
+    """Build the automata for the values that words can have, until no step stores one that was not
+    thought of.
 
-    Registers are forgotten after each round, so that one round does all that any does: only the last building has all.
+    Registers are forgotten after each round, so that one round does all that any does: only the
+    last building has all.
     """
     possible = [{word.values.index(word.initial)} for word in map_.words]
     possible[map_.num_free] = set(range(configuration.slots + 1))
@@ -203,7 +212,10 @@ def _automata(
 
 
 def _widen(possible: list[set[int]], automata: list[Automaton], may_die: bool) -> bool:
-    """Add to the values of each word those that steps and deaths leave in it. Say whether there were any."""
+    """Add to the values of each word those that steps and deaths leave in it.
+
+    Say whether there were any.
+    """
     before = sum(map(len, possible))
     for local in chain.from_iterable(automaton.locals for automaton in automata):
         for action in local.actions:
@@ -216,7 +228,11 @@ def _widen(possible: list[set[int]], automata: list[Automaton], may_die: bool) -
 
 
 def check(configuration: Configuration) -> None:
-    """Refuse a configuration that means nothing. Raises: ValueError."""
+    """Refuse a configuration that means nothing.
+
+    Raises:
+        ValueError
+    """
     for name, least in (("processes", 1), ("slots", 1), ("rounds", 1), ("crashes", 0), ("slot_bytes", 1)):
         if (got := getattr(configuration, name)) < least:
             raise ValueError(f"{name.replace('_', ' ')} must be at least {least}, got {got}")

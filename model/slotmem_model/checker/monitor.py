@@ -1,16 +1,18 @@
-"""The monitor: can what was invoked and returned so far be explained by the specification in some order?
+"""The monitor: does some order of the operations so far agree with the specification?
 
 Interface:
 
-- `Monitor(initial, events)` begins with nothing pending; `advance(number, event)` gives the number of what follows.
+- `Monitor(initial, events)` begins with nothing pending; `advance(number, event)` gives the number
+  of what follows.
 - Number 0 is the empty set: no explanation is left, a violation of linearizability (ATOMIC-1).
 - `states(number)` are the abstract states that memory may be in when nobody is inside an operation.
 
-The monitor is a set of configurations: an abstract state, and for each process what it has pending: nothing, an operation,
-or an operation that has taken effect, with its result. An invocation adds a pending operation to each. A return lets
-pending operations take effect, in every order, until the returning one has; those that gave the result which was seen
-remain. A crashed process's operation stays pending for ever: it may have taken effect, may still, or never.
-Configurations and sets are numbered, and what follows is remembered, so that the search over a million states asks a few
+The monitor is a set of configurations: an abstract state, and for each process what it has pending:
+nothing, an operation, or an operation that has taken effect, with its result. An invocation adds a
+pending operation to each. A return lets pending operations take effect, in every order, until the
+returning one has; those that gave the result which was seen remain. A crashed process's operation
+stays pending for ever: it may have taken effect, may still, or never. Configurations and sets are
+numbered, and what follows is remembered, so that the search over a million states asks a few
 thousand times.
 
 An operation that timed out waiting has not taken effect.
@@ -57,7 +59,7 @@ class Monitor:
         return len(self._sets)
 
     def advance(self, number: int, event: int) -> int:
-        """Give the set that follows when the events of one step have happened."""
+        """Return the set that follows when the events of one step have happened."""
         after = self._sets[number]
         for _, process, what in self._events[event]:
             if isinstance(what, Result):
@@ -67,7 +69,9 @@ class Monitor:
         return self._number(after)
 
     def allowed(self, number: int, event: int) -> frozenset[Result]:
-        """Give what the operation that returns in a step's events could have answered (if it did not time out)."""
+        """Return what the operation that returns in a step's events could have answered (if it did
+        not time out).
+        """
         *invoked, (_, process, _) = self._events[event]
         before = self._sets[number]
         for _, other, operation in invoked:
@@ -75,17 +79,19 @@ class Monitor:
         return frozenset().union(*(self._returned(one, process) for one in before)) - {TIMED_OUT}
 
     def states(self, number: int) -> frozenset[Slots]:
-        """Give every abstract state that may be memory's now, whatever pending operations have done so far."""
+        """Return every abstract state that may be memory's now, whatever pending operations have
+        done so far.
+        """
         return frozenset(
             state for one in self._sets[number] for state, _ in self._closed(self._configurations[one], None)
         )
 
     def configurations(self, number: int) -> frozenset[_Configuration]:
-        """Give the configurations of a set."""
+        """Return the configurations of a set."""
         return frozenset(self._configurations[one] for one in self._sets[number])
 
     def swapped(self, number: int, one: int, two: int) -> int:
-        """Give the set in which two processes have changed places."""
+        """Return the set in which two processes have changed places."""
         found = []
         for state, pending in self.configurations(number):
             order = list(pending)
@@ -107,7 +113,7 @@ class Monitor:
         return self._configuration_numbers[configuration]
 
     def _invoked(self, one: int, process: int, operation: Operation) -> int:
-        """Give the configuration in which a process has an operation pending."""
+        """Return the configuration in which a process has an operation pending."""
         key = (one, process, operation)
         if key not in self._invocations:
             state, pending = self._configurations[one]
@@ -115,7 +121,9 @@ class Monitor:
         return self._invocations[key]
 
     def _returned(self, one: int, process: int) -> dict[Result, _Set]:
-        """Give for each result that a process's pending operation may have the configurations after its return."""
+        """Return, for each result, that a process's pending operation may have the configurations
+        after its return.
+        """
         key = (one, process)
         if key not in self._returns:
             found: dict[Result, set[int]] = {}
@@ -131,7 +139,7 @@ class Monitor:
         return self._returns[key]
 
     def _closed(self, configuration: _Configuration, until: int | None) -> set[_Configuration]:
-        """Let pending operations take effect in every order; nothing after that of process `until`."""
+        """Let pending operations take effect in every order, that of process `until` last."""
         found = {configuration}
         waiting = [configuration]
         while waiting:

@@ -8,26 +8,26 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.outcome import Budget, Outcome
-from slotmem_model.checker.properties import Judge, Seen, full_events
+from slotmem_model.checker.properties import PropertyCheck, Seen, full_events
 
 _BETWEEN_LOOKS = 4096
 _STATE_BYTES = 500  # of a state in a Python set, about
 
 
-def explore(model: Model, budget: Budget | None = None) -> Outcome:
+def explore(model: Model, limits: Limits | None = None) -> Exploration:
     """Explore all states that can be reached, breadth first."""
-    budget = budget or Budget()
+    limits = limits or Limits()
     began = time.monotonic()
-    outcome = Outcome("naive")
-    judge, full = Judge(model), full_events(model)
+    outcome = Exploration("naive")
+    judge, full = PropertyCheck(model), full_events(model)
     found = {model.initial}
     waiting = deque([(model.initial, 0)])
     while waiting:
         state, depth = waiting.popleft()
         if outcome.states % _BETWEEN_LOOKS == 0:
-            outcome.reason = budget.spent(outcome, len(found) * _STATE_BYTES)
+            outcome.reason = limits.spent(outcome, len(found) * _STATE_BYTES)
             if outcome.reason:
                 outcome.complete = False
                 break

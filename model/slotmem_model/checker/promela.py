@@ -2,20 +2,22 @@
 
 Interface:
 
-- `to_promela(model)` gives the text: the same automata, words and deaths. `RUN` is how to check it. (Spin warns of a
-  timeout in a d_step; it is the guard there, so all is well.)
-- `BROKEN` are the properties that become assertions, by the number that `broken` has then. linearizable and memory need
-  the monitor, which is not exported.
+- `to_promela(model)` gives the text: the same automata, words and deaths. `RUN` is how to check it.
+  (Spin warns of a timeout in a d_step; it is the guard there, so all is well.)
+- `BROKEN` are the properties that become assertions, by the number that `broken` has then.
+  linearizable and memory need the monitor, which is not exported.
 
-How it is written. The state is one number for each process, its local state; one for each word, the index of its value;
-and `broken`, which follows from the others. What the automata do is constant, so it stands in C tables: a row for each
-local state, a row for each value of the word that it accesses. A step is one d_step that looks its row up. A label for
-each local state was tried, and tables in Promela: gcc took most of a minute for five hundred labels, or for a table of
-some ten thousand numbers.
+How it is written. The state is one number for each process, its local state; one for each word, the
+index of its value; and `broken`, which follows from the others. What the automata do is constant,
+so it stands in C tables: a row for each local state, a row for each value of the word that it
+accesses. A step is one d_step that looks its row up. A label for each local state was tried, and
+tables in Promela: gcc took most of a minute for five hundred labels, or for a table of some ten
+thousand numbers.
 
-Spin stores exactly the states of a model that was compiled with `linearizable=False`. A state that breaks a property is
-not expanded: processes run only while `broken` is 0. The process `judge` has a single state, and fails one assertion in
-each such state. Each failure counts as a transition, and Spin counts the initial state as one more.
+Spin stores exactly the states of a model that was compiled with `linearizable=False`. A state that
+breaks a property is not expanded: processes run only while `broken` is 0. The process `judge` has a
+single state, and fails one assertion in each such state. Each failure counts as a transition, and
+Spin counts the initial state as one more.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from collections.abc import Iterator, Sequence
 from slotmem_model.automata.automaton import NEVER, Action, Automaton
 from slotmem_model.automata.shared_words import DEAD, LOST
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.properties import OUTSIDE, Judge, fault_property
+from slotmem_model.checker.properties import OUTSIDE, PropertyCheck, fault_property
 
 IMPOSSIBLE = "impossible"
-"""Not a property: a word was met with a value that the automata take for impossible; an error of the checker."""
+"""Not a property: a word was met with a value that the automata take for impossible; an error of
+the checker.
+"""
 BROKEN = {
     1: "nothing-torn",
     2: "nothing-raised",
@@ -82,7 +86,7 @@ class _Writer:
         """The number of each word that is accessed or judged."""
 
     def lines(self) -> Iterator[str]:
-        """Give the whole text."""
+        """Yield the whole text."""
         yield _comment(str(self.model.configuration))
         yield _comment(RUN)
         yield f"#define HELD {len(self.held)}"
@@ -107,10 +111,13 @@ class _Writer:
         """Repeat a text for each process."""
         return between.join(text.format(process) for process in self.numbers)
 
-    # -- the automata --------------------------------------------------------------------------------------------------
+    # -- the automata ------------------------------------------------------------------------------
 
     def tables(self, automaton: Automaton) -> Iterator[str]:
-        """Write the tables of one process. One more local state at the end is where impossible values lead."""
+        """Write the tables of one process.
+
+        One more local state at the end is where impossible values lead.
+        """
         impossible = len(automaton.locals)
         moves: dict[tuple[tuple[int, int], ...], int] = {}
         move_rows: list[str] = []
@@ -145,12 +152,14 @@ class _Writer:
         yield from _chunked("move", automaton.process, [row + "," for row in move_rows])
 
     def waiting(self) -> tuple[int, tuple[tuple[int, int], ...]]:
-        """Give an action that is never possible."""
+        """Return an action that is never possible."""
         first = min(self.word)
         return self.word[first], (_WAITS,) * len(self.model.map.words[first].values)
 
     def action(self, action: Action, impossible: int) -> tuple[int, tuple[tuple[int, int], ...]]:
-        """Give the number of the word that an action accesses, and what it does for each of its values."""
+        """Return the number of the word that an action accesses, and what it does for each of its
+        values.
+        """
         if not action.access.touches:  # any word will do, and stays as it is
             (move,), first = action.moves, min(self.word)
             assert move
@@ -168,7 +177,7 @@ class _Writer:
         word = action.access.word
         return action.access.kind + (f" {self.model.map.words[word].name}" if word >= 0 else "")
 
-    # -- the state -------------------------------------------------------------------------------------------------------
+    # -- the state ---------------------------------------------------------------------------------
 
     def state(self) -> Iterator[str]:
         """Declare the variables."""
@@ -206,7 +215,7 @@ class _Writer:
             *(f"word[{self.word[mutex]}] < {DEAD}" for mutex in self.mortal),
         ]
         judged = f"({' && '.join(quiet)} && word[{self.word[map_.num_free]}] != {free} -> {_NUMBER['counter']} : 0)"
-        if Judge(self.model).held_once and len(self.numbers) > 1:
+        if PropertyCheck(self.model).held_once and len(self.numbers) > 1:
             twice = " || ".join(
                 f"(HOLDS_{process} & ({' | '.join(f'HOLDS_{other}' for other in range(process))}))"
                 for process in self.numbers[1:]
@@ -216,7 +225,7 @@ class _Writer:
         yield f"#define JUDGED (FAULT -> FAULT : {judged})"
         yield ""
 
-    # -- the steps -------------------------------------------------------------------------------------------------------
+    # -- the steps ---------------------------------------------------------------------------------
 
     def process(self, process: int) -> Iterator[str]:
         """Write one proctype."""

@@ -1,9 +1,10 @@
-"""The properties, by name: what must always hold, and what must sometimes happen, or the first was held by nothing.
+"""The properties: what must always hold, and what must sometimes happen for that to mean anything.
 
 Interface:
 
 - `ALWAYS` and `SOMETIMES` describe them in one sentence each.
-- `Judge(model)` says which property a state breaks; the state in which one breaks is not explored further.
+- `PropertyCheck(model)` says which property a state breaks; the state in which one breaks is not
+  explored further.
 - `Seen` collects what happened at all.
 """
 
@@ -33,7 +34,9 @@ SOMETIMES = {
     "crash": "a process dies inside each of the operations",
 }
 OUTSIDE = "outside"
-"""Not a property: a word got a value that the model does not have, so that nothing more can be said."""
+"""Not a property: a word got a value that the model does not have, so that nothing more can be
+said.
+"""
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Seen:
     crashed_in: set[str] = field(default_factory=set)
 
 
-class Judge:
+class PropertyCheck:
     """Judge states of one model."""
 
     def __init__(self, model: Model) -> None:
@@ -56,7 +59,9 @@ class Judge:
         self._allowed: dict[int, frozenset[tuple[tuple[bool, ...], tuple[bytes, ...]]]] = {}
 
     def violated(self, state: State, *, can_go_on: bool) -> str:
-        """Name the property that a state breaks, or the empty string. can_go_on: somebody can do a step."""
+        """Name the property that a state breaks, or the empty string. can_go_on: somebody can do a
+        step.
+        """
         locals_ = [
             automaton.locals[number] for automaton, number in zip(self.model.processes, state.locals, strict=True)
         ]
@@ -80,7 +85,9 @@ class Judge:
         return ""
 
     def quiet(self, words: tuple[int, ...], monitor: int) -> str:
-        """Judge memory when nobody is inside an operation, and no lock waits for the repair of what a death left."""
+        """Judge memory when nobody is inside an operation, and no lock waits for the repair of what
+        a death left.
+        """
         map_ = self.model.map
         if any(map_.words[mutex].values[words[mutex]] in (DEAD, LOST) for mutex in map_.mutexes):
             return ""
@@ -93,7 +100,7 @@ class Judge:
 
     @staticmethod
     def bytes_of(model: Model, words: tuple[int, ...]) -> tuple[bytes, ...]:
-        """Give the contents of each slot."""
+        """Return the contents of each slot."""
         return tuple(bytes(words[word] for word in slot) for slot in model.map.slot_bytes)
 
     def _states(self, monitor: int) -> frozenset[tuple[tuple[bool, ...], tuple[bytes, ...]]]:

@@ -2,20 +2,21 @@
 
 Interface:
 
-- `find(model)` gives the steps to the nearest violation of any property, `find(model, "counter")` to the nearest of this one.
+- `find(model)` gives the steps to the nearest violation of any property, `find(model, "counter")`
+  to the nearest of this one.
 
-States are taken breadth first, so no shorter way exists. Of equally short ways the one that changes between processes
-less often is preferred, because a person reads it more easily; it is the same one each time. As in the engines, a state that
-breaks a property is not explored further.
+States are taken breadth first, so no shorter way exists. Of equally short ways the one that changes
+between processes less often is preferred, because a person reads it more easily; it is the same one
+each time. As in the engines, a state that breaks a property is not explored further.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.outcome import Budget, Outcome
-from slotmem_model.checker.properties import OUTSIDE, Judge
+from slotmem_model.checker.properties import OUTSIDE, PropertyCheck
 
 _STATE_BYTES = 700  # of a state and what is remembered of it, about
 
@@ -28,21 +29,23 @@ class Counterexample(NamedTuple):
 
 
 class _Came(NamedTuple):
-    """How a state was reached first: after which state, by whose step, with how many changes between processes."""
+    """How a state was reached first: after which state, by whose step, with how many changes
+    between processes.
+    """
 
     before: State | None
     process: int
     changes: int
 
 
-def find(model: Model, broken: str = "", budget: Budget | None = None) -> Counterexample | None:
-    """Give the nearest violation; None if there is none, or none was found within the budget."""
-    budget = budget or Budget()
-    judge, looked = Judge(model), Outcome("shortest")
+def find(model: Model, broken: str = "", limits: Limits | None = None) -> Counterexample | None:
+    """Return the nearest violation; None if there is none, or none was found within the limits."""
+    limits = limits or Limits()
+    judge, looked = PropertyCheck(model), Exploration("shortest")
     came = {model.initial: _Came(None, -1, 0)}
     level = [model.initial]
     while level:
-        if budget.spent(looked, len(came) * _STATE_BYTES):
+        if limits.spent(looked, len(came) * _STATE_BYTES):
             return None
         following: dict[State, _Came] = {}
         for state in level:

@@ -1,6 +1,7 @@
-"""The standard configurations: what `slotmem check` explores when it is not told anything, and what the README's table shows.
+"""The standard configurations: what `slotmem check` explores when it is not told anything.
 
-Interface: `STANDARD` lists each configuration with the verdict that it must have. Each reaches something that the others do not.
+Interface: `STANDARD` lists each configuration with the verdict that it must have. Each reaches
+something that the others do not.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from slotmem_model.checker.model import Configuration
-from slotmem_model.checker.outcome import HELD, VIOLATED
+from slotmem_model.verdict import HELD, VIOLATED
 
 
 class Standard(NamedTuple):

@@ -1,23 +1,25 @@
 """Explore every interleaving, and every crash, of an algorithm.
 
-Without arguments the reference is checked on its standard configurations, and Apache httpd's algorithm beside it, which
-is expected to fail: it takes no lock.
+Without arguments the reference is checked on its standard configurations, and Apache httpd's
+algorithm beside it, which is expected to fail: it takes no lock.
 
 examples:
   slotmem check                              all of that, with a table
   slotmem check httpd                        the shortest way to two processes with one slot
-  slotmem check httpd --svg race.svg         the same as a picture; --trace race.json for `slotmem replay`
+  slotmem check httpd --svg race.svg         the same as a picture; --trace for `slotmem replay`
   slotmem check --processes 3 --crashes 2    the reference, another question
   slotmem check cas --client 'grab -> a; release(a)' --client 'num_free_slots'
   slotmem check --list                       algorithms and properties
   slotmem check --litmus                     what the memory models allow
-  slotmem check --explain window.json        can its algorithm do what a stress run saw? (`slotmem stress --trace`)
+  slotmem check --explain window.json        can its algorithm do what a stress run saw?
 
-An algorithm is a name, museum:PIECE, or module:Class, a class of one's own. A client is what a process does: operations with
-registers, `me` is the process's number; one --client for all processes, or one for each.
+An algorithm is a name, museum:PIECE, or module:Class, a class of one's own. A client is what a
+process does: operations with registers, `me` is the process's number; one --client for all
+processes, or one for each.
 
-Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage or environment,
-3 undecided: the budget was used up first; 130 Ctrl-C. With --explain: 1 the algorithm can do that, 0 it cannot.
+Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage
+or environment, 3 undecided: the budget was used up first; 130 Ctrl-C. With --explain: 1 the
+algorithm can do that, 0 it cannot.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from slotmem_model.algorithms import catalogue
+from slotmem_model.algorithms.base import first_paragraph
 from slotmem_model.automata import client
 from slotmem_model.checker import naive, shortest
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
-from slotmem_model.checker.outcome import HELD, UNDECIDED, VIOLATED, Budget, Outcome
 from slotmem_model.checker.promela import to_promela
 from slotmem_model.checker.properties import ALWAYS, SOMETIMES
 from slotmem_model.checker.standard import STANDARD, Standard
@@ -42,10 +45,10 @@ from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
 from slotmem_model.commands.check_report import Live, Row
 from slotmem_model.counterexample import picture, trace
-from slotmem_model.counterexample.explain import Explanation, explain
+from slotmem_model.counterexample.explain import explain
+from slotmem_model.counterexample.story import Explanation
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
-_EXIT = {HELD: 0, VIOLATED: 1, UNDECIDED: 3}
-USAGE, INTERRUPTED = 2, 130
 _SEARCH_BYTES = 4 << 30
 """What the search for a counterexample may take if nothing is said."""
 
@@ -98,7 +101,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     if arguments.list:
         _list()
         return 0
@@ -114,18 +117,22 @@ def run(arguments: argparse.Namespace) -> int:
         is_finished = checking.all(questions)
         _print(arguments, checking.rows)
         _write(arguments, checking.rows)
-        return _EXIT[verdict(checking.rows)] if is_finished else INTERRUPTED
+        return exit_code(verdict(checking.rows)) if is_finished else Exit.INTERRUPTED
     except BrokenPipeError:
         raise
     except OSError as error:
         print(f"slotmem check: {error.filename}: {error.strerror}", file=sys.stderr)
     except ValueError as error:
         print(f"slotmem check: {error}", file=sys.stderr)
-    return USAGE
+    return Exit.USAGE
 
 
 def _questions(arguments: argparse.Namespace) -> Iterator[Standard]:
-    """Give the configurations to explore. Raises: ValueError."""
+    """Yield the configurations to explore.
+
+    Raises:
+        ValueError
+    """
     asked = {
         each.name: value
         for each in fields(Configuration)
@@ -145,12 +152,12 @@ def _questions(arguments: argparse.Namespace) -> Iterator[Standard]:
 
 
 @dataclass
-class _Watched(Budget):
-    """A budget that remembers whose exploration it bounds, so that Ctrl-C loses nothing."""
+class _Watched(Limits):
+    """Limits that remember whose exploration they bound, so that Ctrl-C loses nothing."""
 
-    outcome: Outcome | None = None
+    outcome: Exploration | None = None
 
-    def spent(self, outcome: Outcome, memory_bytes: int) -> str:
+    def spent(self, outcome: Exploration, memory_bytes: int) -> str:
         """Tell how far it is; give the reason to stop, or the empty string."""
         self.outcome = outcome
         return super().spent(outcome, memory_bytes)
@@ -165,16 +172,19 @@ class _Checking:
     rows: list[Row] = field(default_factory=list)
 
     def all(self, questions: list[Standard]) -> bool:
-        """Explore one after the other. Gives False if Ctrl-C ended it: the row of what was under way is undecided."""
-        budget = _Watched(self.arguments.budget_s, self.memory_bytes(), self.live)
+        """Explore one after the other.
+
+        Returns False if Ctrl-C ended it: the row of what was under way is undecided.
+        """
+        limits = _Watched(self.arguments.budget_s, self.memory_bytes(), self.live)
         for standard in questions:
             before = len(self.rows)
             self.live.begin(str(standard.configuration))
             try:
-                self.one(standard, budget)
+                self.one(standard, limits)
             except KeyboardInterrupt:
                 if len(self.rows) == before:
-                    outcome = budget.outcome or Outcome(self.arguments.engine)
+                    outcome = limits.outcome or Exploration(self.arguments.engine)
                     outcome.complete, outcome.reason, outcome.seconds = (
                         False,
                         "it was interrupted",
@@ -187,37 +197,39 @@ class _Checking:
         return True
 
     def memory_bytes(self) -> int | None:
-        """Give the memory budget, if there is one."""
+        """Return the memory limit in bytes, None without one."""
         megabytes: int | None = self.arguments.memory_mb
         return None if megabytes is None else megabytes * 2**20
 
-    def one(self, standard: Standard, budget: _Watched) -> None:
+    def one(self, standard: Standard, limits: _Watched) -> None:
         """Explore one configuration, and look for a counterexample if something is violated."""
-        budget.outcome = None
+        limits.outcome = None
         configuration, expected = standard
         model = compile_model(configuration, catalogue.find(configuration.algorithm))
-        row = Row(configuration, self.explore(model, budget), expected)
+        row = Row(configuration, self.explore(model, limits), expected)
         self.rows.append(row)
         if row.outcome.violations:
             self.explain(row, model)
 
-    def explore(self, model: Model, budget: Budget) -> Outcome:
+    def explore(self, model: Model, limits: Limits) -> Exploration:
         if self.arguments.engine == "naive":
-            return naive.explore(model, budget)
-        return sweep.explore(model, budget, symmetry=self.arguments.symmetry, por=self.arguments.por)
+            return naive.explore(model, limits)
+        return sweep.explore(model, limits, symmetry=self.arguments.symmetry, por=self.arguments.por)
 
     def explain(self, row: Row, model: Model) -> None:
-        """Look for the nearest counterexample, on a budget of its own: the exploration's may be used up."""
-        budget = Budget(self.arguments.budget_s, self.memory_bytes() or _SEARCH_BYTES, self.live)
+        """Look for the nearest counterexample, on a budget of its own: the exploration's may be
+        used up.
+        """
+        limits = Limits(self.arguments.budget_s, self.memory_bytes() or _SEARCH_BYTES, self.live)
         wanted = self.arguments.property if self.arguments.property in row.outcome.violations else ""
         if row.outcome.verdict != VIOLATED:
             wanted = next(iter(row.outcome.violations))
-        found = shortest.find(model, wanted, budget)
+        found = shortest.find(model, wanted, limits)
         row.told = found and explain(model, found.broken, found.steps)
 
 
 def verdict(rows: list[Row]) -> str:
-    """Give the verdict of all: where a violation is expected, finding it counts as held."""
+    """Return the verdict of all: where a violation is expected, finding it counts as held."""
     verdicts = {HELD if row.is_expected else row.outcome.verdict for row in rows}
     missed = any(row.expected == VIOLATED and row.outcome.verdict == HELD for row in rows)
     if VIOLATED in verdicts or missed:
@@ -240,7 +252,7 @@ def _print(arguments: argparse.Namespace, rows: list[Row]) -> None:
         if row.told:
             lines += ["", *check_report.counterexample(row.told)]
         elif row.outcome.violations:
-            lines += ["", f"{row.configuration}: no counterexample was found within the budget"]
+            lines += ["", f"{row.configuration}: no counterexample was found within the limits"]
     lines += ["", *_summary(rows, overall)]
     check_report.say(lines)
 
@@ -261,7 +273,11 @@ def _summary(rows: list[Row], overall: str) -> Iterator[str]:
 
 
 def _write(arguments: argparse.Namespace, rows: list[Row]) -> None:
-    """Write the files that were asked for. Raises: OSError."""
+    """Write the files that were asked for.
+
+    Raises:
+        OSError
+    """
     told = next((row.told for row in rows if row.told), None)
     for path, written in ((arguments.trace, _trace), (arguments.svg, picture.drawn)):
         if path is not None and told is not None:
@@ -275,7 +291,12 @@ def _trace(told: Explanation) -> str:
 
 
 def _promela(path: Path, questions: list[Standard]) -> int:
-    """Write a model for Spin. Raises: ValueError, OSError."""
+    """Write a model for Spin.
+
+    Raises:
+        ValueError
+        OSError
+    """
     if len(questions) != 1:
         raise ValueError(f"--promela takes one configuration, got {len(questions)}; name one algorithm")
     configuration = replace(questions[0].configuration, linearizable=False)
@@ -290,18 +311,14 @@ def _litmus(as_json: bool) -> int:
         print(json.dumps(given, indent=2))
     else:
         check_report.say(lines)
-    return _EXIT[VIOLATED if any(test["verdict"] == VIOLATED for test in given) else HELD]
+    return exit_code(VIOLATED if any(test["verdict"] == VIOLATED for test in given) else HELD)
 
 
 def _list() -> None:
     for title, listed in (
-        ("algorithms", {name: _first_line(name) for name in catalogue.names()}),
+        ("algorithms", {name: first_paragraph(catalogue.find(name)) for name in catalogue.names()}),
         ("properties that must always hold", ALWAYS),
         ("what must sometimes happen, or they hold for lack of it", SOMETIMES),
     ):
         width = max(map(len, listed))
         check_report.say([f"{title}:", *(f"  {name:<{width}}  {what}" for name, what in listed.items()), ""])
-
-
-def _first_line(name: str) -> str:
-    return (catalogue.find(name).__doc__ or "").partition("\n")[0]

@@ -1,8 +1,9 @@
-"""What `slotmem check --explain TRACE` does: it asks whether an algorithm can do what was observed, and shows how.
+"""`slotmem check --explain TRACE`: can an algorithm do what was observed, and how?
 
-Interface: `run(arguments, live)` gives the exit code: 1 it can, 0 it cannot, 3 undecided. `explain_trace(trace,
-algorithm, budget)` is the same for programs; `heading` says the answer in words, `as_json` for machines, and `traced`
-gives the interleaving as a trace that can be replayed. The question and the search are those of `slotmem_model.counterexample.observed`.
+Interface: `run(arguments, live)` gives the exit code: 1 it can, 0 it cannot, 3 undecided.
+`explain_trace(trace, algorithm, limits)` is the same for programs; `heading` says the answer in
+words, `as_json` for machines, and `traced` gives the interleaving as a trace that can be replayed.
+The question and the search are those of `slotmem_model.counterexample.observed`.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from typing import Any
 
 from slotmem_model.algorithms import catalogue
 from slotmem_model.checker import shortest
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.outcome import Budget, Outcome
 from slotmem_model.commands import check_report
 from slotmem_model.commands.check_report import Live
 from slotmem_model.counterexample import lanes, picture, trace, wording
-from slotmem_model.counterexample.explain import Explanation, explain
+from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.observed import Question, is_explained, questions, variants
 from slotmem_model.counterexample.observed_search import find
+from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Trace
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, exit_code
 
-CAN, CANNOT, UNDECIDED = "can", "cannot", "undecided"
-EXIT_CODES = {CAN: 1, CANNOT: 0, UNDECIDED: 3}
 MEMORY_BYTES = 4 << 30
 """What the search may take if nothing is said."""
 
@@ -37,22 +38,33 @@ class Answer:
     """Whether an algorithm can do what was observed."""
 
     verdict: str
+    """violated: it can; held: it cannot; undecided: the search was cut short."""
     algorithm: str
-    outcome: Outcome
+    outcome: Exploration
     questions: int
-    """How many were put to the model: the window alone and with what ran around it, from each state that it may have begun in."""
+    """How many were put to the model: the window alone and with what ran around it, from each state
+    that it may have begun in.
+    """
     question: Question | None = None
-    """From which state. None though it can: only a counter that was wrong before explains what was counted."""
+    """From which state.
+
+    None though it can: only a counter that was wrong before explains what was counted.
+    """
     told: Explanation | None = None
     """How, if it can; without a question, how the counter can become wrong."""
     variant: Trace | None = None
     """With which operations."""
 
 
-def explain_trace(given: Trace, algorithm: str, budget: Budget) -> Answer:
-    """Look for an interleaving. Raises: BadTrace; ValueError: there is no such algorithm, or the model cannot compile it."""
+def explain_trace(given: Trace, algorithm: str, limits: Limits) -> Answer:
+    """Look for an interleaving.
+
+    Raises:
+        BadTrace
+        ValueError: there is no such algorithm, or the model cannot compile it.
+    """
     made: Callable[[Any], Any] = catalogue.find(algorithm)
-    answer = Answer(CANNOT, algorithm, Outcome("observed"), 0)
+    answer = Answer(HELD, algorithm, Exploration("observed"), 0)
     for variant in variants(given):
         is_more = len(variant.operations) > len(given.operations)
         for question in questions(variant, algorithm):
@@ -60,19 +72,19 @@ def explain_trace(given: Trace, algorithm: str, budget: Budget) -> Answer:
                 continue
             answer.questions += 1
             model = compile_model(question.configuration, made)
-            steps = find(question, model, budget, answer.outcome)
+            steps = find(question, model, limits, answer.outcome)
             if steps is not None:
                 told = explain(model, "", steps)
                 told.sentence = given.sentence
-                return replace(answer, verdict=CAN, question=question, told=told, variant=variant)
+                return replace(answer, verdict=VIOLATED, question=question, told=told, variant=variant)
             if answer.outcome.reason:
                 answer.verdict = UNDECIDED
-            if budget.spent(answer.outcome, 0):
-                answer.outcome.reason = answer.outcome.reason or budget.spent(answer.outcome, 0)
+            if limits.spent(answer.outcome, 0):
+                answer.outcome.reason = answer.outcome.reason or limits.spent(answer.outcome, 0)
                 return replace(answer, verdict=UNDECIDED)
-    if answer.verdict == CANNOT and _counts(given):
-        answer.told = _wrong_counter(algorithm, made, budget)
-        answer.verdict = CAN if answer.told else CANNOT
+    if answer.verdict == HELD and _counts(given):
+        answer.told = _wrong_counter(algorithm, made, limits)
+        answer.verdict = VIOLATED if answer.told else HELD
     return answer
 
 
@@ -80,15 +92,22 @@ def _counts(given: Trace) -> bool:
     return any(done.operation[0] == "num_free_slots" for done in given.operations)
 
 
-def _wrong_counter(algorithm: str, made: Callable[[Any], Any], budget: Budget) -> Explanation | None:
-    """Look for a way to a counter that is wrong when nobody is at work; the operations of a window begin with a right one."""
+def _wrong_counter(algorithm: str, made: Callable[[Any], Any], limits: Limits) -> Explanation | None:
+    """Look for a way to a counter that is wrong when nobody is at work; the operations of a window
+    begin with a right one.
+    """
     model = compile_model(Configuration(algorithm, linearizable=False), made)
-    found = shortest.find(model, "counter", budget)
+    found = shortest.find(model, "counter", limits)
     return found and explain(model, found.broken, found.steps)
 
 
 def run(arguments: argparse.Namespace, live: Live) -> int:
-    """Do it. Raises: ValueError, OSError."""
+    """Run the command and return its exit code.
+
+    Raises:
+        ValueError
+        OSError
+    """
     try:
         given = trace.load(arguments.explain.read_text(encoding="utf-8"))
         if len(arguments.algorithms) > 1:
@@ -97,7 +116,7 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
         memory_bytes = MEMORY_BYTES if arguments.memory_mb is None else arguments.memory_mb * 2**20
         live.begin(f"explaining {arguments.explain}")
         try:
-            answer = explain_trace(given, algorithm, Budget(arguments.budget_s, memory_bytes, live))
+            answer = explain_trace(given, algorithm, Limits(arguments.budget_s, memory_bytes, live))
         finally:
             live.end()
     except BadTrace as error:
@@ -113,11 +132,13 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
         print(json.dumps(as_json(answer), indent=2))
     else:
         check_report.say([*heading(given, answer), *_shown(answer)])
-    return EXIT_CODES[answer.verdict]
+    return exit_code(answer.verdict)
 
 
 def traced(told: Explanation) -> Trace:
-    """Give the interleaving as a trace that can be replayed: the monitor runs along there, and says that it breaks."""
+    """Return the interleaving as a trace that can be replayed: the monitor runs along there, and
+    says that it breaks.
+    """
     is_torn = any(interval.fault for interval in told.intervals)
     broken = told.broken or ("nothing-torn" if is_torn else "linearizable")
     found = trace.record(told.model, broken, told.sentence, told.steps)
@@ -166,7 +187,7 @@ def heading(given: Trace, answer: Answer) -> list[str]:
 
 
 def _shown(answer: Answer) -> list[str]:
-    """Give the interleaving, if there is one."""
+    """Return the interleaving, if there is one."""
     if answer.told is None:
         return []
     steps = f"{len(answer.told.steps)} steps, with the fewest changes between processes"
@@ -181,7 +202,7 @@ def _explored(answer: Answer) -> str:
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
-    """Give the answer for a program."""
+    """Return the answer for a program."""
     outcome = answer.outcome
     report: dict[str, Any] = {
         "verdict": answer.verdict,

@@ -2,7 +2,8 @@
 
 Interface:
 
-- `Row` is one configuration with what was found; `table(rows)` and `markdown(rows)` are lines of text.
+- `Row` is one configuration with what was found; `table(rows)` and `markdown(rows)` are lines of
+  text.
 - `counterexample(explanation)` is the sentence and the lanes.
 - `as_json(rows)` is everything.
 - `litmus_tests()` shows what the memory models allow.
@@ -23,13 +24,14 @@ from typing import Any, TextIO
 from slotmem_model.automata import client
 from slotmem_model.automata.client import Statement
 from slotmem_model.checker import litmus
+from slotmem_model.checker.exploration import Exploration, Progress
 from slotmem_model.checker.litmus import LITMUS
 from slotmem_model.checker.model import MEMORIES, Configuration
-from slotmem_model.checker.outcome import HELD, VIOLATED, Outcome, Progress
 from slotmem_model.checker.properties import ALWAYS, OUTSIDE, is_owned
 from slotmem_model.counterexample import lanes, trace
-from slotmem_model.counterexample.explain import Explanation
+from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import Trace
+from slotmem_model.verdict import HELD, VIOLATED
 
 MARKDOWN_BEGIN, MARKDOWN_END = "<!-- slotmem check: begin -->", "<!-- slotmem check: end -->"
 _COLUMNS = ("configuration", "states", "transitions", "seconds", "properties", "did not happen", "verdict")
@@ -51,7 +53,7 @@ class Row:
     """A configuration, and what its exploration found."""
 
     configuration: Configuration
-    outcome: Outcome
+    outcome: Exploration
     expected: str = ""
     """The verdict that it must have; empty: none in particular."""
     told: Explanation | None = None
@@ -75,7 +77,9 @@ class Row:
 
     @property
     def never(self) -> tuple[str, ...]:
-        """What never happened, so that the properties were not put to that test; nothing while it is not known."""
+        """What never happened, so that the properties were not put to that test; nothing while it
+        is not known.
+        """
         if not self.outcome.complete:
             return ()
         seen = self.outcome.seen
@@ -87,7 +91,7 @@ class Row:
         return tuple(missing)
 
     def cells(self) -> tuple[str, ...]:
-        """Give the row of the table."""
+        """Return the row of the table."""
         outcome = self.outcome
         verdict = outcome.verdict
         if self.expected:
@@ -101,12 +105,12 @@ def _clients(configuration: Configuration) -> list[tuple[Statement, ...]]:
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """Give the table as plain text; long cells are folded."""
+    """Return the table as plain text; long cells are folded."""
     return _table(_COLUMNS, [row.cells() for row in rows])
 
 
 def markdown(rows: Sequence[Row]) -> list[str]:
-    """Give the table as Markdown, between the markers that a README has around it."""
+    """Return the table as Markdown, between the markers that a README has around it."""
     cells = [tuple(cell.replace("|", "\\|") for cell in row.cells()) for row in rows]
     rule = tuple("---:" if name in _NUMBERS else "---" for name in _COLUMNS)
     lines = [f"| {' | '.join(line)} |" for line in (_COLUMNS, rule, *cells)]
@@ -114,7 +118,10 @@ def markdown(rows: Sequence[Row]) -> list[str]:
 
 
 def litmus_tests() -> tuple[list[dict[str, Any]], list[str]]:
-    """Run the litmus tests. Gives one object for each, and a table: what each memory model allows, and what was reached."""
+    """Run the litmus tests.
+
+    Returns one object for each, and a table: what each memory model allows, and what was reached.
+    """
     given: list[dict[str, Any]] = []
     cells: list[tuple[str, ...]] = []
     for test in LITMUS.values():
@@ -130,7 +137,7 @@ def litmus_tests() -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _table(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> list[str]:
-    """Give a table as plain text; long cells are folded."""
+    """Return a table as plain text; long cells are folded."""
     folded = [
         [textwrap.wrap(cell, _WIDEST.get(name, 99)) or [""] for name, cell in zip(columns, row, strict=True)]
         for row in cells
@@ -149,7 +156,7 @@ def _table(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> list[s
 
 
 def counterexample(told: Explanation, *, verbose: bool = False) -> list[str]:
-    """Give the sentence, and one lane per process."""
+    """Return the sentence, and one lane per process."""
     if told.broken == OUTSIDE:
         what = "cannot be judged: a word got a value that the model does not have"
     else:
@@ -163,12 +170,12 @@ def counterexample(told: Explanation, *, verbose: bool = False) -> list[str]:
 
 
 def traced(told: Explanation) -> Trace:
-    """Give the trace of a counterexample."""
+    """Return the trace of a counterexample."""
     return trace.record(told.model, told.broken, told.sentence, told.steps)
 
 
 def as_json(rows: Sequence[Row], verdict: str) -> str:
-    """Give everything as JSON."""
+    """Return everything as JSON."""
     return json.dumps({"verdict": verdict, "rows": [_row_json(row) for row in rows]}, indent=2)
 
 
@@ -194,7 +201,9 @@ def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
 
 
 class Live:
-    """Progress on standard error: one line that changes on a terminal, else a line every few seconds."""
+    """Progress on standard error: one line that changes on a terminal, else a line every few
+    seconds.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr

@@ -1,10 +1,11 @@
 """Run a recorded trace again, step by step, on the model.
 
-A trace is what `slotmem check --trace FILE` writes: who did which step, in order. Each step is done on the algorithm as it
-is now.
+A trace is what `slotmem check --trace FILE` writes: who did which step, in order. Each step is done
+on the algorithm as it is now.
 
-The window of a stress run (`slotmem stress --trace FILE`) is a trace whose steps nobody saw. So the model looks for steps in
-which its operations return what was observed, as `slotmem check --explain FILE` does, and these are done.
+The window of a stress run (`slotmem stress --trace FILE`) is a trace whose steps nobody saw. So the
+model looks for steps in which its operations return what was observed, as `slotmem check --explain
+FILE` does, and these are done.
 
 examples:
   slotmem check httpd --trace race.json
@@ -15,9 +16,10 @@ examples:
   slotmem replay window.json                 the steps that may have been behind it
   slotmem check --explain window.json --trace race.json      keeps these steps
 
-Exit codes: 1 the violation was reproduced; 0 all steps were done and nothing is broken any more, or the algorithm cannot do
-what was observed; 3 undecided: the algorithm now does something else than the trace says, and the message tells at which
-step, or the search's budget was used up; 2 usage or environment.
+Exit codes: 1 the violation was reproduced; 0 all steps were done and nothing is broken any more, or
+the algorithm cannot do what was observed; 3 undecided: the algorithm now does something else than
+the trace says, and the message tells at which step, or the search's budget was used up; 2 usage or
+environment.
 """
 
 from __future__ import annotations
@@ -29,18 +31,18 @@ from pathlib import Path
 from typing import Any
 
 from slotmem_model.algorithms import catalogue
+from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Model, Step, compile_model
-from slotmem_model.checker.outcome import Budget
-from slotmem_model.checker.properties import Judge
+from slotmem_model.checker.properties import PropertyCheck
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
 from slotmem_model.commands.check_explain import Answer
 from slotmem_model.commands.check_report import Live
 from slotmem_model.counterexample import lanes, picture, trace, wording
-from slotmem_model.counterexample.explain import Explanation, explain
+from slotmem_model.counterexample.explain import explain
+from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Diverged, Trace
-
-NOT_BROKEN, REPRODUCED, USAGE, DIVERGED = 0, 1, 2, 3
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     try:
         return _replay(arguments)
     except BadTrace as error:
@@ -69,11 +71,17 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"slotmem replay: {error.filename}: {error.strerror}", file=sys.stderr)
     except ValueError as error:
         print(f"slotmem replay: {error}", file=sys.stderr)
-    return USAGE
+    return Exit.USAGE
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    """Do it. Raises: BadTrace, ValueError, OSError."""
+    """Do what the arguments ask for.
+
+    Raises:
+        BadTrace
+        ValueError
+        OSError
+    """
     given = trace.load(arguments.trace.read_text(encoding="utf-8"))
     name = arguments.algorithm or given.configuration.algorithm
     heading: list[str] = []
@@ -86,7 +94,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         ]
         if answer.told is None:
             _say(arguments, check_observed.as_json(answer), heading)
-            return check_observed.EXIT_CODES[answer.verdict]
+            return exit_code(answer.verdict)
         heading.append("")
         searched = {"searched": check_observed.as_json(answer)}
         given = check_observed.traced(answer.told)
@@ -94,32 +102,40 @@ def _replay(arguments: argparse.Namespace) -> int:
     try:
         steps = trace.follow(model, given)
     except Diverged as difference:
-        _say(arguments, {"verdict": "diverged", "difference": str(difference)}, [_diverged(name, difference)])
-        return DIVERGED
+        _say(arguments, {"verdict": UNDECIDED, "difference": str(difference)}, [_diverged(name, difference)])
+        return Exit.UNDECIDED
     broken, steps = first_broken(model, steps)
     told = explain(model, broken, steps)
     if arguments.svg:
         arguments.svg.write_text(picture.drawn(told), encoding="utf-8")
-    report = {"verdict": "reproduced" if broken else "not broken", "breaks": broken, "sentence": told.sentence}
+    verdict = VIOLATED if broken else HELD
+    report = {"verdict": verdict, "breaks": broken, "sentence": told.sentence}
     lines = [*heading, *lanes.drawn(told, verbose=arguments.verbose), "", *_verdict(given, told)]
     _say(arguments, {**report, "steps": told_steps(told), **searched}, lines)
-    return REPRODUCED if broken else NOT_BROKEN
+    return exit_code(verdict)
 
 
 def _looked_for(arguments: argparse.Namespace, given: Trace, name: str) -> Answer:
-    """Look for the steps of a window. Raises: BadTrace, ValueError."""
+    """Look for the steps of a window.
+
+    Raises:
+        BadTrace
+        ValueError
+    """
     live = Live()
     live.begin(f"explaining {arguments.trace}")
     try:
-        budget = Budget(arguments.budget_s, check_observed.MEMORY_BYTES, live)
+        budget = Limits(arguments.budget_s, check_observed.MEMORY_BYTES, live)
         return check_observed.explain_trace(given, name, budget)
     finally:
         live.end()
 
 
 def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]]:
-    """Give the property that breaks first along some steps, and the steps up to there; else nothing, and all of them."""
-    judge = Judge(model)
+    """Return the property that breaks first along some steps, and the steps up to there; else
+    nothing, and all of them.
+    """
+    judge = PropertyCheck(model)
     states = [model.initial, *(step.state for step in steps)]
     for number, state in enumerate(states):
         can_go_on = any(step.action is not None for step in model.successors(state))
@@ -130,7 +146,7 @@ def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step
 
 
 def told_steps(told: Explanation) -> list[dict[str, Any]]:
-    """Give each step for a program: who, what, where, and what its operation was and answered."""
+    """Return each step for a program: who, what, where, and what its operation was and answered."""
     steps = []
     for number, each in enumerate(told.happenings):
         interval = None if each.interval is None else told.intervals[each.interval]

@@ -1,4 +1,4 @@
-"""The way to a violation, told: as a story, as lanes, as a picture and as a trace that can be replayed.
+"""The way to a violation, told: as a story, as lanes, as a picture, and as a trace to replay.
 
 Open `explain` first: it turns a path of the model into a story.
 """

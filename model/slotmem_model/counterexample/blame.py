@@ -1,14 +1,15 @@
 """What went wrong, in one sentence, and which operations and words it is about.
 
-Interface: `blame(explanation)` gives (sentence, numbers of the intervals, words). Each property has its own function.
+Interface: `blame(explanation)` gives (sentence, numbers of the intervals, words). Each property has
+its own function.
 """
 
 from __future__ import annotations
 
 from slotmem_model.automata.shared_words import FREE, HELD
-from slotmem_model.checker.properties import Judge, fault_property
+from slotmem_model.checker.properties import PropertyCheck, fault_property
 from slotmem_model.counterexample import wording
-from slotmem_model.counterexample.explain import Explanation
+from slotmem_model.counterexample.story import Explanation
 from slotmem_model.spec import SUCCESS
 
 Blamed = tuple[str, frozenset[int], frozenset[int]]
@@ -73,7 +74,7 @@ def _torn(told: Explanation) -> Blamed:
 
 
 def _writer(told: Explanation, read: int) -> int | None:
-    """Give the operation that wrote what a step read; None: nobody did."""
+    """Return the operation that wrote what a step read; None: nobody did."""
     reader = told.happenings[read]
     # A process sees its own store before memory has it.
     own = reader.access is not None and reader.access.kind == "reread"
@@ -111,7 +112,7 @@ def _memory(told: Explanation) -> Blamed:
     model, last = told.model, told.states[-1]
     assert model.monitor is not None
     inuse = tuple(last.words[word] == 1 for word in model.map.inuse)
-    data = Judge.bytes_of(model, last.words)
+    data = PropertyCheck.bytes_of(model, last.words)
     allowed = model.monitor.states(last.monitor)
 
     def differences(flags: tuple[bool, ...], contents: tuple[bytes, ...]) -> int:
@@ -189,7 +190,7 @@ def _unexplained(told: Explanation) -> Blamed:
 
 
 def _event(told: Explanation) -> int:
-    """Give the event of the last step."""
+    """Return the event of the last step."""
     before, after = told.states[-2:]
     return next(step.event for step in told.model.successors(before) if step.state == after)
 
@@ -201,7 +202,7 @@ def _fault(told: Explanation) -> Blamed:
 
 
 def _writers(told: Explanation, words: set[int]) -> frozenset[int]:
-    """Give the operations that wrote some of these words."""
+    """Return the operations that wrote some of these words."""
     return frozenset(
         each.interval for each in told.happenings if each.word in words and each.writes and each.interval is not None
     )

@@ -1,12 +1,13 @@
-"""What happened in a run, step by step: which word changed how, which line of which file did it, what was answered.
+"""What happened in a run, step by step: which word changed, which line did it, what was answered.
 
 Interface:
 
-- `explain(model, broken, steps)` gives an `Explanation`: one `Happening` for each step, one `Interval` for each operation, and
-  what went wrong in one sentence.
+- `explain(model, broken, steps)` gives an `Explanation`: one `Happening` for each step, one
+  `Interval` for each operation, and what went wrong in one sentence.
 
-A model knows no source lines. So each operation is run once more, the real Python, on a simulated image that gives it the
-answers which it got in the run; the frame that asks for an access is the source of that step.
+A model knows no source lines. So each operation is run once more, the real Python, on a simulated
+image that gives it the answers which it got in the run; the frame that asks for an access is the
+source of that step.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from slotmem_model.automata import recording, simulated_image
 from slotmem_model.automata.recording import NotAFunction, run_operation
 from slotmem_model.automata.simulated_image import Access, SimulatedImage, Stop, TimedOut, effect
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.counterexample import wording
-from slotmem_model.spec import Operation, Result
+from slotmem_model.counterexample.blame import blame
+from slotmem_model.counterexample.story import Explanation, Happening, Interval, Source
+from slotmem_model.spec import Result
 
 _Buffered = tuple[int, int, int | None]
 """A store that memory does not have yet: word, value index, interval."""
@@ -31,98 +33,8 @@ _PLAIN = {"buffer": "store", "reread": "load", "timeout": "lock"}
 """What the algorithm asked for, where a store buffer or a timeout makes it another step."""
 
 
-class Source(NamedTuple):
-    """Where in an algorithm a step is: the file's path below its package's parent, the line, the function."""
-
-    file: str
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.file.rpartition('/')[2]}:{self.line}"
-
-
-class Happening(NamedTuple):
-    """One step."""
-
-    process: int
-    access: Access | None
-    """None: the process dies."""
-    before: int
-    """The index of the word's value; of what was buffered, where memory was not touched."""
-    after: int
-    text: str
-    """What it did, in Apache's words: `inuse[0]: 0 -> 1`."""
-    interval: int | None
-    """The operation that it belongs to; None: the process was between two."""
-    source: Source | None = None
-
-    @property
-    def word(self) -> int:
-        """The word that it is about, or -1."""
-        return -1 if self.access is None else self.access.word
-
-    @property
-    def writes(self) -> bool:
-        """Whether shared memory is another after it."""
-        return self.access is not None and self.access.touches and self.before != self.after
-
-    @property
-    def stores(self) -> bool:
-        """Whether it writes, be it what was there before."""
-        return self.writes or (self.access is not None and self.access.kind in ("store", "drain"))
-
-
-@dataclass
-class Interval:
-    """An operation, from its first step to its last."""
-
-    process: int
-    operation: Operation
-    first: int
-    last: int | None = None
-    """None: it was still going on at the end, or for ever, because its process died."""
-    result: Result | None = None
-    fault: str = ""
-    died: bool = False
-
-    @property
-    def call(self) -> str:
-        """The operation as a call."""
-        return wording.operation(self.operation)
-
-    @property
-    def answer(self) -> str:
-        """What it returned, in a few words; empty if it did not."""
-        if self.fault:
-            return self.fault.rpartition(" gave ")[2]
-        return "" if self.result is None else wording.result(self.operation[0], self.result)
-
-    def __str__(self) -> str:
-        return f"{self.call} of {wording.process(self.process)}"
-
-
-@dataclass
-class Explanation:
-    """A run that a person can follow. states has one entry more than happenings."""
-
-    model: Model
-    broken: str
-    steps: tuple[Step, ...]
-    states: tuple[State, ...]
-    happenings: tuple[Happening, ...]
-    intervals: tuple[Interval, ...]
-    sentence: str = ""
-    culprits: frozenset[int] = frozenset()
-    """The intervals that the sentence is about."""
-    words: frozenset[int] = frozenset()
-    """The words that it is about."""
-
-
 def explain(model: Model, broken: str, steps: Sequence[Step]) -> Explanation:
-    """Explain a run that ends in a state which breaks a property (`broken` empty: it breaks none)."""
-    from slotmem_model.counterexample.blame import blame  # it explains explanations, so it imports this module
-
+    """Explain a run that ends by breaking a property (`broken` empty: it breaks none)."""
     states, happenings, intervals = _followed(model, steps)
     told = Explanation(model, broken, tuple(steps), states, _with_sources(model, happenings, intervals), intervals)
     if broken:
@@ -252,7 +164,7 @@ _NOT_ALGORITHMS = {recording.__file__, simulated_image.__file__, __file__}
 
 
 def _asking(frame: FrameType | None) -> Source:
-    """Give the innermost frame that is none of the image's."""
+    """Return the innermost frame that is none of the image's."""
     while frame is not None and frame.f_code.co_filename in _NOT_ALGORITHMS:
         frame = frame.f_back
     assert frame is not None

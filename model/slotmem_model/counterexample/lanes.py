@@ -19,7 +19,7 @@ import textwrap
 
 from slotmem_model.checker.model import State
 from slotmem_model.counterexample import wording
-from slotmem_model.counterexample.explain import Explanation, Happening, Interval
+from slotmem_model.counterexample.story import Explanation, Happening, Interval
 
 WIDTH = 110
 _NARROWEST, _WIDEST = 20, 44

@@ -1,24 +1,27 @@
-"""Can an algorithm do what was observed? The questions that a window of a recorded history puts to the model.
+"""The questions that a window of a recorded history asks the model: can it do what was observed?
 
 Interface:
 
-- `questions(trace, algorithm)` gives a `Question` for each state that the operations may have begun in.
-- `is_explained(question)` says whether the specification allows that: then it says nothing about an algorithm.
+- `questions(trace, algorithm)` gives a `Question` for each state that the operations may have begun
+  in.
+- `is_explained(question)` says whether the specification allows that: then it says nothing about an
+  algorithm.
 
-A trace says which process did what, what it was told, and perhaps when. Nobody saw the single steps. What the model
-keeps of it is as small as can be:
+A trace says which process did what, what it was told, and perhaps when. Nobody saw the single
+steps. What the model keeps of it is as small as can be:
 
-- Slots that no operation names are left out: those in use change nothing. Where grabs ran, as many of the lowest free
-  ones stay as there are grabs.
+- Slots that no operation names are left out: those in use change nothing. Where grabs ran, as many
+  of the lowest free ones stay as there are grabs.
 - Values are numbered; all that counts is which are equal.
-- An operation that had returned when another one was invoked comes before it. One that never returned may have done any
-  part of its work.
-- What the state was is made by one more process, the last, which is done before anybody begins. Where the trace does
-  not say, every state is tried: each slot free or in use, and with any value that a get was given of it.
+- An operation that had returned when another one was invoked comes before it. One that never
+  returned may have done any part of its work.
+- What the state was is made by one more process, the last, which is done before anybody begins.
+  Where the trace does not say, every state is tried: each slot free or in use, and with any value
+  that a get was given of it.
 
-A window may miss an operation that had its part in it: for the judge it is enough that the others contradict one
-another. So a trace may list what else ran at the time; `variants(trace)` gives the window alone, with one of these,
-with two.
+A window may miss an operation that had its part in it: for the judge it is enough that the others
+contradict one another. So a trace may list what else ran at the time; `variants(trace)` gives the
+window alone, with one of these, with two.
 
 `slotmem_model.counterexample.observed_search` looks for the answer.
 """
@@ -49,7 +52,10 @@ class Asked(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A configuration, and what each process was told. `setting` says in words what the processes find."""
+    """A configuration, and what each process was told.
+
+    `setting` says in words what the processes find.
+    """
 
     configuration: Configuration
     asked: tuple[tuple[Asked, ...], ...]
@@ -57,7 +63,11 @@ class Question(NamedTuple):
 
 
 def questions(trace: Trace, algorithm: str) -> Iterator[Question]:
-    """Give the questions, the simplest states first. Raises: BadTrace: it is about what the model cannot do."""
+    """Yield the questions, the simplest states first.
+
+    Raises:
+        BadTrace: it is about what the model cannot do.
+    """
     _check(trace)
     if not trace.before:
         counts = any(done.operation[0] == "num_free_slots" for done in trace.operations)
@@ -78,7 +88,9 @@ def questions(trace: Trace, algorithm: str) -> Iterator[Question]:
 
 
 def variants(trace: Trace) -> Iterator[Trace]:
-    """Give the trace with none, with one, and with two of the operations that ran around the window."""
+    """Yield the trace with none, with one, and with two of the operations that ran around the
+    window.
+    """
     for many in range(3):
         for chosen in combinations(trace.around, many):
             together = [*trace.operations, *chosen]
@@ -86,7 +98,11 @@ def variants(trace: Trace) -> Iterator[Trace]:
 
 
 def _check(trace: Trace) -> None:
-    """Refuse what the model cannot do. Raises: BadTrace."""
+    """Refuse what the model cannot do.
+
+    Raises:
+        BadTrace
+    """
     if not 0 < len(trace.operations) <= MOST_OPERATIONS:
         raise BadTrace(f"it has {len(trace.operations)} operations; from 1 to {MOST_OPERATIONS} can be explained")
     slots, size = trace.configuration.slots, trace.configuration.slot_bytes
@@ -108,7 +124,7 @@ def _check(trace: Trace) -> None:
 
 
 def _named(trace: Trace) -> list[int]:
-    """Give the slots that operations name."""
+    """Return the slots that operations name."""
     given = [done.operation[1] for done in trace.operations if len(done.operation) > 1]
     got = [done.result.value for done in trace.operations if done.operation[0] == "grab" and done.result]
     return sorted({slot for slot in given + got if slot is not None}) or [0]
@@ -122,7 +138,9 @@ def _from(
     data: dict[int, bytes],
     free_elsewhere: int,
 ) -> Iterator[Question]:
-    """Give the questions for every choice of who is in use and what is in it, as far as that is not known."""
+    """Yield the questions for every choice of who is in use and what is in it, as far as that is
+    not known.
+    """
     numbers = {0: 0}
     for done in trace.operations:
         for part in (*done.operation[2:], done.result.value if done.result else None):
@@ -188,7 +206,10 @@ def _question(
 
 
 def _lanes(operations: Sequence[Done]) -> list[list[int]]:
-    """Give the operations of each process. In the model a process ends with a torn get: what comes later has its own lane."""
+    """Return the operations of each process.
+
+    In the model a process ends with a torn get: what comes later has its own lane.
+    """
     lanes: dict[int, list[list[int]]] = {}
     for number, done in enumerate(operations):
         mine = lanes.setdefault(done.process, [[]])
@@ -238,7 +259,9 @@ def _in_words(kept: list[int], inuse: tuple[bool, ...], values: list[int], numbe
 
 
 def is_explained(question: Question) -> bool:
-    """Say whether the specification can give these results, in some order that keeps what is before what."""
+    """Say whether the specification can give these results, in some order that keeps what is before
+    what.
+    """
     configuration = question.configuration
     operations = [
         [

@@ -1,8 +1,9 @@
 """The search for an interleaving in which every operation returns what was observed.
 
-Interface: `find(question, model, budget, looked)`; questions are those of `slotmem_model.counterexample.observed`, the model is that
-of the question's configuration. Of all interleavings the one found has the fewest changes between processes, because it
-is the easiest to read.
+Interface: `find(question, model, limits, looked)`; questions are those of
+`slotmem_model.counterexample.observed`, the model is that of the question's configuration. Of all
+interleavings the one found has the fewest changes between processes, because it is the easiest to
+read.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.outcome import Budget, Outcome
 from slotmem_model.counterexample.observed import Question
 from slotmem_model.spec import SUCCESS, Result
 
@@ -19,15 +20,17 @@ _STATE_BYTES = 900  # of a state and what is remembered of it, about
 
 
 class _At(NamedTuple):
-    """Where a search is: a state, how many operations each process has done, whose step was the last."""
+    """Where a search is: a state, how many operations each process has done, whose step was the
+    last.
+    """
 
     state: State
     returned: tuple[int, ...]
     last: int
 
 
-def find(question: Question, model: Model, budget: Budget, looked: Outcome) -> tuple[Step, ...] | None:
-    """Give the steps, or None; `looked` says how much was looked at, and whether that was all."""
+def find(question: Question, model: Model, limits: Limits, looked: Exploration) -> tuple[Step, ...] | None:
+    """Return the steps, or None; `looked` says how much was looked at, and whether that was all."""
     required = tuple(sum(each.result is not None for each in lane) for lane in question.asked)
     start = _At(model.initial, (0,) * len(required), -1)
     came: dict[_At, tuple[int, _At | None, Step | None]] = {start: (0, None, None)}
@@ -39,7 +42,7 @@ def find(question: Question, model: Model, budget: Budget, looked: Outcome) -> t
         if all(done >= need for done, need in zip(at.returned, required, strict=True)):
             return _way(came, at)
         looked.states += 1
-        if looked.states % 1024 == 0 and (reason := budget.spent(looked, len(came) * _STATE_BYTES)):
+        if looked.states % 1024 == 0 and (reason := limits.spent(looked, len(came) * _STATE_BYTES)):
             looked.complete, looked.reason = False, reason
             return None
         for step in model.successors(at.state):
@@ -55,8 +58,10 @@ def find(question: Question, model: Model, budget: Budget, looked: Outcome) -> t
     return None
 
 
-def _returned(question: Question, model: Model, at: _At, step: Step, looked: Outcome) -> tuple[int, ...] | None:
-    """Give how many operations each process has done after a step; None if that is not what was observed."""
+def _returned(question: Question, model: Model, at: _At, step: Step, looked: Exploration) -> tuple[int, ...] | None:
+    """Return how many operations each process has done after a step; None if that is not what was
+    observed.
+    """
     process, asked = step.process, question.asked[step.process]
     count = at.returned[process]
     local = model.processes[process].locals[at.state.locals[process]]

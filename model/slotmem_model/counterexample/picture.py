@@ -1,10 +1,11 @@
 """A counterexample as a picture (SVG): lanes over time, shared memory beneath.
 
-Interface: `drawn(explanation)` gives the SVG as text. It needs nothing from outside: no fonts, no style sheets, no scripts.
+Interface: `drawn(explanation)` gives the SVG as text. It needs nothing from outside: no fonts, no
+style sheets, no scripts.
 
-Time runs to the right, one column a step. A bar is an operation from its first step to its last; a ring is a read, a disc a
-write, a cross a death. A line leads from each to the word that it touches, whose row shows who gave it its value. What the
-sentence is about is red.
+Time runs to the right, one column a step. A bar is an operation from its first step to its last; a
+ring is a read, a disc a write, a cross a death. A line leads from each to the word that it touches,
+whose row shows who gave it its value. What the sentence is about is red.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from xml.sax.saxutils import escape
 
 from slotmem_model.checker.properties import ALWAYS
 from slotmem_model.counterexample import wording
-from slotmem_model.counterexample.explain import Explanation, Happening, Interval
 from slotmem_model.counterexample.lanes import used_words
+from slotmem_model.counterexample.story import Explanation, Happening, Interval
 
 # Okabe and Ito's palette: told apart by colour-blind people too.
 _COLOURS = ("#0072b2", "#c77c02", "#007a5a", "#a8457f", "#2a93c9", "#6b6b00")
@@ -57,14 +58,14 @@ class _Picture:
         self.bottom = self.memory + len(self.rows) * _ROW
         self.parts: list[str] = []
 
-    # -- where things are ---------------------------------------------------------------------------------------
+    # -- where things are --------------------------------------------------------------------------
 
     def x(self, step: int) -> float:
-        """Give the middle of a step's column."""
+        """Return the middle of a step's column."""
         return _LEFT + self.column * (step + 0.5)
 
     def span(self, interval: Interval) -> tuple[float, float]:
-        """Give the left and right edge of an operation's bar."""
+        """Return the left and right edge of an operation's bar."""
         end = len(self.told.happenings) - 1 if interval.last is None else interval.last
         if interval.died:
             end = next(
@@ -76,7 +77,7 @@ class _Picture:
         return self.x(interval.first) - half, self.x(end) + (0 if interval.died else half)
 
     def placed(self, process: int) -> dict[int, int]:
-        """Give each operation's label a row above its bar, so that none runs into the next."""
+        """Return each operation's label a row above its bar, so that none runs into the next."""
         ends: list[float] = []
         rows: dict[int, int] = {}
         for number, interval in enumerate(self.told.intervals):
@@ -88,7 +89,7 @@ class _Picture:
             rows[number] = row
         return rows
 
-    # -- pieces ---------------------------------------------------------------------------------------------------
+    # -- pieces ------------------------------------------------------------------------------------
 
     def text(self, x: float, y: float, what: str, size: float = 12, colour: str = _INK, **more: str) -> None:
         family = _MONO if more.pop("mono", "") else _SANS
@@ -127,7 +128,7 @@ class _Picture:
         said = self.words[word].shown(index)
         return _SHORT.get(said, said)
 
-    # -- the whole ------------------------------------------------------------------------------------------------
+    # -- the whole ---------------------------------------------------------------------------------
 
     def svg(self) -> str:
         self.heading()
@@ -200,7 +201,7 @@ class _Picture:
         )  # fmt: skip
 
     def row(self, number: int, word: int) -> None:
-        """Draw one word of memory: its values one after the other, in the colour of who wrote them."""
+        """Draw one word of memory: its values in turn, in the colour of who wrote them."""
         y = self.memory + number * _ROW
         blamed = word in self.told.words
         self.text(
@@ -258,7 +259,7 @@ class _Picture:
         )
 
     def caption(self) -> int:
-        """Write the sentence and the legend. Gives how many lines the sentence has."""
+        """Write the sentence and the legend. Returns how many lines the sentence has."""
         y = self.bottom + _GAP
         files = sorted({each.source.file for each in self.told.happenings if each.source})
         legend = f"ring: reads · disc: writes · bar: an operation · lines are those of {wording.listed(files)}"
@@ -289,6 +290,6 @@ def _colour(process: int) -> str:
 
 
 def _tint(colour: str, parts: int = 7) -> str:
-    """Give one part of a colour in so many of white."""
+    """Return one part of a colour in so many of white."""
     red, green, blue = (255 - (255 - int(colour[at : at + 2], 16)) // parts for at in (1, 3, 5))
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,30 +1,30 @@
-"""A trace: one run of a configuration, step by step, as JSON that can be stored, sent and run again.
+"""A trace: one run of a configuration, step by step, as JSON that can be stored and run again.
 
     {"format": "slotmem trace 1",
-     "configuration": {"algorithm": "httpd", "processes": 2, "slots": 2, ...},
-     "breaks": "held-once",
-     "sentence": "processes 1 and 2 were both given slot 0",
-     "operations": [{"process": 1, "request": {"op": "grab"}, "result": {"status": "APR_SUCCESS", "value": 0}}, ...],
+     "configuration": {"algorithm": "httpd", "processes": 2, "slots": 2, ...}, "breaks":
+     "held-once", "sentence": "processes 1 and 2 were both given slot 0", "operations": [{"process":
+     1, "request": {"op": "grab"}, "result": {"status": "APR_SUCCESS", "value": 0}}, ...],
      "interleaving": [{"process": 1, "does": "load inuse[0]"}, {"process": 2, "does": "dies"}, ...]}
 
-- `configuration`: the fields of `slotmem_model.checker.model.Configuration`; one left out has its default.
-- `operations`: in the order of their first steps. A request is `{"op": "put", "id": 0, "data": "0101"}`: bytes are
-  hexadecimal. One that never returned has no result.
+- `configuration`: the fields of `slotmem_model.checker.model.Configuration`; one left out has its
+  default.
+- `operations`: in the order of their first steps. A request is `{"op": "put", "id": 0, "data":
+  "0101"}`: bytes are hexadecimal. One that never returned has no result.
 - `interleaving`: who did which access, in order. Values are not kept: the run gives them again.
 - Processes are numbered from 1.
 
-The window of a stress run is a trace too. Nobody saw its interleaving, which is empty; `slotmem_model.counterexample.observed` looks
-for one. It may say
+The window of a stress run is a trace too. Nobody saw its interleaving, which is empty;
+`slotmem_model.counterexample.observed` looks for one. It may say
 
-- `time` of an operation: [when it was invoked, when it returned], in any count that is the same for all; one that never
-  returned has one number.
-- `before`: the states that the operations may have begun in, [{"inuse": [0, 2], "data": {"2": "0303"}}, ...]; what is
-  in a slot that is not listed is not known. Without it, nothing is known.
-- `around`: operations with their times that ran then and are none of the window's; one or two of them may have had a
-  part in it.
+- `time` of an operation: [when it was invoked, when it returned], in any count that is the same for
+  all; one that never returned has one number.
+- `before`: the states that the operations may have begun in, [{"inuse": [0, 2], "data": {"2":
+  "0303"}}, ...]; what is in a slot that is not listed is not known. Without it, nothing is known.
+- `around`: operations with their times that ran then and are none of the window's; one or two of
+  them may have had a part in it.
 
-Interface: `record` makes a trace of a counterexample, `follow` gives its steps on a model, `dumped` and `load` go to
-and from JSON.
+Interface: `record` makes a trace of a counterexample, `follow` gives its steps on a model, `dumped`
+and `load` go to and from JSON.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Move(NamedTuple):
 
 
 class Before(NamedTuple):
-    """A state that a window may have begun in: the slots in use, and what is in some of the slots."""
+    """A state that a window may have begun in: the slots in use, and what some of them hold."""
 
     inuse: tuple[int, ...]
     data: tuple[tuple[int, bytes], ...] = ()
@@ -111,7 +111,11 @@ def name_of(model: Model, state: State, step: Step) -> str:
 
 
 def follow(model: Model, trace: Trace) -> tuple[Step, ...]:
-    """Do on a model what a trace says. Raises: Diverged: at which step it cannot, and what could be done instead."""
+    """Do on a model what a trace says.
+
+    Raises:
+        Diverged: at which step it cannot, and what could be done instead.
+    """
     steps: list[Step] = []
     state = model.initial
     for number, move in enumerate(trace.interleaving, 1):
@@ -131,7 +135,7 @@ def follow(model: Model, trace: Trace) -> tuple[Step, ...]:
 
 
 def dumped(trace: Trace) -> str:
-    """Give the JSON of a trace."""
+    """Return the JSON of a trace."""
     given: dict[str, Any] = {
         "format": FORMAT,
         "configuration": asdict(trace.configuration),
@@ -157,28 +161,34 @@ def _dumped(done: Done) -> dict[str, Any]:
 
 
 def _folded(value: Any) -> str:
-    """Give JSON with one line for each item of a list."""
+    """Return JSON with one line for each item of a list."""
     if not isinstance(value, list) or not value:
         return json.dumps(value)
     return "[" + ",".join(f"\n  {json.dumps(item)}" for item in value) + "]"
 
 
 def request(operation: Operation) -> dict[str, Any]:
-    """Give an operation as a request object: {"op": "put", "id": 0, "data": "0101"}."""
+    """Return an operation as a request object: {"op": "put", "id": 0, "data": "0101"}."""
     name, *arguments = operation
     named = zip(_ARGUMENTS.get(name, ()), arguments, strict=True)
     return {"op": name} | {key: value.hex() if isinstance(value, bytes) else value for key, value in named}
 
 
 def answer(result: Result) -> dict[str, Any]:
-    """Give a result as an object: {"status": "APR_SUCCESS", "value": 0}; bytes are "data" in hexadecimal."""
+    """Return a result as an object: {"status": "APR_SUCCESS", "value": 0}; bytes are "data" in
+    hexadecimal.
+    """
     if isinstance(result.value, bytes):
         return {"status": result.status, "data": result.value.hex()}
     return {"status": result.status} | ({} if result.value is None else {"value": result.value})
 
 
 def load(text: str) -> Trace:
-    """Read a trace. Raises: BadTrace."""
+    """Read a trace.
+
+    Raises:
+        BadTrace
+    """
     try:
         given = json.loads(text)
     except json.JSONDecodeError as error:

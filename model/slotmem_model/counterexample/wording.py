@@ -1,6 +1,7 @@
-"""How operations, results, accesses and processes are said to a person: the same words in text, pictures and traces.
+"""How operations, results, accesses and processes are named in text, pictures and traces.
 
-Processes are numbered from 1 for people, so that the client `put(a, me)` of process 1 stores ones; slots from 0, as in Apache.
+Processes are numbered from 1 for people, so that the client `put(a, me)` of process 1 stores ones;
+slots from 0, as in Apache.
 """
 
 from __future__ import annotations

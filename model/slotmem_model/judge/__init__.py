@@ -1,4 +1,5 @@
 """The judge of recorded histories: can some order of the operations explain what was seen?
 
-Open `search` first: it judges histories of any specification. `slots` holds the fast judge for slots.
+Open `search` first: it judges histories of any specification. `slots` holds the fast judge for
+slots.
 """

@@ -3,11 +3,13 @@
 Interface:
 
 - `Budget(budget_s, memory_mb)` starts the clock; None means no bound.
-- `spend()` is called once for each piece of work; it raises `Exhausted` when the time or the memory is used up.
-- `Effort(budget_s)` is a budget of the processor's time: what it allows does not depend on who else is at work on the machine.
+- `spend()` is called once for each piece of work; it raises `Exhausted` when the time or the memory
+  is used up.
+- `Effort(budget_s)` is a budget of the processor's time: what it allows does not depend on who else
+  is at work on the machine.
 
-The memory is what this process's resident set has grown by since the budget was made. Both are looked at once in 128 calls only,
-since looking costs more than most pieces of work.
+The memory is what this process's resident set has grown by since the budget was made. Both are
+looked at once in 128 calls only, since looking costs more than most pieces of work.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class Exhausted(Exception):
 
 
 def compute_resident_bytes() -> int:
-    """Give the size of this process's resident set; 0 where the system does not tell."""
+    """Return the size of this process's resident set; 0 where the system does not tell."""
     try:
         with open("/proc/self/statm", "rb") as statm:
             return int(statm.read().split()[1]) * _PAGE_BYTES
@@ -45,20 +47,28 @@ class Budget:
         self._calls = 0
 
     def spend(self) -> None:
-        """Count one piece of work. Raises: Exhausted when a bound is passed."""
+        """Count one piece of work.
+
+        Raises:
+            Exhausted: when a bound is passed.
+        """
         self._calls += 1
         if self._calls % _BETWEEN_LOOKS == 0:
             self.look()
 
     def look(self) -> None:
-        """See at once whether a bound is passed. Raises: Exhausted."""
+        """See at once whether a bound is passed.
+
+        Raises:
+            Exhausted
+        """
         if self.budget_s is not None and self.now_s() - self._start_s > self.budget_s:
             raise Exhausted(f"the budget of {self.budget_s:g} s is used up")
         if self.memory_mb is not None and compute_resident_bytes() - self._start_bytes > self.memory_mb * 2**20:
             raise Exhausted(f"the budget of {self.memory_mb:g} MB of memory is used up")
 
     def remaining_s(self, at_most: float) -> float:
-        """Give the seconds that are left, `at_most` if there are more."""
+        """Return the seconds that are left, `at_most` if there are more."""
         if self.budget_s is None:
             return at_most
         return max(0.0, min(at_most, self.budget_s - (self.now_s() - self._start_s)))

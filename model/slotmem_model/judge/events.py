@@ -2,11 +2,13 @@
 
 Interface:
 
-- `Invoke`, `Return` and `Crash` are the events; a history is an iterable of them in the order of time.
+- `Invoke`, `Return` and `Crash` are the events; a history is an iterable of them in the order of
+  time.
 - `History.from_events(events)` pairs them into `Call`s, and refuses what no recorder can have seen.
 
-A call that has no return is pending for ever: it may have taken effect at any time after its invocation, or not at all.
-That is so for a crashed process, and for what was still running when the recording ended.
+A call that has no return is pending for ever: it may have taken effect at any time after its
+invocation, or not at all. That is so for a crashed process, and for what was still running when the
+recording ended.
 
 This module judges nothing; that is `slotmem_model.judge.search`.
 """
@@ -33,7 +35,10 @@ class Return(NamedTuple):
 
 
 class Crash(NamedTuple):
-    """A process dies. What it had asked for may or may not happen; if it comes back, it has a new name."""
+    """A process dies.
+
+    What it had asked for may or may not happen; if it comes back, it has a new name.
+    """
 
     process: Hashable
 
@@ -46,7 +51,9 @@ class MalformedHistory(ValueError):
 
 
 class Call(NamedTuple):
-    """One operation: asked for at event `invoked`, answered at event `returned`; None if it never was."""
+    """One operation: asked for at event `invoked`, answered at event `returned`; None if it never
+    was.
+    """
 
     process: Hashable
     operation: Any
@@ -64,7 +71,8 @@ class Call(NamedTuple):
 class History:
     """The calls of a history, by the time of their invocation.
 
-    `moments` gives the order of time: for each event that matters the call's number, doubled, plus one for its return.
+    `moments` gives the order of time: for each event that matters the call's number, doubled, plus
+    one for its return.
     """
 
     calls: tuple[Call, ...]
@@ -72,7 +80,11 @@ class History:
 
     @classmethod
     def from_events(cls, events: Iterable[Event]) -> History:
-        """Pair the events of each process. Raises: MalformedHistory if they cannot be paired."""
+        """Pair the events of each process.
+
+        Raises:
+            MalformedHistory: if they cannot be paired.
+        """
         calls: list[Call] = []
         moments: list[int] = []
         open_calls: dict[Hashable, int] = {}
@@ -108,7 +120,9 @@ class History:
         return cls(tuple(calls), tuple(moments))
 
     def to_events(self, wanted: Iterable[int]) -> tuple[Event, ...]:
-        """Give the events of some of the calls, in the order of time; a pending one ends in a crash."""
+        """Return the events of some of the calls, in the order of time; a pending one ends in a
+        crash.
+        """
         chosen = set(wanted)
         events: list[Event] = []
         for moment in self.moments:

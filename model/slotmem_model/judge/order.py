@@ -1,11 +1,12 @@
-"""An order that explains a history, as far as it can be explained: what a picture of a history is drawn from.
+"""An order that explains a history, as far as one can: what a picture of a history is drawn from.
 
-Interface: `find_order(events, initials, step)` gives an `Order`: the calls in the order in which they take effect, with
-the state after each; and the call at whose return no order is left.
+Interface: `find_order(events, initials, step)` gives an `Order`: the calls in the order in which
+they take effect, with the state after each; and the call at whose return no order is left.
 
-The judge says only whether there is an order; here one is kept. It is the judge's own monitor that runs. The states
-that it is given remember how they came about, and two that came about differently are the same to it. So this costs a
-little more than judging, and is meant for some thousand operations. Of several orders it gives one.
+The judge says only whether there is an order; here one is kept. The judge's own search runs. The
+states that it is given remember how they came about, and two that came about differently are the
+same to it. So this costs a little more than judging, and is meant for some thousand operations. Of
+several orders it gives one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 from slotmem_model.judge.budget import Budget
 from slotmem_model.judge.events import Event, History
-from slotmem_model.judge.search import Monitor, State, Step
+from slotmem_model.judge.search import Possibilities, State, Step
 
 
 class Placed(NamedTuple):
@@ -26,9 +27,11 @@ class Placed(NamedTuple):
 
 
 class Order(NamedTuple):
-    """An order of the calls of `history` that explains it up to the return of `failed`; None: all of it.
+    """An order of the calls of `history` that explains it up to the return of `failed`; None: all
+    of it.
 
-    Calls that are not in `placed` have not taken effect: they were pending, or returned later than `failed`.
+    Calls that are not in `placed` have not taken effect: they were pending, or returned later than
+    `failed`.
     """
 
     history: History
@@ -71,9 +74,11 @@ class _Numbered:
 
 
 def find_order(events: Iterable[Event], initials: Iterable[State], step: Step, budget: Budget | None = None) -> Order:
-    """Give an order, beginning in one of the states.
+    """Return an order, beginning in one of the states.
 
-    Raises: MalformedHistory, a ValueError; Exhausted when the budget is used up.
+    Raises:
+        MalformedHistory: a ValueError.
+        Exhausted: when the budget is used up.
     """
 
     def traced(state: _Traced, operation: _Numbered) -> Iterator[tuple[_Traced, Any]]:
@@ -85,22 +90,24 @@ def find_order(events: Iterable[Event], initials: Iterable[State], step: Step, b
     calls = tuple(
         call._replace(operation=_Numbered(call.operation, number)) for number, call in enumerate(history.calls)
     )
-    monitor = Monitor(calls, [_Traced(initial) for initial in initials], traced, budget)
-    before = monitor.configurations
+    so_far = Possibilities(calls, [_Traced(initial) for initial in initials], traced, budget)
+    before = so_far.held
     for moment in history.moments:
         budget.spend()
         if not moment & 1:
-            monitor.invoke(moment >> 1)
-        elif not monitor.return_(moment >> 1):
+            so_far.invoke(moment >> 1)
+        elif not so_far.return_(moment >> 1):
             return _told(history, before, moment >> 1)
         else:
-            before = monitor.configurations
+            before = so_far.held
     return _told(history, before, None)
 
 
-def _told(history: History, configurations: Iterable[Any], failed: int | None) -> Order:
-    """Follow one configuration back to the beginning: the one in which the fewest calls took effect, for no more is certain."""
-    chains = [_chain(configuration.state) for configuration in configurations]
+def _told(history: History, possibilities: Iterable[Any], failed: int | None) -> Order:
+    """Follow one possibility back to the beginning: the one in which the fewest calls took effect,
+    for no more is certain.
+    """
+    chains = [_chain(possibility.state) for possibility in possibilities]
     first, placed = min(chains, key=lambda chain: (len(chain[1]), [at.call for at in chain[1]]))
     return Order(history, first, tuple(placed), failed)
 

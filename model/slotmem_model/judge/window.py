@@ -2,12 +2,15 @@
 
 Interface:
 
-- `minimise_history` gives the window of a history that was found to be no linearizable one, and a sentence.
-- `is_violation` and `shrink` are the pieces, for specifications that know more (`slotmem_model.judge.slots.window`).
+- `minimise_history` gives the window of a history that was found to be no linearizable one, and a
+  sentence.
+- `is_violation` and `shrink` are the pieces, for specifications that know more
+  (`slotmem_model.judge.slots.window`).
 
-A call is never left out: that could make a violation where none was. It is *relaxed*: its result and its return are forgotten, so that it
-may have happened or not, at any time. Whatever remains a violation then is one because of the other calls alone. A relaxed call need not
-have happened, so the calls that remain are also a violation without it.
+A call is never left out: that could make a violation where none was. It is *relaxed*: its result
+and its return are forgotten, so that it may have happened or not, at any time. Whatever remains a
+violation then is one because of the other calls alone. A relaxed call need not have happened, so
+the calls that remain are also a violation without it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any
 
 from slotmem_model.judge.budget import Budget, Effort, Exhausted
 from slotmem_model.judge.events import Call, Event, History
-from slotmem_model.judge.search import Monitor, Step, find_failure
+from slotmem_model.judge.search import Possibilities, Step, find_failure
 
 _ATTEMPT_S = 0.3  # an attempt that takes longer counts as failed: the window may then be larger than need be
 _ALL_S = 5.0
@@ -34,7 +37,7 @@ def is_violation(history: History, initials: Iterable[Any], step: Step, seconds:
 
 
 def relax(history: History, relaxed: Iterable[int]) -> History:
-    """Give the history with some calls pending for ever."""
+    """Return the history with some calls pending for ever."""
     calls = list(history.calls)
     forgotten = set(relaxed)
     for number in forgotten:
@@ -44,9 +47,11 @@ def relax(history: History, relaxed: Iterable[int]) -> History:
 
 
 def cut(history: History, first: int, last: int) -> tuple[History, list[int]]:
-    """Give the part between two positions, both in it, and the numbers that its calls have in the whole.
+    """Return the part between two positions, both in it, and the numbers that its calls have in the
+    whole.
 
-    What runs at the beginning of the part is relaxed, and what returns later is pending: both only allow more.
+    What runs at the beginning of the part is relaxed, and what returns later is pending: both only
+    allow more.
     """
     part = history.moments[first : last + 1]
     inside = {moment >> 1 for moment in part if not moment & 1}
@@ -65,7 +70,9 @@ def cut(history: History, first: int, last: int) -> tuple[History, list[int]]:
 
 
 def shrink(history: History, initials: Sequence[Any], step: Step, budget: Budget) -> list[int]:
-    """Give the calls of a violation that it cannot do without, the others being relaxed, oldest first."""
+    """Return the calls of a violation that it cannot do without, the others being relaxed, oldest
+    first.
+    """
     relaxed = {number for number, call in enumerate(history.calls) if call.is_pending}
     needed = [number for number in range(len(history.calls)) if number not in relaxed]
     failing = history.moments[-1] >> 1
@@ -85,7 +92,8 @@ def shrink(history: History, initials: Sequence[Any], step: Step, budget: Budget
 def minimise_history(
     history: History, failed: int, initial: Any, step: Step, budget: Budget
 ) -> tuple[tuple[Event, ...], str, tuple[Any, ...]]:
-    """Give the window of a violation that shows at position `failed`, a sentence, and the states that the window may begin in.
+    """Return the window of a violation that shows at position `failed`, a sentence, and the states
+    that the window may begin in.
 
     Without time left for it the window is all that happened until then.
     """
@@ -103,21 +111,23 @@ def minimise_history(
 def _find_part(
     history: History, failed: int, initial: Any, step: Step, budget: Budget
 ) -> tuple[History, list[int], list[Any]]:
-    """Give the shortest end of the history that is a violation from every state that is possible at its beginning."""
+    """Return the shortest end of the history that is a violation from every state that is possible
+    at its beginning.
+    """
     whole = cut(history, 0, failed)
     if len(whole[1]) <= _WHOLE:
         return *whole, [initial]
     starts = [position for position, moment in enumerate(history.moments[: failed + 1]) if not moment & 1]
     wanted = {starts[-size] for size in (1 << power for power in range(10)) if size <= min(_LARGEST, len(starts))}
     states: dict[int, list[Any]] = {}
-    monitor = Monitor(history.calls, [initial], step, budget)
+    so_far = Possibilities(history.calls, [initial], step, budget)
     for position, moment in enumerate(history.moments[:failed]):
         if position in wanted:
-            states[position] = list({configuration.state for configuration in monitor.configurations})
+            states[position] = list({possibility.state for possibility in so_far.held})
         if moment & 1:
-            monitor.return_(moment >> 1)
+            so_far.return_(moment >> 1)
         else:
-            monitor.invoke(moment >> 1)
+            so_far.invoke(moment >> 1)
     for position in sorted(states, reverse=True):
         part, numbers = cut(history, position, failed)
         if is_violation(part, states[position], step):

@@ -76,7 +76,7 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
         len(history),
         recorded.pending,
         round(time.monotonic() - began, 3),
-        verdict.configurations,
+        verdict.possibilities,
     )
     if judged.verdict == VIOLATED:
         rows = sorted(verdict.numbers, key=lambda row: int(recorded.records[row, INVOKED]))

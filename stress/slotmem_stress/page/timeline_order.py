@@ -18,7 +18,8 @@ from slotmem_model import spec
 from slotmem_model.judge.budget import Budget, Exhausted
 from slotmem_model.judge.events import Crash, Event, Invoke, Return
 from slotmem_model.judge.order import Order, find_order
-from slotmem_model.judge.slots.judge import SlotMonitor, without_return
+from slotmem_model.judge.slots.judge import without_return
+from slotmem_model.judge.slots.possibilities import SlotPossibilities
 from slotmem_model.judge.slots.timeline import Timeline
 from slotmem_stress.history.reading import Recorded, to_columns
 from slotmem_stress.history.records import Description
@@ -136,7 +137,7 @@ def states_at(recorded: Recorded, instant_ns: int) -> list[spec.Slots]:
     while True:
         begun = Timeline.compile(history).invoked[np.argsort(history.invoked, kind="stable")]
         watched = begun[first : first + _TRIED].tolist()  # the judge skips some
-        monitor = SlotMonitor(history, budget, watched)
+        monitor = SlotPossibilities(history, budget, watched)
         try:
             failed = monitor.run()
         except Exhausted:

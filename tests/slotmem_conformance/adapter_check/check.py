@@ -1,12 +1,14 @@
-"""Find a driver's mistakes in the protocol itself, before any clause is asked for: `slotmem conform exec:... --check-adapter`.
+"""Find a driver's mistakes in the protocol itself: `slotmem conform exec:... --check-adapter`.
 
 Interface:
 
-- `check_adapter(spec)` gives a list of `Finding`s, each one line; an empty list says that the driver speaks the protocol.
+- `check_adapter(spec)` gives a list of `Finding`s, each one line; an empty list says that the
+  driver speaks the protocol.
 
-Each probe starts the driver anew, so that one mistake does not hide the next. The first says hello and creates a segment; where
-that fails the others would only repeat it, and are left out. What an implementation answers is judged only as far as
-PROTOCOL.md fixes it; what is right beyond that is for the clauses to say.
+Each probe starts the driver anew, so that one mistake does not hide the next. The first says hello
+and creates a segment; where that fails the others would only repeat it, and are left out. What an
+implementation answers is judged only as far as PROTOCOL.md fixes it; what is right beyond that is
+for the clauses to say.
 """
 
 from __future__ import annotations
@@ -28,7 +30,12 @@ DATA = "00ff7fa0"
 
 
 def check_adapter(spec: str, *, timeout_s: float = TIMEOUT_S) -> list[Finding]:
-    """Find what is wrong with a driver. Raises: ValueError: the string names no command. AdapterError: it does not start."""
+    """Find what is wrong with a driver.
+
+    Raises:
+        ValueError: the string names no command.
+        AdapterError: it does not start.
+    """
     findings: Findings = {}
     for probe in PROBES:
         with (
@@ -113,7 +120,9 @@ _OPTIONAL: dict[str, Message] = {
 
 
 def _spelling(talk: Talk) -> None:
-    """JSON is more than what one program happens to write: blanks, order, escapes, null, long lines."""
+    """JSON is more than what one program happens to write: blanks, order, escapes, null, long
+    lines.
+    """
     request = {"segment": talk.segment, "op": "slot_size"}
     talk_line = json.dumps(request, separators=(" ,\t", " : ")).encode() + b"\n"
     response = talk.raw(talk_line, "the same with blanks and another order")
@@ -170,7 +179,9 @@ def _restart(talk: Talk) -> None:
 
 
 def _attach(talk: Talk) -> None:
-    """`attach` tells the shape; what another driver made can be attached, if that is among the capabilities."""
+    """`attach` tells the shape; what another driver made can be attached, if that is among the
+    capabilities.
+    """
     talk.done({"op": "attach", "name": "w"}, item_size=ITEM_SIZE, item_num=ITEM_NUM)
     if "unsafe" in talk.capabilities:
         talk.done({"op": "attach", "name": "w", "unsafe": True}, item_size=ITEM_SIZE, item_num=ITEM_NUM)

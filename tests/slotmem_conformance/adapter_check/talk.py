@@ -1,10 +1,13 @@
-"""A conversation that notes what is wrong with a driver's responses and goes on: what the probes of a driver are made of.
+"""A conversation with a driver that notes what is wrong with each response, and goes on.
 
 Interface:
 
-- `Talk(...)` is a driver that was just started on a runtime directory; `open()` says hello and creates a segment.
-- `ask`, `done`, `refused`, `error` send something and note a `Finding` if the answer is not what must come.
-- `Over` ends a probe: what was noted makes the rest of it pointless. So does an `AdapterError`, which is noted.
+- `Talk(...)` is a driver that was just started on a runtime directory; `open()` says hello and
+  creates a segment.
+- `ask`, `done`, `refused`, `error` send something and note a `Finding` if the answer is not what
+  must come.
+- `Over` ends a probe: what was noted makes the rest of it pointless. So does an `AdapterError`,
+  which is noted.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ _EXTRA_OUTPUT_WAIT_S = 0.05
 
 
 class Finding(NamedTuple):
-    """One mistake: what was sent, what came back, what was expected, and the last line of the driver's standard error."""
+    """One mistake: what was sent, what came back, what was expected, and the last line of the
+    driver's standard error.
+    """
 
     sent: str
     got: str
@@ -67,7 +72,12 @@ class Talk:
         return other
 
     def hello(self) -> None:
-        """Say hello. Raises: Over; AdapterError."""
+        """Say hello.
+
+        Raises:
+            Over
+            AdapterError
+        """
         hello = self.ask(
             {"op": "hello", "protocol": protocol.VERSION, "runtime_dir": self.folder, "generation": GENERATION}
         )
@@ -79,13 +89,20 @@ class Talk:
         self.capabilities = hello["capabilities"]
 
     def open(self) -> None:
-        """Say hello and create a segment. Raises: Over; AdapterError."""
+        """Say hello and create a segment.
+
+        Raises:
+            Over
+            AdapterError
+        """
         self.hello()
         self.segment = self.create(CREATE)
         self.opened = True
 
     def ended(self, sent: str, *, quit: bool) -> None:
-        """Ask the driver to end, and note it if it does not, ends otherwise than with status 0, or still says something."""
+        """Ask the driver to end, and note it if it does not, ends otherwise than with status 0, or
+        still says something.
+        """
         status, said = self.session.finish(quit=quit)
         if said:
             self.note(sent, shown(said), "no response")
@@ -94,7 +111,12 @@ class Talk:
             self.note(sent, got, "an end with status 0", self.session.stderr())
 
     def create(self, request: Message) -> int:
-        """Create a segment and give its number. Raises: Over; AdapterError."""
+        """Create a segment and give its number.
+
+        Raises:
+            Over
+            AdapterError
+        """
         created = self.done(request)
         if created is None:
             raise Over
@@ -102,11 +124,15 @@ class Talk:
         return number
 
     def slot(self, op: str, **arguments: Any) -> Message:
-        """Give a slot operation on the segment."""
+        """Return a slot operation on the segment."""
         return {"op": op, "segment": self.segment, **arguments}
 
     def raw(self, line: bytes, sent: Any) -> Any:
-        """Give what comes back for a line. Raises: AdapterError: nothing that can be read."""
+        """Return what comes back for a line.
+
+        Raises:
+            AdapterError: nothing that can be read.
+        """
         if isinstance(sent, dict) and sent.get("op") == "create" and sent.get("name"):
             self._names.add(sent["name"])
         told = _told(sent)
@@ -123,7 +149,11 @@ class Talk:
             raise AdapterError(sent=told, got=shown(answer), expected=f"{JSON_LINE} ({error})") from None
 
     def ask(self, request: Message) -> Message | None:
-        """Give a well-formed response; of any other note what is wrong with it, and give None. Raises: AdapterError."""
+        """Return a well-formed response; of any other note what is wrong with it, and give None.
+
+        Raises:
+            AdapterError
+        """
         response = self.raw(protocol.encode(request), request)
         fault = protocol.response_fault(request, response)
         if fault is None:
@@ -132,7 +162,11 @@ class Talk:
         return None
 
     def done(self, request: Message, **fields: Any) -> Message | None:
-        """Ask for what every implementation can do; fields are what the response must hold. Raises: AdapterError."""
+        """Ask for what every implementation can do; fields are what the response must hold.
+
+        Raises:
+            AdapterError
+        """
         response = self.ask(request)
         if response is None:
             return None
@@ -143,13 +177,21 @@ class Talk:
         return response
 
     def refused(self, request: Message) -> None:
-        """Ask for what every implementation refuses. Raises: AdapterError."""
+        """Ask for what every implementation refuses.
+
+        Raises:
+            AdapterError
+        """
         response = self.ask(request)
         if response is not None and response["status"] == SUCCESS:
             self.note(request, response, "response.status to be another than APR_SUCCESS")
 
     def error(self, line: bytes, sent: Any, why: str) -> None:
-        """Send what is no request: the answer must be an error. Raises: AdapterError."""
+        """Send what is no request: the answer must be an error.
+
+        Raises:
+            AdapterError
+        """
         response = self.raw(line, sent)
         if protocol.error_fault(response) is not None:
             self.note(sent, response, f'only {{"error":"..."}}, for {why}')

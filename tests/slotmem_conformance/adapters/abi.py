@@ -1,15 +1,18 @@
-"""The provider `abi:LIBRARY.so`: a shared library that exports the functions of `slotmem_abi.h`, called through ctypes.
+"""The provider `abi:LIBRARY.so`: a shared library behind `slotmem_abi.h`, called through ctypes.
 
 Interface:
 
-- `AbiProvider` and `AbiInstance` are `slotmem.interface`'s provider and instance over it, as far as the protocol needs
-  them: everything but `view`, `type`, `restored` and `slots`.
-- Arguments reach the library as they are, wrong ones too. Only what C cannot say is refused here: an id that no
-  int and no unsigned int holds, a length or size that no size_t holds, a name with a NUL byte.
-- A status is raised as the exception that carries it; see `slotmem_conformance.adapters.abi_library`.
+- `AbiProvider` and `AbiInstance` are `slotmem.interface`'s provider and instance over it, as far as
+  the protocol needs them: everything but `view`, `type`, `restored` and `slots`.
+- Arguments reach the library as they are, wrong ones too. Only what C cannot say is refused here:
+  an id that no int and no unsigned int holds, a length or size that no size_t holds, a name with a
+  NUL byte.
+- A status is raised as the exception that carries it; see
+  `slotmem_conformance.adapters.abi_library`.
 
-The library shares our address space: if it crashes, so do we. Therefore the suite uses it in driver processes only.
-A pointer from `dptr` dies at restart and close. An instance has no end of its own, as in httpd: `close` lets go of it.
+The library shares our address space: if it crashes, so do we. Therefore the suite uses it in driver
+processes only. A pointer from `dptr` dies at restart and close. An instance has no end of its own,
+as in httpd: `close` lets go of it.
 """
 
 from __future__ import annotations
@@ -104,7 +107,9 @@ class AbiProvider:
         return instance
 
     def restart(self) -> None:
-        """Store what is persistent, destroy every segment created here, and begin the next generation."""
+        """Store what is persistent, destroy every segment created here, and begin the next
+        generation.
+        """
         self._check_open()
         self._let_go()
         checked(self.library.restart(), "restart")
@@ -151,7 +156,8 @@ class AbiInstance:
     """One segment of a library; see `slotmem.interface.Instance`."""
 
     attached: tuple[int, int] | None = None
-    """The item_size and item_num that attach reported, which a wrong library may contradict later."""
+    """The item_size and item_num that attach reported, which a wrong library may contradict later.
+    """
 
     def __init__(self, library: Library, segment: int, name: str) -> None:
         self.library = library
@@ -209,7 +215,7 @@ class AbiInstance:
             raise refusal(code, "put", status.InvalidArgument)
 
     def dptr(self, item_id: int) -> memoryview:
-        """Give the slot's own memory (DPTR-1); touch it no more after restart or close."""
+        """Return the slot's own memory (DPTR-1); touch it no more after restart or close."""
         if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
         place = ctypes.c_void_p()
@@ -218,7 +224,7 @@ class AbiInstance:
         return self._view(place.value)
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
-        """Call func on the slots in turn (DOALL-1); an exception stops the walk and is raised here."""
+        """Call func on the slots in turn (DOALL-1); an exception stops the walk and is raised."""
         raised: list[BaseException] = []
 
         def call(place: int | None, _: object) -> int:
@@ -234,17 +240,17 @@ class AbiInstance:
         return answer
 
     def num_slots(self) -> int:
-        """Give item_num (COUNT-1)."""
+        """Return item_num (COUNT-1)."""
         answer: int = self.library.num_slots(self.segment)
         return answer
 
     def num_free_slots(self) -> int:
-        """Give the number of slots not in use (COUNT-2)."""
+        """Return the number of slots not in use (COUNT-2)."""
         answer: int = self.library.num_free_slots(self.segment)
         return answer
 
     def slot_size(self) -> int:
-        """Give item_size (COUNT-1)."""
+        """Return item_size (COUNT-1)."""
         answer: int = self.library.slot_size(self.segment)
         return answer
 

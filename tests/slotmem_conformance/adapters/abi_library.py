@@ -1,9 +1,11 @@
-"""A shared library that exports the functions of `slotmem_abi.h`: its functions with their types, its statuses.
+"""A shared library behind `slotmem_abi.h`: its functions with their types, and its statuses.
 
 Interface:
 
-- `Library(path)` loads one; `library.grab` and so on are its functions under their names without the prefix.
-- `refusal(code, call, invalid)` gives the exception that carries a status; `checked(code, call)` raises it.
+- `Library(path)` loads one; `library.grab` and so on are its functions under their names without
+  the prefix.
+- `refusal(code, call, invalid)` gives the exception that carries a status; `checked(code, call)`
+  raises it.
 - `OtherStatus` carries a status that `slotmem.Status` does not name.
 
 Nothing here calls a slot operation: that is `slotmem_conformance.adapters.abi`.
@@ -103,7 +105,8 @@ class Identity(NamedTuple):
 class Library:
     """A loaded library, its functions under their names without the prefix.
 
-    Raises: Unsupported: if it cannot be loaded, lacks a function, or speaks another version of the ABI.
+    Raises: Unsupported: if it cannot be loaded, lacks a function, or speaks another version of the
+    ABI.
     """
 
     hello: Any
@@ -142,7 +145,11 @@ class Library:
         self.identify()
 
     def identify(self) -> Identity:
-        """Give what the library says it is. Raises: Unsupported: if it speaks another version of the ABI."""
+        """Return what the library says it is.
+
+        Raises:
+            Unsupported: if it speaks another version of the ABI.
+        """
         answer = (self.hello() or b"").decode(errors="replace")
         version, *words = answer.split(" ")
         if len(words) < 2 or version != ABI_VERSION or not set(words[2:]) <= CAPABILITIES:
@@ -160,7 +167,7 @@ def checked(code: int, call: str) -> None:
 
 
 def refusal(code: int, call: str, invalid: type[SlotmemError]) -> SlotmemError:
-    """Give the exception that carries a status; `invalid` is the one for APR_EINVAL."""
+    """Return the exception that carries a status; `invalid` is the one for APR_EINVAL."""
     if code == status.Status.APR_EINVAL:
         return invalid(f"{call} answered APR_EINVAL")
     kind = _EXCEPTIONS.get(code)

@@ -1,13 +1,13 @@
-"""Compile a small C source that includes slotmem_abi.h to a shared library, once, into the user's cache folder.
+"""Compile a small C source with slotmem_abi.h to a shared library, once, into the user's cache.
 
 Interface:
 
-- `shared_library(source, *flags)` gives the path of the library; it is compiled when the source, the header, the
-  flags or the compiler are not those of an earlier call.
+- `shared_library(source, *flags)` gives the path of the library; it is compiled when the source,
+  the header, the flags or the compiler are not those of an earlier call.
 - `cache_folder()` is `$XDG_CACHE_HOME/slotmem` or `~/.cache/slotmem`.
 
-A library appears in the folder complete or not at all, so that several processes may compile the same one at a time.
-Nothing is ever deleted there: the folder may be removed at any time by anyone.
+A library appears in the folder complete or not at all, so that several processes may compile the
+same one at a time. Nothing is ever deleted there: the folder may be removed at any time by anyone.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _FLAGS = ("-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{_HEADER
 
 
 def shared_library(source: Path, *flags: str) -> Path:
-    """Give the shared library that a C source compiles to.
+    """Return the shared library that a C source compiles to.
 
     The compiler is `$CC`, else `cc`, `gcc` or `clang`, whichever is found first.
 
-    Raises: Unsupported: where there is no compiler, or it refuses.
+    Raises:
+        Unsupported: where there is no compiler, or it refuses.
     """
     compiler = _compiler()
     command = [*compiler, *_FLAGS, *flags]
@@ -46,7 +47,7 @@ def shared_library(source: Path, *flags: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Give the folder in which compiled libraries are kept."""
+    """Return the folder in which compiled libraries are kept."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "slotmem"
 

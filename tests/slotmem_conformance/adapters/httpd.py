@@ -2,13 +2,15 @@
 
 Interface:
 
-- `httpd` or `httpd:shm` is mod_slotmem_shm.so, `httpd:plain` is mod_slotmem_plain.so, both looked for where Debian,
-  Fedora, Arch, SUSE and a build from source put them; `httpd:/path/to/mod_slotmem_shm.so` is that very file.
-- `find_module(argument)` gives the path, `HttpdProvider` is `slotmem_conformance.adapters.abi.AbiProvider` over it.
+- `httpd` or `httpd:shm` is mod_slotmem_shm.so, `httpd:plain` is mod_slotmem_plain.so, both looked
+  for where Debian, Fedora, Arch, SUSE and a build from source put them;
+  `httpd:/path/to/mod_slotmem_shm.so` is that very file.
+- `find_module(argument)` gives the path, `HttpdProvider` is
+  `slotmem_conformance.adapters.abi.AbiProvider` over it.
 - What is missing is said in one line that names the package to install.
 
-The binary is loaded into this process by a host in C (`httpd_host.c`), compiled at the first use; see
-`slotmem_conformance.adapters.compiling`. If the module crashes, so does the process.
+The binary is loaded into this process by a host in C (`httpd_host.c`), compiled at the first use;
+see `slotmem_conformance.adapters.compiling`. If the module crashes, so does the process.
 """
 
 from __future__ import annotations
@@ -34,18 +36,26 @@ FOLDERS = (
     "/usr/local/apache2/modules",  # from source
 )
 _FLAVOURS = {"": "shm", "shm": "shm", "plain": "plain"}
-# The module finds APR by name, as it does in httpd. A build from source may have it beside its modules.
+# The module finds APR by name, as it does in httpd. A build from source may have it beside its
+# modules.
 _APR = (("libapr-1.so.0", "libapr1", "apr"), ("libaprutil-1.so.0", "libaprutil1", "apr-util"))
 
 
 class HttpdProvider(AbiProvider):
-    """One server lifetime of Apache's module; one at a time in a process. `module` is the path of the binary."""
+    """One server lifetime of Apache's module; one at a time in a process.
+
+    `module` is the path of the binary.
+    """
 
     module: Path
 
     @classmethod
     def from_spec(cls, argument: str, **options: Any) -> Self:
-        """Make the provider of `httpd`, `httpd:plain` or `httpd:/path/to/the/module.so`. Raises: Unsupported."""
+        """Make the provider of `httpd`, `httpd:plain` or `httpd:/path/to/the/module.so`.
+
+        Raises:
+            Unsupported
+        """
         module = find_module(argument)
         _load_apr(module.parent.parent / "lib")
         host = Library(compiling.shared_library(HOST), ctypes.RTLD_GLOBAL)
@@ -59,9 +69,12 @@ class HttpdProvider(AbiProvider):
 
 
 def find_module(argument: str = "") -> Path:
-    """Give the path of Apache's binary: of a flavour (shm, the default, or plain), or the one that is named.
+    """Return the path of Apache's binary: of a flavour (shm, the default, or plain), or the one
+    that is named.
 
-    Raises: Unsupported: if it is not there. InvalidArgument: for another flavour.
+    Raises:
+        Unsupported: if it is not there.
+        InvalidArgument: for another flavour.
     """
     if "/" in argument:
         if os.path.isfile(argument):

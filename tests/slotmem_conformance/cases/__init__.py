@@ -1,4 +1,4 @@
-"""The cases: what is done to hold an implementation to a clause, one module for each kind of thing it needs.
+"""The cases: what is done to hold an implementation to a clause, a module for each kind of need.
 
 Open `case` first.
 """

@@ -3,10 +3,12 @@
 Interface:
 
 - `Case`: an id (`GRAB-2/lowest-free-first`: the clause, what is tried) and a function of a `Rig`.
-- `program(id, text)` is a case that is a sequence of requests (`notation`) and whose answers are the oracle's.
+- `program(id, text)` is a case that is a sequence of requests (`notation`) and whose answers are
+  the oracle's.
 - `collect()` gives all cases, in the order of the clause table.
 
-The other modules of this folder hold them, by what they need: one server, several, files, concurrent processes, death.
+The other modules of this folder hold them, by what they need: one server, several, files,
+concurrent processes, death.
 """
 
 from __future__ import annotations
@@ -73,7 +75,11 @@ def case(id: str) -> Callable[[Callable[[Rig], None]], Case]:
 
 @cache
 def collect() -> tuple[Case, ...]:
-    """Give all cases. Raises: ValueError: for two of one id, or one of an unknown clause."""
+    """Return all cases.
+
+    Raises:
+        ValueError: for two of one id, or one of an unknown clause.
+    """
     found: dict[str, Case] = {}
     for name in MODULES:
         module = import_module(f"slotmem_conformance.cases.{name}")

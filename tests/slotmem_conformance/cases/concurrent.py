@@ -1,4 +1,4 @@
-"""Cases of several processes at work at the same time: what is judged is the history that their time stamps make."""
+"""Cases of several processes at work at once: the history that their time stamps make is judged."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.rig import batches
 from slotmem_conformance.rig.rig import Rig
 from slotmem_model import spec
-from slotmem_model.judge.search import UNKNOWN, VIOLATION
 from slotmem_model.judge.slots.judge import check_slots
+from slotmem_model.linearizability import UNKNOWN, VIOLATION
 
 _SERVERS = 4
 _JUDGE_S = 20.0
@@ -37,7 +37,9 @@ def slot_bytes(rig: Rig) -> None:
 
 @case("ATOMIC-2/all-different")
 def all_different(rig: Rig) -> None:
-    """What four processes grab at once, with nobody releasing, are all different slots, and all of them."""
+    """What four processes grab at once, with nobody releasing, are all different slots, and all of
+    them.
+    """
 
     def once(length: int) -> list[batches.Done]:
         number = _SERVERS * length
@@ -66,7 +68,9 @@ def all_different(rig: Rig) -> None:
 
 @case("ATOMIC-2/held-while-used")
 def held_while_used(rig: Rig) -> None:
-    """In a mixture of grabs and releases each slot is given, released, given, in turn; never given twice."""
+    """In a mixture of grabs and releases each slot is given, released, given, in turn; never given
+    twice.
+    """
 
     def once(length: int) -> list[batches.Done]:
         _open(rig, 4, 64)
@@ -89,7 +93,9 @@ def held_while_used(rig: Rig) -> None:
 
 @case("ATOMIC-3/whole-or-not")
 def whole_or_not(rig: Rig) -> None:
-    """Two processes put patterns into a slot of 2 KiB; what two others get is one of the patterns, whole."""
+    """Two processes put patterns into a slot of 2 KiB; what two others get is one of the patterns,
+    whole.
+    """
     size = 2048
     between: list[Request] = [{"op": "num_free_slots"}] * 8  # so that it lasts, in a line of a million characters
 
@@ -128,7 +134,9 @@ def pointers(rig: Rig) -> None:
 
 @case("CREATE-7/one-wins")
 def one_wins(rig: Rig) -> None:
-    """Four processes create a name at once: one succeeds, the others are told APR_EEXIST and can attach."""
+    """Four processes create a name at once: one succeeds, the others are told APR_EEXIST and can
+    attach.
+    """
     rig.needs("shared")
     rig.process(*range(_SERVERS))
     for number in range(5 if rig.quick else 25):
@@ -145,7 +153,9 @@ def one_wins(rig: Rig) -> None:
 
 @case("CREATE-8/complete-or-none")
 def complete_or_none(rig: Rig) -> None:
-    """While a name is created and ended again and again, whoever attaches finds all of the segment or nothing."""
+    """While a name is created and ended again and again, whoever attaches finds all of the segment
+    or nothing.
+    """
     rig.needs("shared")
     rig.process(*range(_SERVERS))
     name = f"{rig.folder}/abs"
@@ -172,7 +182,9 @@ def complete_or_none(rig: Rig) -> None:
 
 @case("STORE-6/one-instant")
 def one_instant(rig: Rig) -> None:
-    """What is stored while another process puts to two slots in turn is what they were at one instant."""
+    """What is stored while another process puts to two slots in turn is what they were at one
+    instant.
+    """
     rig.needs("shared", "persist")
     rig.process(0, 1)
     size = 2048
@@ -244,7 +256,9 @@ def _judge(rig: Rig, item_num: int, item_size: int, weights: dict[str, int], *, 
 
 
 def _rounds(rig: Rig, once: Callable[[int], list[batches.Done]], rounds: int, *, length: int, most: int) -> None:
-    """Do rounds until so many had operations of several servers under way at once; batches grow until that is so."""
+    """Do rounds until so many had operations of several servers under way at once; batches grow
+    until that is so.
+    """
     met = 0
     for _ in range(rounds + 4):
         if batches.overlap(once(length)):

@@ -1,7 +1,8 @@
 """Cases of death: SIGKILL of processes at random moments, in each operation.
 
-What Python can open by itself dies in loops that call nothing else, hundreds of times and nearly always inside a call. Somebody else's
-driver is killed in batches, a few times, and mostly while it reads or writes a line: there a pass says less.
+What Python can open by itself dies in loops that call nothing else, hundreds of times and nearly
+always inside a call. Somebody else's driver is killed in batches, a few times, and mostly while it
+reads or writes a line: there a pass says less.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _KINDS = ("grab-and-release", "fgrab-and-release", "put", "get", "num_free_slots
 
 
 def _operations(during: str, nbytes: int) -> list[Request]:
-    """Give what the victims do; slots 0 and 1 are in use, 5 is the sign's."""
+    """Return what the victims do; slots 0 and 1 are in use, 5 is the sign's."""
     take: list[Request] = [{"op": "grab"}, {"op": "release", "id": 2}, {"op": "release", "id": 3}]
     mark: list[Request] = [{"op": "fgrab", "id": 2}, {"op": "release", "id": 2}]
     puts: list[Request] = [
@@ -55,7 +56,9 @@ def _operations(during: str, nbytes: int) -> list[Request]:
 
 
 def _kills(clause: str, during: str) -> Case:
-    """Make the case of killing processes again and again in one kind of operation, while another has the segment too."""
+    """Make the case of killing processes again and again in one kind of operation, while another
+    has the segment too.
+    """
 
     def run(rig: Rig) -> None:
         rig.needs("shared")
@@ -83,7 +86,9 @@ def _kills(clause: str, during: str) -> Case:
 
 
 def _maker(rig: Rig) -> Callable[[], Any] | None:
-    """Give what opens the implementation in any process; None for a driver, and where there is no C compiler."""
+    """Return what opens the implementation in any process; None for a driver, and where there is no
+    C compiler.
+    """
     with suppress(Unsupported):
         loops.compiled()
         return rig.make_provider() if getattr(rig.session(), "provider", "") else None
@@ -91,10 +96,10 @@ def _maker(rig: Rig) -> Callable[[], Any] | None:
 
 
 def _crews(clause: str, *, quick: bool) -> list[int]:
-    """Give how many victims there are each time.
+    """Return how many victims there are each time.
 
-    One alone first, so that what goes wrong without locks is not taken for a death's doing. Of two that want one lock
-    somebody nearly always has it.
+    One alone first, so that what goes wrong without locks is not taken for a death's doing. Of two
+    that want one lock somebody nearly always has it.
     """
     rounds = {"KILL-2": (12, 40), "KILL-3": (12, 60), "KILL-4": (80, 300)}[clause][not quick]
     return [1] * (rounds // 2) + [_VICTIMS[clause]] * (rounds - rounds // 2)
@@ -106,7 +111,10 @@ def _after(deaths: int, crew: int = 1) -> str:
 
 
 def _kill_drivers(rig: Rig, requests: list[Request], nbytes: int, count: int, look: Callable[[int], None]) -> None:
-    """Kill drivers that do batches of the requests. Most of their time they read and write lines: much luck is needed."""
+    """Kill drivers that do batches of the requests.
+
+    Most of their time they read and write lines: much luck is needed.
+    """
     rig.needs("batch")
     often = max(1, _LINE // sum(_letters(request, nbytes) for request in requests))
     tried = False
@@ -212,7 +220,9 @@ def old_file_stays(rig: Rig) -> None:
 
 @case("CREATE-6/crash-remainder")
 def crash_remainder(rig: Rig) -> None:
-    """A segment that a killed server left is replaced by the next create, fresh and in the new shape."""
+    """A segment that a killed server left is replaced by the next create, fresh and in the new
+    shape.
+    """
     rig.needs("shared")
     for server, shape in enumerate(("4 2 PREGRAB", "4 2 PREGRAB", "8 5 PREGRAB")):
         rig.process(server)
@@ -225,7 +235,9 @@ def crash_remainder(rig: Rig) -> None:
 
 @case("CREATE-6/not-while-an-attacher-lives")
 def attacher_lives(rig: Rig) -> None:
-    """A segment whose creator was killed, but which another still uses, is no remainder: create is refused."""
+    """A segment whose creator was killed, but which another still uses, is no remainder: create is
+    refused.
+    """
     rig.needs("shared")
     rig.process(0)
     rig.do("create w 4 2 PREGRAB; 1: attach w; 1: fgrab 1; 1: put 1 ABCD")
@@ -235,7 +247,9 @@ def attacher_lives(rig: Rig) -> None:
 
 @case("SIGNAL-1/exception-in-a-handler")
 def exception_in_a_handler(rig: Rig) -> None:
-    """An exception from a signal handler in the middle of operations leaves no lock held, nothing torn, the counter right."""
+    """An exception from a signal handler in the middle of operations leaves no lock held, nothing
+    torn, the counter right.
+    """
     session = rig.session()
     if session.killable or threading.current_thread() is not threading.main_thread():
         rig.skip("only an implementation in this process's main thread can be interrupted by an exception")

@@ -1,4 +1,4 @@
-"""Cases of persisted files: names, bytes, what is restored, what is refused, and that nothing is lost."""
+"""Cases of persisted files: names, bytes, what is restored, what is refused or kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _EXAMPLE = bytes.fromhex(
 
 @case("NAME-4/file")
 def relative_file(rig: Rig) -> None:
-    """The file of a relative name is slotmem-shm-NAME.shm.persist in the runtime directory, in every generation."""
+    """The file of a relative name is slotmem-shm-NAME.shm.persist in the runtime directory, in
+    every generation.
+    """
     rig.needs("persist")
     rig.generations[0] = 11
     rig.must("create w 4 2 PERSIST; restart; create w 4 2 PERSIST; @1 put 0 A; restart")
@@ -143,7 +145,8 @@ def _cut(length: int) -> Callable[[bytearray], object]:
     return lambda data: data.__delitem__(slice(length, None))
 
 
-# The regions: num_free 0, padding 4, slots 8, in-use bytes 20, MD5 23, item_size 39, item_num 47, type 51; 55 bytes.
+# The regions: num_free 0, padding 4, slots 8, in-use bytes 20, MD5 23, item_size 39, item_num 47,
+# type 51; 55 bytes.
 PROGRAMS = (
     *(_damaged(f"byte-of-{region}", _flip(at)) for region, at in [("num_free", 0), ("padding", 5), ("slots", 9), ("in-use", 20), ("md5", 23), ("md5-end", 38), ("item_size", 39), ("item_num", 47), ("type", 51)]),
     _damaged("empty", lambda data: data.clear()),
@@ -183,7 +186,9 @@ def other_flags(rig: Rig) -> None:
 
 @case("RESTORE-3/kept")
 def kept(rig: Rig) -> None:
-    """A file that does not match is still there after the next store, byte for byte, under another name."""
+    """A file that does not match is still there after the next store, byte for byte, under another
+    name.
+    """
     rig.needs("persist")
     bad = bytearray(_EXAMPLE)
     bad[9] ^= 1

@@ -1,4 +1,4 @@
-"""Cases of bad input: sizes that overflow, names that climb, forged and truncated segments, planted objects, other users."""
+"""Cases of bad input: overflowing sizes, climbing names, forged segments, planted objects."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def nothing_outside(rig: Rig) -> None:
 
 @case("ATTACH-5/truncated")
 def truncated(rig: Rig) -> None:
-    """attach refuses a segment that has fewer bytes than it says: none, a part of the header, all but the last."""
+    """attach refuses a segment that has fewer bytes than it says: none, a part of the header, all
+    but the last.
+    """
     rig.needs("shared")
     whole = _foreign()
     for number, length in enumerate((0, 8, 24, 31, len(whole) - 1)):
@@ -141,7 +143,7 @@ def truncated(rig: Rig) -> None:
 
 @case("ATTACH-7/other-boot")
 def other_boot(rig: Rig) -> None:
-    """attach refuses a segment whose control block tells of another boot, or another pid namespace."""
+    """attach refuses a segment made in another boot or another pid namespace."""
     rig.needs("shared")
     for server, field in ((0, "boot"), (1, "namespace")):
         rig.must(f"{server}: create w{server} 4 2 PREGRAB")
@@ -215,7 +217,9 @@ def foreign_insisted(rig: Rig) -> None:
 
 @case("RESTORE-4/symlink")
 def symlinked_file(rig: Rig) -> None:
-    """create refuses a symlink at the place of the persisted file, and what it points to stays as it was."""
+    """create refuses a symlink at the place of the persisted file, and what it points to stays as
+    it was.
+    """
     rig.needs("persist")
     target = Path(rig.folder, "target")
     target.write_bytes(b"somebody's")
@@ -229,7 +233,7 @@ def symlinked_file(rig: Rig) -> None:
 
 
 def _foreign(*, pregrab: bool = True) -> bytes:
-    """Give the bytes of a segment as httpd makes it: slot 1 of 3 is in use and holds ABCD."""
+    """Return the bytes of a segment as httpd makes it: slot 1 of 3 is in use and holds ABCD."""
     slots = spec.compute_written(spec.compute_marked(spec.fresh(4, 3, pregrab), 1, True), 1, b"ABCD")
     return files.mapped(slots, 4 if pregrab else 0)
 

@@ -1,7 +1,8 @@
-"""Random lives of servers beside the specification: creates, attaches, uses, restarts, clean ends, and new beginnings.
+"""Random lives of servers beside the specification: create, attach, use, restart, end.
 
-Every life has a runtime directory of its own and begins with new servers, so that what is shown at the end can be done
-again by hand. Two servers are told apart by the names they create; each attaches the other's.
+Every life has a runtime directory of its own and begins with new servers, so that what is shown at
+the end can be done again by hand. Two servers are told apart by the names they create; each
+attaches the other's.
 """
 
 from __future__ import annotations
@@ -59,7 +60,12 @@ class _Lives(Search):
         self.number = 0
 
     def example(self, events: list[Event]) -> None:
-        """Live one life. Raises: Failed, AdapterError."""
+        """Live one life.
+
+        Raises:
+            Failed
+            AdapterError
+        """
         rig = self.rig
         self._begin()
         try:

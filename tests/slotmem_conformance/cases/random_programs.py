@@ -1,7 +1,7 @@
-"""Random programs beside the specification, shrunk by Hypothesis to the shortest that tells the two apart.
+"""Random programs beside the specification, shrunk by Hypothesis to the shortest that differs.
 
-Every program has a segment of its own, made without a name, so that one session does for all; what is shown at the end is
-that one program, which can be pasted into a driver.
+Every program has a segment of its own, made without a name, so that one session does for all; what
+is shown at the end is that one program, which can be pasted into a driver.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _OPERATIONS: dict[str, st.SearchStrategy[Request]] = {
 
 
 def _programs(id: str, names: str, *, pregrab: bool, longest: int = 8) -> Case:
-    """Make a case of programs of some operations on segments of up to six slots of so many bytes."""
+    """Make a case of random programs on segments of up to six slots of so many bytes."""
     operations = st.one_of([_OPERATIONS[name] for name in names.split()])
 
     def run(rig: Rig) -> None:
@@ -72,7 +72,7 @@ def _programs(id: str, names: str, *, pregrab: bool, longest: int = 8) -> Case:
 
 
 def settled(test: Any, examples: int) -> Any:
-    """Give a Hypothesis test that tries so many examples, and shrinks what fails."""
+    """Return a Hypothesis test that tries so many examples, and shrinks what fails."""
     return settings(
         max_examples=examples,
         deadline=None,
@@ -113,7 +113,12 @@ class _Programs(Search):
         self.crashes = 0
 
     def example(self, item_size: int, item_num: int, requests: list[Request]) -> None:
-        """Run one program. Raises: Failed, AdapterError."""
+        """Run one program.
+
+        Raises:
+            Failed
+            AdapterError
+        """
         rig = self.rig
         rig.record.clear()
         rig.forget_segments()

@@ -1,6 +1,7 @@
 """Cases that are sequences of requests to one server: they are what the vectors ship.
 
-Each uses as little as it can of what other clauses ask for: `fgrab` instead of `grab` where it does not matter which slot.
+Each uses as little as it can of what other clauses ask for: `fgrab` instead of `grab` where it does
+not matter which slot.
 """
 
 from __future__ import annotations

@@ -91,7 +91,9 @@ def generations_are_apart(rig: Rig) -> None:
 
 @case("NAME-6/object")
 def object_name(rig: Rig) -> None:
-    """The shared object is where APR's two hashes of the segment name say, in every generation and for any letters."""
+    """The shared object is where APR's two hashes of the segment name say, in every generation and
+    for any letters.
+    """
     rig.needs(SHARED)
     for server, (name, generation) in enumerate(
         [("w", 0), ("a longer name", 1), ("w", 26), ("\u00e4\u00df\u4e2d", 255), ("a/b", 3), (f"{rig.folder}/abs", 4)]
@@ -123,7 +125,9 @@ def object_mode(rig: Rig) -> None:
 
 @case("BYTES-1/mapped")
 def mapped_bytes(rig: Rig) -> None:
-    """The bytes of the shared object are those of the specification's state, after each of several changes."""
+    """The bytes of the shared object are those of the specification's state, after each of several
+    changes.
+    """
     rig.needs(SHARED)
     for server, flags in enumerate(("PREGRAB", "PREGRAB|NOTMPSAFE", "PREGRAB|CLEARINUSE|PERSIST")):
         name = f"w{server}"
@@ -139,7 +143,9 @@ def mapped_bytes(rig: Rig) -> None:
 
 @case("BYTES-1/shapes")
 def mapped_shapes(rig: Rig) -> None:
-    """Segments of no slots, of empty slots and of odd sizes have exactly the bytes that they ask for in front."""
+    """Segments of no slots, of empty slots and of odd sizes have exactly the bytes that they ask
+    for in front.
+    """
     rig.needs(SHARED)
     for server, (item_size, item_num) in enumerate([(0, 0), (0, 3), (3, 0), (1, 1), (7, 5), (64, 16)]):
         rig.do(f"{server}: create w{server} {item_size} {item_num} PREGRAB")
@@ -148,7 +154,7 @@ def mapped_shapes(rig: Rig) -> None:
 
 @case("BYTES-3/tail")
 def tail(rig: Rig) -> None:
-    """A segment that has bytes behind APR's length is attached and used, and they stay as they are."""
+    """A segment with bytes behind APR's length is attached and used, and they stay as they are."""
     rig.needs(SHARED, "unsafe")
     slots = b"ABCD" + bytes(8)
     body = (4).to_bytes(8, "little") + (3).to_bytes(4, "little") + (4).to_bytes(4, "little")

@@ -1,7 +1,8 @@
-"""Cases at full speed: processes call the implementation in loops of C, so that they are nearly always inside a call.
+"""Cases at full speed: loops of C, so that processes are nearly always inside a call.
 
-What lies inside one operation is hardly ever hit through the protocol, where reading and writing JSON takes most of the time.
-These cases are skipped for drivers, which can be asked in no other way, and where there is no C compiler.
+What lies inside one operation is hardly ever hit through the protocol, where reading and writing
+JSON takes most of the time. These cases are skipped for drivers, which can be asked in no other
+way, and where there is no C compiler.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _LARGE = 65536  # bytes: copying them takes a while
 
 @case("ATOMIC-2/full-speed")
 def given_twice(rig: Rig) -> None:
-    """Four processes grab and release; whoever has a slot says so in it, and nobody else gets it meanwhile."""
+    """Four processes grab and release; whoever has a slot says so in it, and nobody else gets it
+    meanwhile.
+    """
     make = _maker(rig)
     for seconds in _races(rig):
         _judge_grabs(rig, _raced(rig, partial(racing.double_grabs, make, seconds=seconds)))
@@ -49,7 +52,9 @@ def _judge_grabs(rig: Rig, seen: racing.DoubleGrabs) -> None:
 
 @case("ATOMIC-3/full-speed")
 def torn(rig: Rig) -> None:
-    """Two processes fill a slot with one byte, then another; two others never see two of them in one get."""
+    """Two processes fill a slot with one byte, then another; two others never see two of them in
+    one get.
+    """
     make = _maker(rig)
     for size, seconds in product((1024, _LARGE), _races(rig)):
         seen = _raced(rig, partial(racing.torn_gets, make, size, seconds=seconds))
@@ -62,7 +67,9 @@ def torn(rig: Rig) -> None:
 
 @case("WAIT-1/stopped-holder")
 def stopped_holder(rig: Rig) -> None:
-    """While a process that puts is stopped, another's put with a bound on waiting is done, or ends with APR_TIMEUP, and later it is done."""
+    """While a process that puts is stopped, another's put with a bound on waiting is done, or ends
+    with APR_TIMEUP, and later it is done.
+    """
     make = _maker(rig)
     rig.needs("timeout")
     rig.process(0)
@@ -89,7 +96,9 @@ def stopped_holder(rig: Rig) -> None:
 
 @case("STORE-6/full-speed")
 def stored_meanwhile(rig: Rig) -> None:
-    """What is stored while a process fills two slots in turn is what they held at one instant, and its MD5 is right."""
+    """What is stored while a process fills two slots in turn is what they held at one instant, and
+    its MD5 is right.
+    """
     make = _maker(rig)
     rig.needs("persist")
     rig.process(0)
@@ -122,7 +131,7 @@ def _maker(rig: Rig) -> Callable[[], slotmem.Provider]:
 
 
 def _races(rig: Rig) -> Sequence[float]:
-    """Give the lengths of races, in seconds: on a busy machine the first may be no race at all."""
+    """Return the lengths of races, in seconds: on a busy machine the first may be no race."""
     return (0.2, 0.4) if rig.quick else (0.2, 0.5, 1.0)
 
 

@@ -21,7 +21,9 @@ _END_S = 20.0
 
 @case("STORE-4/killed")
 def killed(rig: Rig) -> None:
-    """SIGKILL during a store of up to 32 MiB, when a file was seen to change or at a random moment, leaves the old file or the new."""
+    """SIGKILL during a store of up to 32 MiB, when a file was seen to change or at a random moment,
+    leaves the old file or the new.
+    """
     rig.needs("shared", "persist")
     number, name = _slots_for(rig), f"{rig.folder}/abs"
     create = f"create {name} {_SIZE} {number} PERSIST|PREGRAB"
@@ -82,7 +84,9 @@ def ends_killed(rig: Rig) -> None:
 
 @case("STORE-5/on-disk")
 def on_disk(rig: Rig) -> None:
-    """In the trace of its system calls (strace) file and name are synced before the segment's object is unlinked, or restart answers."""
+    """In the trace of its system calls (strace) file and name are synced before the segment's
+    object is unlinked, or restart answers.
+    """
     rig.needs("shared", "persist")
     if not (command := tracing.command(trace := Path(rig.folder) / "trace")):
         rig.inform("whether the file was on disk was not observed: strace is not installed (Debian: strace)")
@@ -112,7 +116,7 @@ def _seconds_of(rig: Rig, request: str) -> float:
 
 
 def _fill(rig: Rig, server: int, create: str, number: int) -> str:
-    """Create the segment and write letters that nobody wrote before into its first and last slot."""
+    """Create the segment and write letters, new ones, into its first and last slot."""
     letters = f"{server:04d}"
     rig.process(server)
     rig.must(f"{server}: {create}")
@@ -122,7 +126,7 @@ def _fill(rig: Rig, server: int, create: str, number: int) -> str:
 
 
 def _slots_for(rig: Rig) -> int:
-    """Give how many slots a segment may have here, so that its files and memory find room."""
+    """Return how many slots a segment may have here, so that its files and memory find room."""
     free = min(shutil.disk_usage(place).free for place in (rig.folder, "/dev/shm") if os.path.isdir(place))
     return max(2, min(_MOST, free // (_ROOM * _SIZE)))
 
@@ -140,7 +144,9 @@ def _seen(folder: str) -> set[tuple[str, int, int, int]]:
 
 
 def _await_change(rig: Rig, before: set[tuple[str, int, int, int]], changes: int) -> None:
-    """Look without a pause until the files of the folder have changed so many times, or are done changing."""
+    """Look without a pause until the files of the folder have changed so many times, or are done
+    changing.
+    """
     ends = time.monotonic() + _END_S
     changed_s = 0.0
     while changes and time.monotonic() < ends:
@@ -153,7 +159,11 @@ def _await_change(rig: Rig, before: set[tuple[str, int, int, int]], changes: int
 
 
 def _file_of(rig: Rig, name: str) -> bytes:
-    """Read the persisted file. Raises: Failed: there was one before, and there is none."""
+    """Read the persisted file.
+
+    Raises:
+        Failed: there was one before, and there is none.
+    """
     try:
         return rig.path(name).read_bytes()
     except FileNotFoundError:
@@ -161,7 +171,9 @@ def _file_of(rig: Rig, name: str) -> bytes:
 
 
 def _wrong(data: bytes, number: int, letters: str) -> str:
-    """Say why this is not the file of slots of which the first and the last begin with these letters; "" if it is."""
+    """Say why this is not the file of slots of which the first and the last begin with these
+    letters; "" if it is.
+    """
     payload = 8 + number * _SIZE + number
     if len(data) != payload + 32:
         return f"it has {len(data):,} bytes of {payload + 32:,}"

@@ -2,14 +2,16 @@
 
 examples:
   slotmem conform shm                              the reference
-  slotmem conform exec:'./my-driver --flag'        a driver; PROTOCOL.md in slotmem_conformance tells how to write one
+  slotmem conform exec:'./my-driver --flag'        a driver; PROTOCOL.md tells how to write one
   slotmem conform exec:./my-driver --check-adapter whether the driver itself speaks the protocol
   slotmem conform shm --select core,GRAB --skip GRAB-2
   slotmem conform httpd --claim core,httpd --html report.html --json > httpd.json
   slotmem conform --merge shm.json httpd.json --html matrix.html
-  slotmem conform exec:./mine --write-expected known.toml; slotmem conform exec:./mine --expected known.toml
+  slotmem conform exec:./mine --write-expected known.toml
+  slotmem conform exec:./mine --expected known.toml
 
-exit codes: 0 what was claimed, or expected, held; 1 something else did not; 2 usage, environment or adapter; 3 not all was tried
+exit codes: 0 what was claimed, or expected, held; 1 something else did not; 2 usage, environment or
+adapter; 3 not all was tried
 """
 
 from __future__ import annotations
@@ -23,23 +25,17 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from slotmem import SlotmemError
 from slotmem_conformance import runner, selection
+from slotmem_conformance.adapter_check.check import check_adapter
 from slotmem_conformance.cases.case import Case, collect
 from slotmem_conformance.protocol.session import AdapterError, open_session
 from slotmem_conformance.reports import expected, html_report, reports
-from slotmem_conformance.reports.verdicts import Outcome, Report, Verdict, by_profile
-from slotmem_conformance.rig.rig import Opener
+from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_profile
 from slotmem_model.clauses import CLAUSES, PROFILES
+from slotmem_model.verdict import Exit
 
-HELD, VIOLATED, USAGE, UNDECIDED = 0, 1, 2, 3
 _EVIDENCE_LINES = 24
-
-
-class Unusable(Exception):
-    """What was asked for cannot be done; the message says why."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     # Files are spoiled on purpose: the library's warnings about them would be noise here.
     logging.getLogger("slotmem").setLevel(logging.ERROR)
     try:
@@ -91,25 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.check_adapter:
             return _check_adapter(arguments)
         return _conform(arguments, cases, known)
-    except (Unusable, selection.Unknown, expected.BadFile) as error:
+    except (runner.Unusable, selection.Unknown, expected.BadFile) as error:
         print(f"slotmem conform: {error}", file=sys.stderr)
     except BrokenPipeError:
         raise
     except OSError as error:
         print(f"slotmem conform: {error.filename}: {error.strerror}", file=sys.stderr)
-    return USAGE
-
-
-def greet(opener: Opener, base: str) -> dict[str, Any]:
-    """Ask an implementation who it is. Raises: Unusable: says why it does not answer."""
-    with tempfile.TemporaryDirectory(prefix="slotmem-hello-", dir=base) as folder:
-        try:
-            session = opener(runtime_dir=folder)
-            hello = dict(session.hello)
-            session.close()
-        except (AdapterError, SlotmemError, ValueError) as error:
-            raise Unusable(" ".join(str(error).split())) from None
-    return hello
+    return Exit.USAGE
 
 
 def _cases(arguments: argparse.Namespace) -> list[Case]:
@@ -120,12 +104,12 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
 def _conform(arguments: argparse.Namespace, cases: Sequence[Case], known: dict[str, expected.Known]) -> int:
     claimed = selection.words(arguments.claim) or list(PROFILES)
     if wrong := [name for name in claimed if name not in PROFILES]:
-        raise Unusable(f"there is no profile {wrong[0]!r}; there are: {', '.join(PROFILES)}")
+        raise runner.Unusable(f"there is no profile {wrong[0]!r}; there are: {', '.join(PROFILES)}")
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
     opener = partial(open_session, arguments.provider, timeout_s=arguments.timeout_s)
     progress = runner.Progress()
     with tempfile.TemporaryDirectory(prefix="slotmem-conform-", dir=arguments.runtime_dir) as base:
-        hello = greet(opener, base)
+        hello = runner.greet(opener, base)
         try:
             report = runner.run(
                 cases,
@@ -149,17 +133,17 @@ def _conform(arguments: argparse.Namespace, cases: Sequence[Case], known: dict[s
     return exit_code(report, [each for each, _ in surprises if CLAUSES[each.clause].profile in claimed])
 
 
-def exit_code(report: Report, surprises: Sequence[Outcome]) -> int:
-    """Give the exit code of a run, from what was not as expected."""
-    if any(each.verdict is not Verdict.ADAPTER_ERROR for each in surprises):
-        return VIOLATED
+def exit_code(report: SuiteReport, surprises: Sequence[CaseResult]) -> int:
+    """Return the exit code of a run, from what was not as expected."""
+    if any(each.verdict is not ClauseVerdict.ADAPTER_ERROR for each in surprises):
+        return Exit.VIOLATED
     if surprises:
-        return USAGE
-    judged = any(each.verdict is not Verdict.SKIP for each in report.outcomes)
-    return UNDECIDED if report.unfinished or not judged else HELD
+        return Exit.USAGE
+    judged = any(each.verdict is not ClauseVerdict.SKIP for each in report.outcomes)
+    return Exit.UNDECIDED if report.unfinished or not judged else Exit.HELD
 
 
-def _write(arguments: argparse.Namespace, report: Report, known: dict[str, expected.Known]) -> None:
+def _write(arguments: argparse.Namespace, report: SuiteReport, known: dict[str, expected.Known]) -> None:
     for path, text in (
         (arguments.junit, reports.junit),
         (arguments.markdown, reports.markdown),
@@ -173,7 +157,9 @@ def _write(arguments: argparse.Namespace, report: Report, known: dict[str, expec
         arguments.badge.with_suffix(".json").write_text(reports.badge_json(report), encoding="utf-8")
 
 
-def _print(report: Report, surprises: Sequence[tuple[Outcome, str]], claimed: Sequence[str], *, verbose: bool) -> None:
+def _print(
+    report: SuiteReport, surprises: Sequence[tuple[CaseResult, str]], claimed: Sequence[str], *, verbose: bool
+) -> None:
     print(reports.title(report))
     for name, total in by_profile(report.outcomes).items():
         if total.judged or total.skipped:
@@ -185,16 +171,16 @@ def _print(report: Report, surprises: Sequence[tuple[Outcome, str]], claimed: Se
         _print_evidence(each)
         print(f"  again: {reports.command(report, each)}")
     for each in report.outcomes:
-        if verbose or each.verdict is Verdict.NON_STRICT:
+        if verbose or each.verdict is ClauseVerdict.NON_STRICT:
             print(f"\n{each.case}: {each.verdict.value}{': ' if each.reason else ''}{each.reason}")
             if each not in [other for other, _ in surprises]:
                 _print_evidence(each)
-    tried = sum(each.verdict is not Verdict.SKIP for each in report.outcomes)
+    tried = sum(each.verdict is not ClauseVerdict.SKIP for each in report.outcomes)
     found = f"{len(surprises)} not as expected" if surprises else "all as expected"
     print(f"\n{tried} cases in {report.seconds:.1f} s, {found} (seed {report.seed})")
 
 
-def _print_evidence(outcome: Outcome) -> None:
+def _print_evidence(outcome: CaseResult) -> None:
     lines = outcome.evidence.splitlines()
     for line in lines[-_EVIDENCE_LINES:]:
         print(f"    {line}")
@@ -210,31 +196,29 @@ def _list(cases: Sequence[Case], *, as_json: bool) -> int:
     else:
         for each in cases:
             print(f"{each.id:44} {each.clause.profile:8} {each.sentence}")
-    return HELD
+    return Exit.HELD
 
 
 def _merge(arguments: argparse.Namespace) -> int:
     found = []
     for path in arguments.merge:
         try:
-            found.append(Report.from_json(json.loads(path.read_text(encoding="utf-8"))))
+            found.append(SuiteReport.from_json(json.loads(path.read_text(encoding="utf-8"))))
         except ValueError as error:
-            raise Unusable(f"{path}: {error}") from None
+            raise runner.Unusable(f"{path}: {error}") from None
     if arguments.html is None:
-        raise Unusable("--merge makes a page: say where with --html FILE")
+        raise runner.Unusable("--merge makes a page: say where with --html FILE")
     arguments.html.write_text(html_report.page(found), encoding="utf-8")
     for report in found:
         print(f"{reports.title(report)}: {reports.summary(report)}")
-    return HELD
+    return Exit.HELD
 
 
 def _check_adapter(arguments: argparse.Namespace) -> int:
-    from slotmem_conformance.adapter_check.check import check_adapter
-
     try:
         findings = check_adapter(arguments.provider, timeout_s=arguments.timeout_s)
     except (AdapterError, ValueError) as error:
-        raise Unusable(str(error)) from None
+        raise runner.Unusable(str(error)) from None
     if arguments.json:
         print(json.dumps([each._asdict() for each in findings], indent=1))
     else:
@@ -242,4 +226,4 @@ def _check_adapter(arguments: argparse.Namespace) -> int:
             print(each)
         found = f"{len(findings)} mistake{'s' if len(findings) > 1 else ''}; correct and check again, for one may hide others"
         print(found if findings else "the driver speaks the protocol")
-    return VIOLATED if findings else HELD
+    return Exit.VIOLATED if findings else Exit.HELD

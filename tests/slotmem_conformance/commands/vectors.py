@@ -14,8 +14,7 @@ import sys
 from pathlib import Path
 
 from slotmem_conformance.vectors import vectors
-
-DONE, DIFFERENT, USAGE = 0, 1, 2
+from slotmem_model.verdict import Exit
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     files = vectors.generate()
     try:
         if arguments.check:
@@ -35,9 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
             (arguments.folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         print(f"slotmem vectors: {error.filename}: {error.strerror}", file=sys.stderr)
-        return USAGE
+        return Exit.USAGE
     print(f"{len(files) - 1} files and {vectors.MANIFEST} in {arguments.folder}")
-    return DONE
+    return Exit.HELD
 
 
 def _check(folder: Path, files: dict[str, str]) -> int:
@@ -45,4 +44,4 @@ def _check(folder: Path, files: dict[str, str]) -> int:
     wrong = sorted(name for name in files.keys() | there.keys() if files.get(name) != there.get(name))
     for name in wrong:
         print(f"{name}: {'missing' if name not in there else 'not one of ours' if name not in files else 'differs'}")
-    return DIFFERENT if wrong else DONE
+    return Exit.VIOLATED if wrong else Exit.HELD

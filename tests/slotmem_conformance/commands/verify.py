@@ -1,4 +1,4 @@
-"""Hold a provider to the specification, to every interleaving, and to a short run of real workers: one verdict.
+"""Hold a provider to the specification, to every interleaving, and to real workers: one verdict.
 
 examples:
   slotmem verify                      the reference implementation, in about a minute
@@ -8,7 +8,8 @@ examples:
   slotmem verify exec:./my-driver     any implementation: the clauses, profile by profile
   slotmem verify --json               the same as a report for machines
 
-exit codes: 0 everything that is claimed held, 1 something did not, 2 usage or environment, 3 not all was tried
+exit codes: 0 everything that is claimed held, 1 something did not, 2 usage or environment, 3 not
+all was tried
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from slotmem_conformance.commands.conform import Unusable
+from slotmem_conformance.runner import Unusable
 from slotmem_conformance.verify import page as verify_page
 from slotmem_conformance.verify import parts as verify_parts
 from slotmem_conformance.verify import profiles as verify_profiles
-from slotmem_conformance.verify.parts import Row
+from slotmem_conformance.verify.row import Row, verdict
 from slotmem_model.clauses import PROFILES
+from slotmem_model.verdict import Exit, exit_code
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it. Gives the exit code."""
+    """Run the command and return its exit code."""
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
     # Files are spoiled on purpose: the library's warnings about them would be noise here.
     logging.getLogger("slotmem").setLevel(logging.ERROR)
@@ -62,15 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
             rows = list(_rows(arguments, folder, seed))
         except Unusable as error:
             print(f"slotmem verify: {error}", file=sys.stderr)
-            return 2
-    verdict = verify_parts.verdict(rows)
+            return Exit.USAGE
+    overall = verdict(rows)
     if arguments.json:
-        print(json.dumps(verify_page.to_json(arguments.provider, seed, rows, verdict), indent=2))
+        print(json.dumps(verify_page.to_json(arguments.provider, seed, rows, overall), indent=2))
     elif arguments.markdown:
         print(verify_page.markdown(rows))
     else:
-        verify_page.show(arguments.provider, seed, rows, verdict)
-    return {"held": 0, "violated": 1, "undecided": 3}[verdict]
+        verify_page.show(arguments.provider, seed, rows, overall)
+    return exit_code(overall)
 
 
 def _rows(arguments: argparse.Namespace, folder: str, seed: int) -> Iterator[Row]:

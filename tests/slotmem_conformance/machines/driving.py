@@ -1,9 +1,11 @@
-"""Doing an operation of the specification on a real instance, and saying which clause a difference breaks.
+"""Run an operation of the specification on a real instance, and name the clause that it breaks.
 
 Interface:
 
-- `perform(instance, operation)` does what `slotmem_model.spec.step` does, for real, and answers alike.
-- `Pair` is an instance beside its specification: `Pair.do(operation)` does it on both and raises `Difference` if they part.
+- `perform(instance, operation)` does what `slotmem_model.spec.step` does, for real, and answers
+  alike.
+- `Pair` is an instance beside its specification: `Pair.do(operation)` does it on both and raises
+  `Difference` if they part.
 - A `Difference` names the clause and prints the program so far, one operation a line.
 """
 
@@ -63,7 +65,7 @@ def perform(instance: Instance, operation: Operation) -> Result:
 
 
 def clause_of(state: Slots, operation: Operation, expected: Result) -> str:
-    """Give the id of the clause that asks for this answer."""
+    """Return the id of the clause that asks for this answer."""
     name, *arguments = operation
     if expected.status == EINVAL and arguments:
         if not spec.is_slot(state, arguments[0]):
@@ -83,7 +85,11 @@ class Pair:
         self.program: list[Operation] = []
 
     def do(self, operation: Operation) -> Result:
-        """Do an operation on both. Raises: Difference."""
+        """Do an operation on both.
+
+        Raises:
+            Difference
+        """
         before = self.state
         self.program.append(operation)
         self.state, expected = spec.step(before, operation)
@@ -93,7 +99,11 @@ class Pair:
         return got
 
     def look(self) -> None:
-        """Compare everything that can be seen, without changing anything. Raises: Difference."""
+        """Compare everything that can be seen, without changing anything.
+
+        Raises:
+            Difference
+        """
         last = self.program[-1][0] if self.program else "create"
         for item_id, data in enumerate(self.state.data):
             if (got_bytes := bytes(self.instance.dptr(item_id))) != data:

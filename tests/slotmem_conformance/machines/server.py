@@ -1,11 +1,12 @@
 """Random lives of two servers on one runtime directory, beside the specification of servers.
 
-Names relative, absolute and anonymous; creating, attaching, slot operations, restarts, clean ends, deaths, and persisted
-files that are corrupted, truncated, grown. After every step the mapped bytes and the persisted files are compared with
-those that `slotmem_model.stored_bytes` computes from the specification's state.
+Names relative, absolute and anonymous; creating, attaching, slot operations, restarts, clean ends,
+deaths, and persisted files that are corrupted, truncated, grown. After every step the mapped bytes
+and the persisted files are compared with those that `slotmem_model.stored_bytes` computes from the
+specification's state.
 
-A provider of memory that no other process can see (`plain`) is asked less: one server, nothing stored, no death that
-leaves something behind.
+A provider of memory that no other process can see (`plain`) is asked less: one server, nothing
+stored, no death that leaves something behind.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ OPERATIONS = st.one_of(
 
 
 class ServerMachine(RuleBasedStateMachine):
-    """Two servers and their specification. Subclasses give `make_provider(runtime_dir, generation)`."""
+    """Two servers and their specification.
+
+    Subclasses give `make_provider(runtime_dir, generation)`.
+    """
 
     make_provider: Callable[[str, int], Any]
     shared: bool
@@ -77,7 +81,7 @@ class ServerMachine(RuleBasedStateMachine):
             raise Difference(f"clause {clause}: got {got}, must be {expected}\nthe program:\n{lines}")
 
     def _provider(self, server: int) -> Any:
-        """Give the server's provider; a server that is not there begins."""
+        """Return the server's provider; a server that is not there begins."""
         if server not in self.providers:
             self.providers[server] = type(self).make_provider(self.folder, 0)
             self.world, _ = server_spec.start(self.world, server)
@@ -279,6 +283,10 @@ def run(
     seed: int | None = None,
     base: str | None = None,
 ) -> None:
-    """Search for a life that tells provider and specification apart; base is where its files are. Raises: Difference."""
+    """Search for a life that tells provider and specification apart; base is where its files are.
+
+    Raises:
+        Difference
+    """
     traits = {"make_provider": staticmethod(make_provider), "shared": shared, "base": base}
     run_machine(type("ServerMachine", (ServerMachine,), traits), examples, steps, seed)

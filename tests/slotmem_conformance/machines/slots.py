@@ -1,7 +1,7 @@
-"""Random programs on one segment, beside the specification: all flags, sizes 0 to 70, partial lengths, bad ids.
+"""Random programs on one segment: all flags, sizes 0 to 70, partial lengths, bad ids.
 
-`run(make_provider, ...)` lets Hypothesis search for a program that tells the two apart, and raises `Difference` with the
-shortest it found.
+`run(make_provider, ...)` lets Hypothesis search for a program that tells the two apart, and raises
+`Difference` with the shortest it found.
 """
 
 from __future__ import annotations
@@ -107,7 +107,11 @@ class SlotsMachine(RuleBasedStateMachine):
 
 
 def run(make_provider: Callable[[], Any], *, examples: int, steps: int = 30, seed: int | None = None) -> None:
-    """Search for a program that tells provider and specification apart. Raises: Difference."""
+    """Search for a program that tells provider and specification apart.
+
+    Raises:
+        Difference
+    """
     run_machine(
         type("SlotsMachine", (SlotsMachine,), {"make_provider": staticmethod(make_provider)}), examples, steps, seed
     )

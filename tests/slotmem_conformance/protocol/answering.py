@@ -1,9 +1,10 @@
-"""Answering protocol requests with a slotmem provider: what in-process sessions and the bundled driver have in common.
+"""Answering requests with a slotmem provider, in this process or in the bundled driver.
 
 Interface:
 
 - `Answerer(spec).answer(request)` gives the response to one request, and None to `quit`.
-- A malformed request, and one that is not allowed at this moment, gives an error object and changes nothing.
+- A malformed request, and one that is not allowed at this moment, gives an error object and changes
+  nothing.
 - A provider may say in an attribute `hello` what the answer to hello shall say otherwise.
 - An exception with an APR status is a refusal; any other is an error object that names it.
 """
@@ -21,8 +22,9 @@ from slotmem.shm import ShmProvider
 from slotmem_conformance.protocol import protocol
 from slotmem_conformance.protocol.protocol import SUCCESS, Message
 
-# Ours are known without installed metadata: a driver also works when the packages are merely on the path. Only the one
-# that is asked for is imported: a driver is started for every server of every case.
+# Ours are known without installed metadata: a driver also works when the packages are merely on the
+# path. Only the one that is asked for is imported: a driver is started for every server of every
+# case.
 _OWN = {
     "abi": "slotmem_conformance.adapters.abi:AbiProvider",
     "algorithm": "slotmem_stress.provider.algorithm_provider:AlgorithmProvider",
@@ -34,7 +36,10 @@ _OTHER_STATUS = 1_000_000  # a walk's answers are numbers of ours: this one and 
 
 
 def open_provider(spec: str, *, runtime_dir: str, generation: int) -> Any:
-    """Make the provider that a string names. Raises: slotmem.SlotmemError: it is not known, or cannot work here."""
+    """Make the provider that a string names.
+
+    Raises: slotmem.SlotmemError: it is not known, or cannot work here.
+    """
     name, _, argument = spec.partition(":")
     if name in _OWN:
         return resolve_name(_OWN[name]).from_spec(argument, runtime_dir=runtime_dir, generation=generation)
@@ -50,7 +55,7 @@ class Answerer:
         self.instances: list[Any] = []
 
     def answer(self, request: Any) -> Message | None:
-        """Give the response, or None when there is to be none any more."""
+        """Return the response, or None when there is to be none any more."""
         fault = protocol.request_fault(request)
         if fault is None:
             fault = self._untimely(request)
@@ -128,7 +133,9 @@ class Answerer:
         self.close()
 
     def _number(self, instance: Any) -> int:
-        """Give the number of an instance, the old one if it is known: create and attach may give the same again."""
+        """Return the number of an instance, the old one if it is known: create and attach may give
+        the same again.
+        """
         for number, known in enumerate(self.instances):
             if known is instance:
                 return number
@@ -225,7 +232,10 @@ _OPERATIONS = {
 
 
 def _refusal(error: Exception) -> Message:
-    """Give the response to a call that raised: a status if it has one. Of several errors the first counts."""
+    """Return the response to a call that raised: a status if it has one.
+
+    Of several errors the first counts.
+    """
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     name = getattr(getattr(error, "status", None), "name", None)

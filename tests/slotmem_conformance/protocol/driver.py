@@ -1,4 +1,4 @@
-"""The bundled driver: `python -m slotmem_conformance.protocol.driver SPEC` answers the protocol for any slotmem provider.
+"""The bundled driver: `python -m slotmem_conformance.protocol.driver SPEC`, for any provider.
 
 It is what runs a provider in a process of its own, and an example of a driver. See PROTOCOL.md.
 """
@@ -12,7 +12,7 @@ from slotmem_conformance.protocol.answering import Answerer
 
 
 def main(arguments: list[str]) -> int:
-    """Answer until quit or the end of the input. Gives the exit code."""
+    """Answer until quit or the end of the input. Returns the exit code."""
     if len(arguments) != 1:
         print(
             "usage: python -m slotmem_conformance.protocol.driver PROVIDER    (shm, plain, algorithm:NAME, ...)",

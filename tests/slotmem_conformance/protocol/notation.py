@@ -2,14 +2,17 @@
 
     create w 4 3 PERSIST|PREGRAB     attach w        (the name - is null, '' is empty)
     grab    fgrab 1    release 1     num_slots    num_free_slots    slot_size
-    get 0    get 0 2    put 0 ABCD   dptr 0    dptr 0 ABCD    doall    doall APR_SUCCESS APR_EGENERAL
+    get 0    get 0 2    put 0 ABCD   dptr 0    dptr 0 ABCD
+    doall    doall APR_SUCCESS APR_EGENERAL
     restart    close
 
-Data are written as they are, and sent in hexadecimal. `1: grab` is a request of the second server (the first is number 0),
-`@1 grab` one to the second segment that its server opened; the first is meant where nothing is said. `$DIR` stands for the
-runtime directory, so that a program has absolute names.
+Data are written as they are, and sent in hexadecimal. `1: grab` is a request of the second server
+(the first is number 0), `@1 grab` one to the second segment that its server opened; the first is
+meant where nothing is said. `$DIR` stands for the runtime directory, so that a program has absolute
+names.
 
-Interface: `parse(text)` gives the steps of a program, lines or `;` between them; `Step.request` is an object of the protocol.
+Interface: `parse(text)` gives the steps of a program, lines or `;` between them; `Step.request` is
+an object of the protocol.
 """
 
 from __future__ import annotations
@@ -29,7 +32,11 @@ class Step(NamedTuple):
 
 
 def parse(text: str) -> list[Step]:
-    """Read a program. Raises: ValueError: for what is no request."""
+    """Read a program.
+
+    Raises:
+        ValueError: for what is no request.
+    """
     lines = (line.strip() for line in text.replace(";", "\n").splitlines())
     return [_step(line) for line in lines if line]
 

@@ -1,7 +1,7 @@
-"""Where httpd and APR put a segment and its file: a second account of it, so that an implementation's own has a judge.
+"""Where httpd and APR put a segment and its file: a second account, to judge implementations by.
 
-Interface: `segment_name`, `object_path` and `persisted_path` of a slotmem's name, in a runtime directory and generation;
-`remove_objects(created)` removes what those who were killed could not.
+Interface: `segment_name`, `object_path` and `persisted_path` of a slotmem's name, in a runtime
+directory and generation; `remove_objects(created)` removes what those who were killed could not.
 
 Source: observed on httpd 2.4 and APR 1.7 (clauses NAME-4 to NAME-6).
 """
@@ -18,17 +18,19 @@ _GENERATIONS = 4  # how many restarts' objects are removed, beyond the generatio
 
 
 def segment_name(name: str, folder: str, generation: int) -> str:
-    """Give the full name of a segment; no file appears there."""
+    """Return the full name of a segment; no file appears there."""
     return name if name.startswith("/") else f"{folder}/slotmem-shm-{name}_{generation:x}.shm"
 
 
 def persisted_path(name: str, folder: str) -> Path:
-    """Give the path of the persisted file."""
+    """Return the path of the persisted file."""
     return Path(f"{name}.persist" if name.startswith("/") else f"{folder}/slotmem-shm-{name}.shm.persist")
 
 
 def object_path(name: str, folder: str, generation: int) -> Path:
-    """Give the path of the shared object: two hashes of the segment's name, times-33 and Sedgewick's."""
+    """Return the path of the shared object: two hashes of the segment's name, times-33 and
+    Sedgewick's.
+    """
     letters = os.fsencode(segment_name(name, folder, generation))
     times33, sedgewick, factor = 0, 0, 63689
     for letter in letters:
@@ -39,7 +41,9 @@ def object_path(name: str, folder: str, generation: int) -> Path:
 
 
 def remove_objects(created: Iterable[tuple[str, str, int]]) -> None:
-    """Remove the shared objects that names have in a folder, in the generation given and in those that restarts led to."""
+    """Remove the shared objects that names have in a folder, in the generation given and in those
+    that restarts led to.
+    """
     for name, folder, generation in created:
         for later in range(generation, generation + _GENERATIONS):
             with suppress(OSError, ValueError):

@@ -1,14 +1,19 @@
-"""Driver processes: one JSON request a line to the standard input, one JSON response a line from the standard output.
+"""Driver processes: one JSON request a line in, one JSON response a line out.
 
 Interface:
 
-- `ProcessSession(command)` starts a driver; `say_hello`, then `request`, then `close` (see `slotmem_conformance.protocol.session`).
-- `exchange(line)` is the bare exchange, for what tests drivers themselves: it gives the line that came back.
-- Every wait has a limit. A driver that is silent, dead or talks garbage gives an `AdapterError`, and is killed.
-- No child is left: a driver has a process group of its own, which is killed at the latest when the interpreter ends.
-  If this process is killed itself, the driver sees the end of its input and quits.
+- `ProcessSession(command)` starts a driver; `say_hello`, then `request`, then `close` (see
+  `slotmem_conformance.protocol.session`).
+- `exchange(line)` is the bare exchange, for what tests drivers themselves: it gives the line that
+  came back.
+- Every wait has a limit. A driver that is silent, dead or talks garbage gives an `AdapterError`,
+  and is killed.
+- No child is left: a driver has a process group of its own, which is killed at the latest when the
+  interpreter ends. If this process is killed itself, the driver sees the end of its input and
+  quits.
 
-What a driver writes to its standard error goes to a file without a name; its end is part of the `AdapterError`.
+What a driver writes to its standard error goes to a file without a name; its end is part of the
+`AdapterError`.
 """
 
 from __future__ import annotations
@@ -68,7 +73,8 @@ class ProcessSession:
         self.timeout_s = timeout_s
         self._buffer = b""
         self._stderr: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the session
-        # Ctrl-C is for us, who end the driver: it gets a session of its own, and so no signal from the terminal.
+        # Ctrl-C is for us, who end the driver: it gets a session of its own, and so no signal from
+        # the terminal.
         try:
             self._process = subprocess.Popen(
                 command,
@@ -96,13 +102,22 @@ class ProcessSession:
         return self._process.pid
 
     def say_hello(self, runtime_dir: str, generation: int) -> None:
-        """Begin. Raises: AdapterError."""
+        """Begin.
+
+        Raises:
+            AdapterError
+        """
         self.hello = self.request(
             {"op": "hello", "protocol": protocol.VERSION, "runtime_dir": runtime_dir, "generation": generation}
         )
 
     def request(self, request: Message) -> Message:
-        """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
+        """Return the response to a request.
+
+        Raises:
+            AdapterError
+            ValueError: the request is malformed.
+        """
         fault = protocol.request_fault(request)
         if fault is None and request["op"] == "quit":
             fault = "close() of the session, for quit has no response"
@@ -120,7 +135,11 @@ class ProcessSession:
         return response
 
     def exchange(self, line: bytes, sent: str | None = None) -> bytes:
-        """Send a line and give the next one that comes back. Raises: AdapterError: none came."""
+        """Send a line and give the next one that comes back.
+
+        Raises:
+            AdapterError: none came.
+        """
         sent = sent or shown(line)
         deadline = time.monotonic() + self.timeout_s
         stdin, stdout = self._pipes()
@@ -144,14 +163,16 @@ class ProcessSession:
         return answer
 
     def unread(self, wait_s: float) -> bytes:
-        """Give what the driver says without being asked, within so many seconds."""
+        """Return what the driver says without being asked, within so many seconds."""
         _, stdout = self._pipes()
         if not self._buffer and select.select([stdout], [], [], wait_s)[0]:
             self._buffer = os.read(stdout, _PIECE)
         return self._buffer
 
     def wait(self, timeout_s: float) -> int | None:
-        """Give the exit status when the driver ends within so many seconds; minus the number of a signal."""
+        """Return the exit status when the driver ends within so many seconds; minus the number of a
+        signal.
+        """
         with suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout_s)
         return None
@@ -165,7 +186,11 @@ class ProcessSession:
             self._let_go()
 
     def close(self) -> None:
-        """Send quit and wait for the end. Idempotent. Raises: AdapterError: it did not end with status 0."""
+        """Send quit and wait for the end. Idempotent.
+
+        Raises:
+            AdapterError: it did not end with status 0.
+        """
         if self not in _living:
             return
         try:
@@ -179,7 +204,9 @@ class ProcessSession:
             self.kill()
 
     def finish(self, *, quit: bool) -> tuple[int | None, bytes]:
-        """Send quit, or else end the input; give the exit status, None if it does not end, and what it still said."""
+        """Send quit, or else end the input; give the exit status, None if it does not end, and what
+        it still said.
+        """
         if quit:
             with suppress(BrokenPipeError):
                 os.write(self._pipes()[0], protocol.encode({"op": "quit"}))
@@ -194,7 +221,7 @@ class ProcessSession:
         self._process.stdin.close()
 
     def stderr(self) -> str:
-        """Give the end of what the driver wrote to its standard error."""
+        """Return the end of what the driver wrote to its standard error."""
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _STDERR_SHOWN))
         text: str = self._stderr.read().decode(errors="replace").strip()
@@ -212,7 +239,9 @@ class ProcessSession:
         return self._stdin, self._stdout
 
     def _silence(self) -> str:
-        """Say what came instead of a response, and what comes when the driver sees the end of its input."""
+        """Say what came instead of a response, and what comes when the driver sees the end of its
+        input.
+        """
         if self._buffer:
             return f"{shown(self._buffer)} without a line end in {self.timeout_s:g} s"
         self.end_input()
@@ -252,7 +281,7 @@ def _kill_all() -> None:
 
 
 def shown(line: bytes, limit: int = 200) -> str:
-    """Give a line as Python would write it, cut where it is long."""
+    """Return a line as Python would write it, cut where it is long."""
     text = repr(line)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(line)} bytes)"
 

@@ -1,13 +1,15 @@
-"""The driver protocol: what a request and a response must look like, held to protocol.schema.json on both sides.
+"""The driver protocol: requests and responses, held to protocol.schema.json on both sides.
 
 Interface:
 
-- `request_fault(request)`, `response_fault(request, response)` give None, or one line that goes on after "expected".
+- `request_fault(request)`, `response_fault(request, response)` give None, or one line that goes on
+  after "expected".
 - `encode(message)`, `decode(line)` turn a message to one line of JSON and back.
 - `SLOT_OPERATIONS` are the operations on a segment; PROTOCOL.md explains them all.
 
-The schema describes a message by itself. What it cannot say is checked here: what stands in a batch is the same as outside but
-for the segment and the time stamps, there is one response for each request, and its time stamps never go back.
+The schema describes a message by itself. What it cannot say is checked here: what stands in a batch
+is the same as outside but for the segment and the time stamps, there is one response for each
+request, and its time stamps never go back.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ Message = dict[str, Any]
 
 @cache
 def schema() -> Schema:
-    """Give the JSON Schema of the protocol."""
+    """Return the JSON Schema of the protocol."""
     text = resources.files("slotmem_conformance.protocol").joinpath("protocol.schema.json").read_text(encoding="utf-8")
     loaded: Schema = json.loads(text)
     return loaded
@@ -42,12 +44,16 @@ SLOT_OPERATIONS: tuple[str, ...] = tuple(
 
 
 def encode(message: Message) -> bytes:
-    """Give a message as one line."""
+    """Return a message as one line."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Any:
-    """Give what a line holds. Raises: ValueError: it is not JSON in UTF-8."""
+    """Return what a line holds.
+
+    Raises:
+        ValueError: it is not JSON in UTF-8.
+    """
     try:
         return json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -71,7 +77,8 @@ def request_fault(request: Any) -> str | None:
 
 
 def response_fault(request: Message, response: Any) -> str | None:
-    """Say in a line what is expected instead of a response to a well-formed request. An error is a fault too.
+    """Say in a line what is expected instead of a response to a well-formed request. An error is a
+    fault too.
 
     The response itself is not repeated: whoever tells the line tells what came back before.
     """
@@ -114,7 +121,7 @@ def _check(definition: str) -> Check:
 
 @cache
 def _batched(op: str) -> Check:
-    """Give the check of a request within a batch: it has no segment."""
+    """Return the check of a request within a batch: it has no segment."""
     alone = _DEFINITIONS[op + _REQUEST]
     properties = {name: each for name, each in alone["properties"].items() if name != "segment"}
     required = [name for name in alone["required"] if name != "segment"]
@@ -123,7 +130,7 @@ def _batched(op: str) -> Check:
 
 @cache
 def _stamped(op: str) -> Check:
-    """Give the check of a response within a batch: it has a start and an end."""
+    """Return the check of a response within a batch: it has a start and an end."""
     alone = _DEFINITIONS[op + _RESPONSE]
     stamps = _DEFINITIONS["batch_response"]["properties"]["responses"]["items"]
     properties = {**alone["properties"], **stamps["properties"]}

@@ -1,14 +1,15 @@
-"""A validator for the part of JSON Schema that protocol.schema.json uses, fast enough for batches and telling in one line.
+"""A validator for the JSON Schema that protocol.schema.json uses, fast and with one-line errors.
 
 Interface:
 
-- `compile_schema(schema, definitions)` gives a check; `check(value)` gives None, or the rest of a line that begins
-  with "expected" and a name for the value: `.id to be an integer, not "0"`.
+- `compile_schema(schema, definitions)` gives a check; `check(value)` gives None, or the rest of a
+  line that begins with "expected" and a name for the value: `.id to be an integer, not "0"`.
 - A keyword that is not known here is refused when the schema is compiled, never skipped.
 
-Two things are stricter than JSON Schema says: an integer is written without a fraction, and patterns match the whole string.
-A library would do, but the well-kept ones take some 5 (compiled) to 100 microseconds for what takes one here, and a batch has ten
-thousand responses. The project's tests compare the verdicts with those of the library `jsonschema`.
+Two things are stricter than JSON Schema says: an integer is written without a fraction, and
+patterns match the whole string. A library would do, but the well-kept ones take some 5 (compiled)
+to 100 microseconds for what takes one here, and a batch has ten thousand responses. The project's
+tests compare the verdicts with those of the library `jsonschema`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ _TYPES: dict[str, tuple[type, str]] = {
 
 
 def compile_schema(schema: Schema | bool, definitions: dict[str, Schema]) -> Check:
-    """Give the check of a schema. Raises: ValueError: it has a keyword that is not known."""
+    """Return the check of a schema.
+
+    Raises:
+        ValueError: it has a keyword that is not known.
+    """
     if schema is False:
         return lambda value: f" not to be there, and it is {short(value)}"
     assert isinstance(schema, dict)
@@ -55,7 +60,7 @@ def compile_schema(schema: Schema | bool, definitions: dict[str, Schema]) -> Che
 
 
 def short(value: Any, limit: int = 200) -> str:
-    """Give a value as JSON, cut where it is long."""
+    """Return a value as JSON, cut where it is long."""
     text = json.dumps(value, separators=(",", ":"))
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
@@ -154,7 +159,9 @@ def _object(schema: Schema, definitions: dict[str, Schema]) -> Check:
 
 
 def _condition(schema: Schema) -> tuple[str | None, Any, frozenset[str]]:
-    """Give the property and the value of an if, and what is required then: the one form of a condition that is known."""
+    """Return the property and the value of an if, and what is required then: the one form of a
+    condition that is known.
+    """
     if "if" not in schema:
         return None, None, frozenset()
     ((key, asked),) = schema["if"]["properties"].items()

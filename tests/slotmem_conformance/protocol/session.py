@@ -1,11 +1,12 @@
-"""Sessions: everything that is held to the clauses answers protocol requests, whatever it is and wherever it runs.
+"""Sessions: whatever is held to the clauses answers protocol requests, wherever it runs.
 
 Interface:
 
-- `open_session(spec, runtime_dir=...)` starts what a PROVIDER string names, says hello to it, and gives the session.
+- `open_session(spec, runtime_dir=...)` starts what a PROVIDER string names, says hello to it, and
+  gives the session.
 - `session.request({...})` gives the response, a dict that protocol.schema.json allows.
-- An `AdapterError` says that the other side broke the protocol, was silent for too long, or died. After one the session
-  is of no use any more; open another.
+- An `AdapterError` says that the other side broke the protocol, was silent for too long, or died.
+  After one the session is of no use any more; open another.
 
 A refusal (APR_EINVAL ...) is an ordinary response. What the protocol is tells PROTOCOL.md.
 """
@@ -40,16 +41,27 @@ class Session(Protocol):
     killable: bool
     """Whether it is a process that `kill` ends."""
     provider: str
-    """The PROVIDER string, if `answering.open_provider` opens it; empty for what can only be asked through the protocol."""
+    """The PROVIDER string, if `answering.open_provider` opens it; empty for what can only be asked
+    through the protocol.
+    """
 
     def request(self, request: Message) -> Message:
-        """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
+        """Return the response to a request.
+
+        Raises:
+            AdapterError
+            ValueError: the request is malformed.
+        """
 
     def kill(self) -> None:
         """End the process with SIGKILL and wait for it. Idempotent."""
 
     def close(self) -> None:
-        """End it cleanly. Idempotent. Raises: AdapterError: it did not end as it should; now it has ended."""
+        """End it cleanly. Idempotent.
+
+        Raises:
+            AdapterError: it did not end as it should; now it has ended.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -72,7 +84,12 @@ class InProcessSession:
         )
 
     def request(self, request: Message) -> Message:
-        """Give the response to a request. Raises: AdapterError; ValueError: the request is malformed."""
+        """Return the response to a request.
+
+        Raises:
+            AdapterError
+            ValueError: the request is malformed.
+        """
         response = self._answerer.answer(request)
         if response is None:
             raise ValueError("expected close() of the session, for quit has no response")
@@ -101,7 +118,11 @@ class InProcessSession:
 
 
 def command_of(spec: str) -> list[str]:
-    """Give the command that runs a PROVIDER string as a driver. Raises: ValueError: it names no command."""
+    """Return the command that runs a PROVIDER string as a driver.
+
+    Raises:
+        ValueError: it names no command.
+    """
     if not spec.startswith(_EXEC):
         return [sys.executable, "-m", "slotmem_conformance.protocol.driver", spec]
     try:
@@ -125,12 +146,14 @@ def open_session(
     """Start what a PROVIDER string names, and say hello.
 
     Args:
-        spec: `exec:COMMAND` is a driver, a process of its own; so are, through the bundled driver, `abi:LIBRARY`, `httpd` and,
-            with process=True, every other provider.
+        spec: `exec:COMMAND` is a driver, a process of its own; so are, through the bundled driver,
+            `abi:LIBRARY`, `httpd` and, with process=True, every other provider.
         timeout_s: the longest wait for a response, in seconds.
         under: a command that runs the driver, such as that of a tracer; the driver is a process then.
 
-    Raises: AdapterError: it did not say hello as it should. ValueError: the string names no command.
+    Raises:
+        AdapterError: it did not say hello as it should.
+        ValueError: the string names no command.
     """
     own = not spec.startswith(_EXEC)
     if own and not process and not under and spec.partition(":")[0] not in _ALWAYS_IN_A_PROCESS:
@@ -146,6 +169,11 @@ def open_session(
 
 
 def start(spec: str, *, timeout_s: float, under: Sequence[str] = ()) -> ProcessSession:
-    """Start what a PROVIDER string names as a process, and say nothing. Raises: AdapterError; ValueError."""
+    """Start what a PROVIDER string names as a process, and say nothing.
+
+    Raises:
+        AdapterError
+        ValueError
+    """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return ProcessSession([*under, *command_of(spec)], timeout_s=timeout_s, environment=environment)

@@ -1,7 +1,7 @@
 """One self-contained page: clauses by implementations, each cell opening its evidence.
 
-Interface: `page(reports)` gives the HTML. Nothing is loaded from anywhere, and it works without scripts: a cell is
-a link to its evidence, which shows while it is the page's address.
+Interface: `page(reports)` gives the HTML. Nothing is loaded from anywhere, and it works without
+scripts: a cell is a link to its evidence, which shows while it is the page's address.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from html import escape
 from pathlib import Path
 
 from slotmem_conformance.reports.reports import command, title
-from slotmem_conformance.reports.verdicts import Outcome, Report, Verdict, by_clause, by_profile
+from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_clause, by_profile
 from slotmem_model.clauses import CLAUSES, PROFILES
 
 _STYLE = Path(__file__).with_name("html_report.css")
 
 
-def page(reports: Sequence[Report]) -> str:
-    """Give the page of one report or several."""
+def page(reports: Sequence[SuiteReport]) -> str:
+    """Return the page of one report or several."""
     head = "".join(f'<th scope="col">{_name(each)}</th>' for each in reports)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>slotmem conformance</title>'
@@ -31,13 +31,13 @@ def page(reports: Sequence[Report]) -> str:
     )
 
 
-def _name(report: Report) -> str:
+def _name(report: SuiteReport) -> str:
     unfinished = f"<small>unfinished: {escape(report.unfinished)}</small>" if report.unfinished else ""
     said = title(report).removeprefix(f"{report.provider}: ")
     return f"{escape(report.provider)}<small>{escape(said)}</small>{unfinished}"
 
 
-def _rows(reports: Sequence[Report]) -> str:
+def _rows(reports: Sequence[SuiteReport]) -> str:
     verdicts = [by_clause(each.outcomes) for each in reports]
     totals = [by_profile(each.outcomes) for each in reports]
     rows = []
@@ -54,14 +54,14 @@ def _rows(reports: Sequence[Report]) -> str:
     return "".join(rows)
 
 
-def _cell(number: int, clause: str, verdict: Verdict | None) -> str:
+def _cell(number: int, clause: str, verdict: ClauseVerdict | None) -> str:
     if verdict is None:
         return "<td></td>"
     return f'<td class="{_kind(verdict)}"><a href="#{_anchor(number, clause)}">{verdict.value}</a></td>'
 
 
-def _evidence(reports: Sequence[Report]) -> str:
-    """Give what the cells open: for each clause of each report its cases, the worst first."""
+def _evidence(reports: Sequence[SuiteReport]) -> str:
+    """Return what the cells open: for each clause of each report its cases, the worst first."""
     sections = []
     for number, report in enumerate(reports):
         for clause, worst in by_clause(report.outcomes).items():
@@ -76,7 +76,7 @@ def _evidence(reports: Sequence[Report]) -> str:
     return "".join(sections)
 
 
-def _case(report: Report, outcome: Outcome) -> str:
+def _case(report: SuiteReport, outcome: CaseResult) -> str:
     verdict = f'<b class="{_kind(outcome.verdict)}">{outcome.verdict.value}</b>'
     parts = [f"<p>{verdict} <code>{escape(outcome.case)}</code> {escape(outcome.reason)}</p>"]
     if outcome.evidence:
@@ -84,7 +84,7 @@ def _case(report: Report, outcome: Outcome) -> str:
     return "".join(parts)
 
 
-def _kind(verdict: Verdict) -> str:
+def _kind(verdict: ClauseVerdict) -> str:
     return verdict.value.replace(" ", "-")
 
 

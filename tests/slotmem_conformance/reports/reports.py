@@ -1,6 +1,6 @@
-"""Reports of a run, for people and for machines: Markdown, JUnit, a badge. (JSON: `Report.to_json`; HTML: `html_report`.)
+"""A run's reports: Markdown, JUnit, a badge. (JSON: `SuiteReport.to_json`; HTML: `html_report`.)
 
-Interface: each function takes a `Report` and gives text.
+Interface: each function takes a `SuiteReport` and gives text.
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ from collections import Counter
 from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
-from slotmem_conformance.reports.verdicts import Outcome, Report, Verdict, by_clause, by_profile
+from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_clause, by_profile
 from slotmem_model.clauses import CLAUSES, PROFILES
 
 MARKS = {
-    Verdict.PASS: "✅",
-    Verdict.FAIL: "❌",
-    Verdict.ADAPTER_ERROR: "💥",
-    Verdict.NON_STRICT: "🟡",
-    Verdict.INFO: "i",
-    Verdict.SKIP: "-",
+    ClauseVerdict.PASS: "✅",
+    ClauseVerdict.FAIL: "❌",
+    ClauseVerdict.ADAPTER_ERROR: "💥",
+    ClauseVerdict.NON_STRICT: "🟡",
+    ClauseVerdict.INFO: "i",
+    ClauseVerdict.SKIP: "-",
 }
 
 
-def title(report: Report) -> str:
+def title(report: SuiteReport) -> str:
     """Name the implementation as it names itself."""
     said = report.hello
     what = " ".join(str(said[name]) for name in ("implementation", "version", "language") if said.get(name))
     return f"{report.provider}: {what}" if what else report.provider
 
 
-def summary(report: Report, profiles: Iterable[str] = tuple(PROFILES)) -> str:
-    """Give the profiles in a line: `core yes, httpd yes, safe 3 of 9, ...`."""
+def summary(report: SuiteReport, profiles: Iterable[str] = tuple(PROFILES)) -> str:
+    """Return the profiles in a line: `core yes, httpd yes, safe 3 of 9, ...`."""
     return ", ".join(f"{name} {total}" for name, total in by_profile(report.outcomes).items() if name in profiles)
 
 
-def markdown(report: Report) -> str:
-    """Give a page for the summary of a CI run."""
+def markdown(report: SuiteReport) -> str:
+    """Return a page for the summary of a CI run."""
     lines = [f"# {cell(title(report))}", "", f"**{summary(report)}**", ""]
     if report.unfinished:
         lines += [f"Unfinished: {report.unfinished}", ""]
@@ -47,7 +47,7 @@ def markdown(report: Report) -> str:
     for id, verdict in by_clause(report.outcomes).items():
         lines.append(f"| {id} | {MARKS[verdict]} {verdict.value} | {cell(CLAUSES[id].sentence)} |")
     for each in report.outcomes:
-        if each.verdict in (Verdict.FAIL, Verdict.ADAPTER_ERROR, Verdict.NON_STRICT):
+        if each.verdict in (ClauseVerdict.FAIL, ClauseVerdict.ADAPTER_ERROR, ClauseVerdict.NON_STRICT):
             evidence = each.evidence.replace("```", "'''")
             lines += ["", f"## {each.case}: {each.verdict.value}", "", f"> {CLAUSES[each.clause].sentence}", ""]
             lines += [cell(each.reason), "", "```", evidence, "```", "", f"`{command(report, each)}`"]
@@ -55,7 +55,7 @@ def markdown(report: Report) -> str:
 
 
 def ranges(clauses: Iterable[str]) -> str:
-    """Give the ids of clauses in short: `GRAB-1 to GRAB-3, GET-1`."""
+    """Return the ids of clauses in short: `GRAB-1 to GRAB-3, GET-1`."""
     runs: list[list[str]] = []
     for id in clauses:
         stem, _, number = id.rpartition("-")
@@ -66,20 +66,22 @@ def ranges(clauses: Iterable[str]) -> str:
     return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
-def command(report: Report, outcome: Outcome) -> str:
-    """Give the command that does this case again."""
+def command(report: SuiteReport, outcome: CaseResult) -> str:
+    """Return the command that does this case again."""
     quick = " --quick" if report.quick else ""
     return f"slotmem conform '{report.provider}' --reproduce {outcome.case} --seed {report.seed}{quick}"
 
 
-def junit(report: Report) -> str:
-    """Give JUnit's XML: a test suite for each profile, a test case for each case."""
+def junit(report: SuiteReport) -> str:
+    """Return JUnit's XML: a test suite for each profile, a test case for each case."""
     suites = []
     for profile in PROFILES:
         of_it = [each for each in report.outcomes if CLAUSES[each.clause].profile == profile]
         if of_it:
             counts = Counter(each.verdict for each in of_it)
-            errors, failed, skipped = (counts[each] for each in (Verdict.ADAPTER_ERROR, Verdict.FAIL, Verdict.SKIP))
+            errors, failed, skipped = (
+                counts[each] for each in (ClauseVerdict.ADAPTER_ERROR, ClauseVerdict.FAIL, ClauseVerdict.SKIP)
+            )
             totals = f'tests="{len(of_it)}" failures="{failed}" errors="{errors}" skipped="{skipped}"'
             time = f'time="{sum(each.seconds for each in of_it):.3f}"'
             cases = "".join(_test_case(profile, each) for each in of_it)
@@ -87,15 +89,15 @@ def junit(report: Report) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + f"<testsuites>\n{''.join(suites)}</testsuites>\n"
 
 
-def badge_json(report: Report) -> str:
-    """Give what shields.io asks an endpoint for."""
+def badge_json(report: SuiteReport) -> str:
+    """Return what shields.io asks an endpoint for."""
     return (
         json.dumps({"schemaVersion": 1, "label": "slotmem", "message": _held(report), "color": _colour(report)}) + "\n"
     )
 
 
-def badge_svg(report: Report) -> str:
-    """Give a badge as a picture."""
+def badge_svg(report: SuiteReport) -> str:
+    """Return a badge as a picture."""
     label, message = "slotmem", _held(report)
     left, right = 7 * len(label) + 12, 7 * len(message) + 12
     colour = {"brightgreen": "#4c1", "yellow": "#b58900", "red": "#c0392b", "lightgrey": "#777"}[_colour(report)]
@@ -108,12 +110,12 @@ def badge_svg(report: Report) -> str:
     )
 
 
-def _held(report: Report) -> str:
+def _held(report: SuiteReport) -> str:
     held = [name for name, total in by_profile(report.outcomes).items() if total.judged and not total.broken]
     return ", ".join(held) or "none"
 
 
-def _colour(report: Report) -> str:
+def _colour(report: SuiteReport) -> str:
     tried = [total for total in by_profile(report.outcomes).values() if total.judged]
     if not tried:
         return "lightgrey"
@@ -121,13 +123,13 @@ def _colour(report: Report) -> str:
     return "brightgreen" if not broken else "red" if broken == len(tried) else "yellow"
 
 
-def _test_case(profile: str, outcome: Outcome) -> str:
+def _test_case(profile: str, outcome: CaseResult) -> str:
     about = quoteattr(_legible(outcome.reason))
     inside = escape(_legible(CLAUSES[outcome.clause].sentence + "\n\n" + outcome.evidence))
     body = {
-        Verdict.FAIL: f"<failure message={about}>{inside}</failure>",
-        Verdict.ADAPTER_ERROR: f"<error message={about}>{inside}</error>",
-        Verdict.SKIP: f"<skipped message={about}/>",
+        ClauseVerdict.FAIL: f"<failure message={about}>{inside}</failure>",
+        ClauseVerdict.ADAPTER_ERROR: f"<error message={about}>{inside}</error>",
+        ClauseVerdict.SKIP: f"<skipped message={about}/>",
     }.get(outcome.verdict, f"<system-out>{escape(outcome.verdict.value)}</system-out>")
     name = quoteattr(outcome.case)
     return f'    <testcase classname="slotmem.{profile}" name={name} time="{outcome.seconds:.3f}">{body}</testcase>\n'
@@ -139,5 +141,5 @@ def _legible(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Give a text as a cell of a table in Markdown."""
+    """Return a text as a cell of a table in Markdown."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,13 +1,14 @@
-"""Verdicts: what became of a case, what that says of its clause, and what the clauses say of a profile.
+"""What became of a case, what that says of its clause, and what the clauses say of a profile.
 
 - *pass*, *fail*: it did what the clause asks, or not. A crash and a hang are failures.
 - *non-strict*: it did not do what a clause of level *should* asks: allowed, not recommended.
 - *info*: what it does where nothing is asked of it.
 - *skip*: it could not be judged; the reason says why.
-- *adapter error*: what came back was no answer of the protocol; the driver is wrong, nothing is known of what it wraps.
+- *adapter error*: what came back was no answer of the protocol; the driver is wrong, nothing is
+  known of what it wraps.
 
-A clause has the worst verdict of its cases, and is skipped only if all of them are. A profile holds if no clause of it
-failed and at least one passed.
+A clause has the worst verdict of its cases, and is skipped only if all of them are. A profile holds
+if no clause of it failed and at least one passed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from slotmem_model.clauses import CLAUSES, PROFILES, Profile
 
 
-class Verdict(Enum):
+class ClauseVerdict(Enum):
     """See the header; the worst comes first."""
 
     ADAPTER_ERROR = "adapter error"
@@ -33,18 +34,18 @@ class Verdict(Enum):
     @property
     def holds(self) -> bool:
         """Whether nothing is wrong."""
-        return self not in (Verdict.ADAPTER_ERROR, Verdict.FAIL)
+        return self not in (ClauseVerdict.ADAPTER_ERROR, ClauseVerdict.FAIL)
 
 
-_WORST = list(Verdict)
+_WORST = list(ClauseVerdict)
 
 
 @dataclass
-class Outcome:
+class CaseResult:
     """What became of one case. `evidence` is what was said, or seen, until then."""
 
     case: str
-    verdict: Verdict
+    verdict: ClauseVerdict
     reason: str = ""
     evidence: str = ""
     seconds: float = 0.0
@@ -56,20 +57,20 @@ class Outcome:
 
 
 @dataclass
-class Report:
+class SuiteReport:
     """What became of a run. `hello` is what the implementation says of itself."""
 
     provider: str
     hello: dict[str, Any]
     seed: int
     quick: bool
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[CaseResult] = field(default_factory=list)
     unfinished: str = ""
     """Why not everything was tried, if so."""
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON, summaries included."""
+        """Return it as JSON, summaries included."""
         outcomes = [asdict(each) | {"verdict": each.verdict.value} for each in self.outcomes]
         return {
             "format": "slotmem conformance 1",
@@ -80,13 +81,17 @@ class Report:
         }
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> Report:
-        """Read one back. Raises: ValueError."""
+    def from_json(cls, given: Mapping[str, Any]) -> SuiteReport:
+        """Read one back.
+
+        Raises:
+            ValueError
+        """
         if given.get("format") != "slotmem conformance 1":
             raise ValueError("it is no report of `slotmem conform --json`")
         names = ("provider", "hello", "seed", "quick", "unfinished", "seconds")
         try:
-            outcomes = [Outcome(**{**each, "verdict": Verdict(each["verdict"])}) for each in given["outcomes"]]
+            outcomes = [CaseResult(**{**each, "verdict": ClauseVerdict(each["verdict"])}) for each in given["outcomes"]]
             return cls(**{name: given[name] for name in names}, outcomes=outcomes)
         except (KeyError, TypeError) as error:
             raise ValueError(f"it is a damaged report: {error}") from None
@@ -108,21 +113,21 @@ class Summary:
         return f"{text} ({self.skipped} skipped)" if self.skipped else text
 
 
-def by_clause(outcomes: Iterable[Outcome]) -> dict[str, Verdict]:
-    """Give the verdict of each clause that was tried."""
-    found: dict[str, Verdict] = {}
+def by_clause(outcomes: Iterable[CaseResult]) -> dict[str, ClauseVerdict]:
+    """Return the verdict of each clause that was tried."""
+    found: dict[str, ClauseVerdict] = {}
     for each in outcomes:
         found[each.clause] = min(each.verdict, found.get(each.clause, each.verdict), key=_WORST.index)
     return {id: found[id] for id in CLAUSES if id in found}
 
 
-def by_profile(outcomes: Sequence[Outcome]) -> dict[Profile, Summary]:
+def by_profile(outcomes: Sequence[CaseResult]) -> dict[Profile, Summary]:
     """Sum up each profile; clauses of level info count for nothing."""
     verdicts = by_clause(outcomes)
     summaries: dict[Profile, Summary] = {}
     for profile in PROFILES:
         of_it = [verdict for id, verdict in verdicts.items() if _counts(id, profile)]
-        judged = [verdict for verdict in of_it if verdict is not Verdict.SKIP]
+        judged = [verdict for verdict in of_it if verdict is not ClauseVerdict.SKIP]
         held = sum(verdict.holds for verdict in judged)
         summaries[profile] = Summary(held, len(judged), len(of_it) - len(judged), held < len(judged))
     return summaries

@@ -1,10 +1,11 @@
-"""Call a function in a process of its own, so that its crash, or its never coming back, is an answer.
+"""Call a function in a process of its own, so that a crash or a hang is an answer.
 
 Interface:
 
-- `call_apart([function, ...], timeout_s=...)` runs each in a fresh process, all at the same time, and gives an `Ended` for
-  each: what it returned, or how it ended otherwise.
-- Functions can be pickled (`functools.partial` of a module's function); each gets nothing but its own arguments.
+- `call_apart([function, ...], timeout_s=...)` runs each in a fresh process, all at the same time,
+  and gives an `Ended` for each: what it returned, or how it ended otherwise.
+- Functions can be pickled (`functools.partial` of a module's function); each gets nothing but its
+  own arguments.
 - No process outlives the call, Ctrl-C included.
 """
 
@@ -21,18 +22,27 @@ from slotmem_stress.interrupts import starting_a_child
 
 
 class NotStarted(RuntimeError):
-    """A process ended before it came to our code, so that nothing was tried and nobody is to blame but its surroundings."""
+    """A process ended before it came to our code, so that nothing was tried and nobody is to blame
+    but its surroundings.
+    """
 
 
 class Ended(NamedTuple):
-    """How a process ended: `answer` is what its function returned, unless `death` says how it died instead."""
+    """How a process ended: `answer` is what its function returned, unless `death` says how it died
+    instead.
+    """
 
     answer: Any = None
     death: str = ""
 
 
 def call_apart(functions: Sequence[Callable[[], Any]], *, timeout_s: float) -> list[Ended]:
-    """Call functions in processes of their own, together; none may take longer than timeout_s in all. Raises: NotStarted."""
+    """Call functions in processes of their own, together; none may take longer than timeout_s in
+    all.
+
+    Raises:
+        NotStarted
+    """
     context = multiprocessing.get_context("spawn")
     crew = []
     ends = time.monotonic() + timeout_s
@@ -55,7 +65,11 @@ def call_apart(functions: Sequence[Callable[[], Any]], *, timeout_s: float) -> l
 
 
 def await_start(pipe: Connection, timeout_s: float) -> None:
-    """Wait until a process has sent something, for it is in our code then. Raises: NotStarted."""
+    """Wait until a process has sent something, for it is in our code then.
+
+    Raises:
+        NotStarted
+    """
     try:
         if pipe.poll(timeout_s):
             pipe.recv()

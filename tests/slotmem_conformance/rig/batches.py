@@ -1,11 +1,12 @@
 """Batches of several processes at once, and the history that their time stamps make.
 
-Interface: `together(rig, batches)` sends one batch to each server at the same time and gives the answers; `events(...)` makes
-the history of `slotmem_model.judge.events` that the judge reads; `evidence(verdict)` shows the window of a violation;
-`runs(data)` and `told(runs)` say what a torn slot holds.
+Interface: `together(rig, batches)` sends one batch to each server at the same time and gives the
+answers; `events(...)` makes the history of `slotmem_model.judge.events` that the judge reads;
+`evidence(verdict)` shows the window of a violation; `runs(data)` and `told(runs)` say what a torn
+slot holds.
 
-An instant of a stamp is taken as long as the clock's tick: two operations that meet at one tick overlap, so that nobody is
-accused because of a coarse clock.
+An instant of a stamp is taken as long as the clock's tick: two operations that meet at one tick
+overlap, so that nobody is accused because of a coarse clock.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.rig.oracle import operation_of, result_of
 from slotmem_conformance.rig.rig import Rig
 from slotmem_model.judge.events import Event, Invoke, Return
-from slotmem_model.judge.search import Verdict
+from slotmem_model.linearizability import Verdict
 
 Done = tuple[int, Request, dict[str, Any]]
 """Who, what was asked, and the answer with its stamps."""
 
 
 def together(rig: Rig, batches: Sequence[tuple[int, Sequence[Request]]]) -> list[Done]:
-    """Let servers do batches on their first segment at the same time. Raises: Failed: if one is not answered as a whole."""
+    """Let servers do batches on their first segment at the same time.
+
+    Raises:
+        Failed: if one is not answered as a whole.
+    """
     wanted = [(server, {"op": "batch", "segment": 0, "requests": list(requests)}) for server, requests in batches]
     done: list[Done] = []
     for (server, requests), answer in zip(batches, rig.together(wanted), strict=True):
@@ -37,7 +42,9 @@ def together(rig: Rig, batches: Sequence[tuple[int, Sequence[Request]]]) -> list
 
 
 def overlap(done: Iterable[Done]) -> bool:
-    """Say whether operations of two servers were under way at the same time; otherwise nothing was tried."""
+    """Say whether operations of two servers were under way at the same time; otherwise nothing was
+    tried.
+    """
     latest: dict[int, int] = {}
     for server, _, answer in sorted(done, key=lambda each: int(each[2]["start"])):
         if any(end > answer["start"] for other, end in latest.items() if other != server):
@@ -47,7 +54,7 @@ def overlap(done: Iterable[Done]) -> bool:
 
 
 def events(done: Iterable[Done]) -> list[Event]:
-    """Give the history of the operations, in the order of time."""
+    """Return the history of the operations, in the order of time."""
     timed: list[tuple[int, int, Event]] = []
     last: dict[int, int] = {}
     for number, (server, request, answer) in enumerate(done):

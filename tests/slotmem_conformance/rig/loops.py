@@ -1,8 +1,9 @@
 """What a process does with a segment again and again, at the speed of C.
 
-Interface: each of `grabs`, `puts`, `gets` and `requests` runs for so many nanoseconds on an instance of any provider. An `abi` library's
-functions are called directly, so that hardly any time passes outside them; any other provider is called back in Python.
-`compiled()` compiles the loops (`loops.c`). Raises: slotmem.Unsupported: without a C compiler.
+Interface: each of `grabs`, `puts`, `gets` and `requests` runs for so many nanoseconds on an
+instance of any provider. An `abi` library's functions are called directly, so that hardly any time
+passes outside them; any other provider is called back in Python. `compiled()` compiles the loops
+(`loops.c`). Raises: slotmem.Unsupported: without a C compiler.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ _copy_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctyp
 
 
 def compiled() -> Path:
-    """Give the library of the loops, compiled at its first use."""
+    """Return the library of the loops, compiled at its first use."""
     return shared_library(_SOURCE)
 
 
 def grabs(process: int, keep: int, instance: Any, nanoseconds: int) -> tuple[int, int, tuple[int, ...]]:
-    """Grab and release, keeping so many slots at a time. Gives the number of grabs, of double ones, and the first such."""
+    """Grab and release, keeping so many slots at a time.
+
+    Returns the number of grabs, of double ones, and the first such.
+    """
     views = [(ctypes.c_char * BADGE_BYTES).from_buffer(instance.dptr(at)) for at in range(instance.num_slots())]
     badges = (ctypes.c_void_p * len(views))(*(ctypes.addressof(view) for view in views))
     counts, met = (ctypes.c_longlong * 2)(), (ctypes.c_longlong * MEETING)()
@@ -59,7 +63,9 @@ def grabs(process: int, keep: int, instance: Any, nanoseconds: int) -> tuple[int
 
 
 def puts(writer: int, first: int, last: int, instance: Any, nanoseconds: int) -> None:
-    """Fill the slots from first to last in turn, all with the same byte, then with the next; writers' bytes differ."""
+    """Fill the slots from first to last in turn, all with the same byte, then with the next;
+    writers' bytes differ.
+    """
     size = instance.slot_size()
     segment, _, _, _, put = _calls(instance)
     buffer = ctypes.create_string_buffer(size)
@@ -69,7 +75,7 @@ def puts(writer: int, first: int, last: int, instance: Any, nanoseconds: int) ->
 
 
 def gets(instance: Any, nanoseconds: int) -> tuple[int, int, bytes]:
-    """Read slot 0. Gives the number of gets, of torn ones, and one of these."""
+    """Read slot 0. Returns the number of gets, of torn ones, and one of these."""
     size = instance.slot_size()
     segment, _, _, get, _ = _calls(instance)
     buffer, example, counts = (ctypes.c_char * size)(), (ctypes.c_char * size)(), (ctypes.c_longlong * 2)()
@@ -94,7 +100,8 @@ _OPERATIONS = ("grab", "fgrab", "release", "get", "put", "num_free_slots")  # in
 def requests(asked: Sequence[dict[str, Any]], instance: Any, nanoseconds: int) -> None:
     """Do slot operations, as requests of a batch say them, over and over, whatever they answer.
 
-    A loop in Python serves any provider but a library better than one in C that calls back. Raises: an error without a status.
+    A loop in Python serves any provider but a library better than one in C that calls back. Raises:
+    an error without a status.
     """
     if isinstance(instance, AbiInstance):
         _library_requests(asked, instance, nanoseconds)
@@ -137,7 +144,9 @@ def _library_requests(asked: Sequence[dict[str, Any]], instance: AbiInstance, na
 
 
 def _calls(instance: Any) -> tuple[Any, ...]:
-    """Give a segment and its grab, release, get and put as C functions: a library's own, or ones that call Python."""
+    """Return a segment and its grab, release, get and put as C functions: a library's own, or ones
+    that call Python.
+    """
     if isinstance(instance, AbiInstance):
         library = instance.library
         return ctypes.c_void_p(instance.segment), library.grab, library.release, library.get, library.put

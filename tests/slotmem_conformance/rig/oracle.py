@@ -1,10 +1,11 @@
-"""The specification as an implementation: it answers the requests of the protocol, and is what everybody else is compared with.
+"""The specification as an implementation: what all others are compared with.
 
-`Oracle` is a world of `slotmem_model.server_spec`; `Oracle.answer(server, request)` gives the one right response of a server,
-which begins with its first request. Segments are numbered in the order in which their server opened them, one number each
-time, also if it is the same segment again.
+`Oracle` is a world of `slotmem_model.server_spec`; `Oracle.answer(server, request)` gives the one
+right response of a server, which begins with its first request. Segments are numbered in the order
+in which their server opened them, one number each time, also if it is the same segment again.
 
-It knows sequences of requests: no bytes in memory or files, no death in the middle of an operation, no size that overflows.
+It knows sequences of requests: no bytes in memory or files, no death in the middle of an operation,
+no size that overflows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Oracle:
         """For each server the keys of the segments it opened; None since its restart."""
 
     def answer(self, server: int, request: Request, generation: int = 0) -> Response:
-        """Give the response that the specification wants."""
+        """Return the response that the specification wants."""
         if server not in self.world.servers:
             self.world, _ = server_spec.start(self.world, server, generation)
             self._opened[server] = []
@@ -58,7 +59,7 @@ class Oracle:
         self.world, _ = server_spec.damage(self.world, name)
 
     def slots(self, server: int, segment: int = 0) -> Slots:
-        """Give the state of an open segment."""
+        """Return the state of an open segment."""
         key = self._opened[server][segment]
         assert key is not None, "a segment that is open"
         return self.world.segments[key].slots
@@ -87,7 +88,7 @@ class Oracle:
 
 
 def operation_of(request: Request) -> Operation:
-    """Give the operation of the specification that a request asks for."""
+    """Return the operation of the specification that a request asks for."""
     match request["op"]:
         case "put":
             return "put", request["id"], bytes.fromhex(request["data"])
@@ -129,5 +130,5 @@ def _point(slots: Slots, request: Request) -> tuple[Slots, Response]:
 
 
 def agree(got: Response, expected: Response) -> bool:
-    """Say whether an answer is the expected one; numbers of segments are the driver's own business."""
+    """Say whether an answer is the expected one; a driver numbers its segments as it likes."""
     return {**got, "segment": 0} == {**expected, "segment": 0}

@@ -2,16 +2,19 @@
 
 Interface:
 
-- `double_grabs(make_provider)` lets processes grab and release slots and counts the grabs that returned a slot which
-  somebody still held.
-- `torn_gets(make_provider, item_size)` lets writers and readers at one slot and counts the gets that mixed two puts.
-- make_provider opens the provider in each process, all on one runtime directory; it can be pickled. The provider's segments
-  must be shared.
-- `Died` is raised if a process crashed, which is a verdict of its own; `slotmem.Unsupported` without a C compiler.
+- `double_grabs(make_provider)` lets processes grab and release slots and counts the grabs that
+  returned a slot which somebody still held.
+- `torn_gets(make_provider, item_size)` lets writers and readers at one slot and counts the gets
+  that mixed two puts.
+- make_provider opens the provider in each process, all on one runtime directory; it can be pickled.
+  The provider's segments must be shared.
+- `Died` is raised if a process crashed, which is a verdict of its own; `slotmem.Unsupported`
+  without a C compiler.
 
-The loops are in C (`loops`), so that little time passes outside the calls. What is counted has happened; a count of 0 proves nothing about what was not tried. Once
-a slot has been given twice it is released twice, the second time under its next holder: one lost race makes many double
-grabs. Whether a whole history is linearizable is judged elsewhere.
+The loops are in C (`loops`), so that little time passes outside the calls. What is counted has
+happened; a count of 0 proves nothing about what was not tried. Once a slot has been given twice it
+is released twice, the second time under its next holder: one lost race makes many double grabs.
+Whether a whole history is linearizable is judged elsewhere.
 
 Clauses: ATOMIC-2 (double grabs), ATOMIC-3 (torn gets).
 """
@@ -39,7 +42,9 @@ class Died(RuntimeError):
 
 
 class Meeting(NamedTuple):
-    """Two holders of one slot: `holder` had it since held_since, when a grab of `grabber` returned it. Times in ns."""
+    """Two holders of one slot: `holder` had it since held_since, when a grab of `grabber` returned
+    it. Times in ns.
+    """
 
     item_id: int
     holder: int
@@ -66,7 +71,10 @@ class DoubleGrabs(NamedTuple):
 
 
 class TornGets(NamedTuple):
-    """What became of the gets. Every put fills the slot with one byte; `example` is one torn get as (length, byte) runs."""
+    """What became of the gets.
+
+    Every put fills the slot with one byte; `example` is one torn get as (length, byte) runs.
+    """
 
     item_size: int
     gets: int
@@ -82,7 +90,11 @@ class TornGets(NamedTuple):
 def double_grabs(
     make_provider: Callable[[], Any], *, processes: int = 4, slots: int = 8, item_size: int = 64, seconds: float = 1.0
 ) -> DoubleGrabs:
-    """Let processes grab and release for a while, each keeping its share of the slots. Raises: Died, Unsupported.
+    """Let processes grab and release for a while, each keeping its share of the slots.
+
+    Raises:
+        Died
+        Unsupported
 
     item_size: a multiple of 8, and at least `loops.BADGE_BYTES`.
     """
@@ -101,7 +113,12 @@ def double_grabs(
 def torn_gets(
     make_provider: Callable[[], Any], item_size: int, *, writers: int = 2, readers: int = 2, seconds: float = 0.5
 ) -> TornGets:
-    """Let writers and readers at one slot for a while. Raises: Died, Unsupported."""
+    """Let writers and readers at one slot for a while.
+
+    Raises:
+        Died
+        Unsupported
+    """
     if item_size < 1 or not 0 < writers < 16:
         raise ValueError(f"{writers} writers to a slot of {item_size} bytes cannot be told apart")
     loops.compiled()
@@ -116,7 +133,10 @@ def torn_gets(
 def _race(
     make_provider: Callable[[], Any], item_size: int, slots: int, seconds: float, work: Sequence[Work], grabbed: int = 0
 ) -> tuple[int, list[Any]]:
-    """Let processes loose on one segment. Give the number of free slots at the end and what each answered."""
+    """Let processes loose on one segment.
+
+    Return the number of free slots at the end and what each answered.
+    """
     gate = multiprocessing.get_context("spawn").Barrier(len(work) + 1, timeout=seconds + _PATIENCE_S)
     crew = [partial(_own, make_provider, item_size, slots, grabbed, gate)]
     crew += [partial(_take_part, make_provider, gate, int(seconds * 1e9), each) for each in work]

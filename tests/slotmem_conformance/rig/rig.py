@@ -1,13 +1,16 @@
-"""What a case works with: a runtime directory of its own, sessions on it, a record of what was said, and a clean end.
+"""What a case works with: a runtime directory, sessions, a record of what was said, a clean end.
 
 Interface:
 
-- `do(text)` sends a program and compares every answer with the specification's; `ask(text)` sends it and gives the last
-  answer, compared with nothing. A case uses one or the other on a segment: what is only asked the oracle does not know.
-- `session(server)` is the session of a server, opened at its first use: in this process if the implementation can be there,
-  in a process of its own if `processes` is set or `process(server)` was asked for.
+- `do(text)` sends a program and compares every answer with the specification's; `ask(text)` sends
+  it and gives the last answer, compared with nothing. A case uses one or the other on a segment:
+  what is only asked the oracle does not know.
+- `session(server)` is the session of a server, opened at its first use: in this process if the
+  implementation can be there, in a process of its own if `processes` is set or `process(server)`
+  was asked for.
 - `kill(server)` ends one by SIGKILL.
-- `fail(what)` ends the case; `skip(why)` says that it cannot be judged; `inform(what)` says what was seen, and judges nothing.
+- `fail(what)` ends the case; `skip(why)` says that it cannot be judged; `inform(what)` says what
+  was seen, and judges nothing.
 - `path(name)`, `object(name)`: the persisted file and the shared object of a name.
 
 At the end the sessions are closed and their shared objects and files removed, whatever happened.
@@ -55,7 +58,9 @@ class Informed(Exception):
 
 
 class Opener(Protocol):
-    """Opens a session on the implementation in question: `session.open_session` with all but these settled."""
+    """Opens a session on the implementation in question: `session.open_session` with all but these
+    settled.
+    """
 
     def __call__(self, *, runtime_dir: str, generation: int = 0, process: bool = False, **how: Any) -> Session: ...
 
@@ -79,10 +84,10 @@ class Rig:
         self.under: dict[int, list[str]] = {}  # the commands that run drivers, such as a tracer's
         self.evidence = ""  # what a case shows instead of the requests, if it has something better
 
-    # -- sessions ----------------------------------------------------------------------------------------------------
+    # -- sessions ----------------------------------------------------------------------------------
 
     def session(self, server: int = 0) -> Session:
-        """Give the session of a server."""
+        """Return the session of a server."""
         if server not in self._sessions:
             folder, generation = self.folders.get(server, self.folder), self.generations.get(server, 0)
             how = {"under": self.under[server]} if server in self.under else {}
@@ -92,7 +97,9 @@ class Rig:
         return self._sessions[server]
 
     def process(self, *servers: int) -> None:
-        """Let servers have processes of their own from now on, so that they can be killed and work at the same time."""
+        """Let servers have processes of their own from now on, so that they can be killed and work
+        at the same time.
+        """
         for server in set(servers) - self.processes:
             self.leave(server)  # one that was opened to ask for its capabilities
         self.processes |= set(servers)
@@ -107,7 +114,9 @@ class Rig:
                 self.skip(f"the implementation does not have the capability {capability!r}")
 
     def make_provider(self) -> Callable[[], Any]:
-        """Give what opens the implementation itself, in whatever process, on the rig's folder; a case of a driver skips."""
+        """Return what opens the implementation itself, in whatever process, on the rig's folder; a
+        case of a driver skips.
+        """
         provider = getattr(self.session(), "provider", "")
         if not provider:
             self.skip("a driver can only be asked through the protocol, and that takes most of the time")
@@ -128,17 +137,25 @@ class Rig:
             with suppress(AdapterError):
                 session.close()
 
-    # -- requests ----------------------------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------
 
     def do(self, text: str) -> Response:
-        """Send a program, compare each answer with the oracle's, and give the last. Raises: Failed."""
+        """Send a program, compare each answer with the oracle's, and give the last.
+
+        Raises:
+            Failed
+        """
         got: Response = {}
         for server, request in notation.parse(text.replace("$DIR", self.folder)):
             got = self.check(server, request)
         return got
 
     def check(self, server: int, request: Request) -> Response:
-        """Send one request and compare the answer with the oracle's. Raises: Failed."""
+        """Send one request and compare the answer with the oracle's.
+
+        Raises:
+            Failed
+        """
         generation = self.generations.get(server, 0)
         self._name(server, request)
         expected = self.oracle.answer(server, request, generation)
@@ -155,14 +172,22 @@ class Rig:
         return got
 
     def value(self, text: str, field: str) -> Any:
-        """Send a program and give a field of the last answer. Raises: Failed: if it was refused."""
+        """Send a program and give a field of the last answer.
+
+        Raises:
+            Failed: if it was refused.
+        """
         got = self.ask(text)
         if field not in got:
             self.fail(f"{text} answered {_shown(got)}, must succeed")
         return got[field]
 
     def must(self, text: str, status: str = "APR_SUCCESS") -> Response:
-        """Send a program of which every answer must have this status; give the last. Raises: Failed."""
+        """Send a program of which every answer must have this status; give the last.
+
+        Raises:
+            Failed
+        """
         got: Response = {}
         for server, request in notation.parse(text.replace("$DIR", self.folder)):
             got = self.send(server, request)
@@ -196,9 +221,11 @@ class Rig:
         return {**request, "segment": handles[request["segment"]]}
 
     def together(self, requests: Iterable[tuple[int, Request]]) -> list[Response]:
-        """Send one request to each of several servers at the same time, and give the answers in order.
+        """Send one request to each of several servers at the same time, and give the answers in
+        order.
 
-        Drivers are stopped until all have something to read: otherwise the first is often done before the last is asked.
+        Drivers are stopped until all have something to read: otherwise the first is often done
+        before the last is asked.
         """
         wanted = list(requests)
         got: list[Response | None] = [None] * len(wanted)
@@ -229,7 +256,8 @@ class Rig:
         return [answer or {} for answer in got]
 
     def begin(self, server: int, request: Request, *, times: int = 1) -> Callable[[], bool]:
-        """Send a request so many times and do not wait; gives what waits for the end, and says whether all were answered.
+        """Send a request so many times and do not wait; gives what waits for the end, and says
+        whether all were answered.
 
         The session may be killed meanwhile.
         """
@@ -258,7 +286,7 @@ class Rig:
         """Let others work for a while."""
         time.sleep(seconds)
 
-    # -- verdicts ----------------------------------------------------------------------------------------------------
+    # -- verdicts ----------------------------------------------------------------------------------
 
     def fail(self, what: str) -> NoReturn:
         """End the case: the implementation is wrong."""
@@ -273,7 +301,9 @@ class Rig:
         raise Informed(what)
 
     def told(self) -> str:
-        """Give what was said, request by request, as it can be pasted into a driver; `->` begins an answer."""
+        """Return what was said, request by request, as it can be pasted into a driver; `->` begins
+        an answer.
+        """
         lines = []
         several = len({server for server, _, _ in self.record}) > 1
         for server, request, response in self.record[-_SHOWN:]:
@@ -284,19 +314,19 @@ class Rig:
         left_out = len(self.record) - _SHOWN
         return "\n".join(([f"({left_out} requests before)"] if left_out > 0 else []) + lines)
 
-    # -- files -------------------------------------------------------------------------------------------------------
+    # -- files -------------------------------------------------------------------------------------
 
     def path(self, name: str) -> Path:
-        """Give the path of a persisted file."""
+        """Return the path of a persisted file."""
         return places.persisted_path(name, self.folder)
 
     def object(self, name: str, generation: int = 0) -> Path:
-        """Give the path of a shared object; it is removed at the end."""
+        """Return the path of a shared object; it is removed at the end."""
         self._names.add((name, self.folder, generation))
         return places.object_path(name, self.folder, generation)
 
     def close(self) -> None:
-        """End everything and leave nothing behind, even if Ctrl-C comes while sessions are closed."""
+        """End everything and leave nothing behind, even if Ctrl-C comes while sessions close."""
         with ExitStack() as stack:
             stack.callback(self._remove)
             for server in list(self._sessions):

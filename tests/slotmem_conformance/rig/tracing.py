@@ -1,11 +1,13 @@
-"""What a driver asks of the system while it stores, as strace tells it: whether the file was on disk in time.
+"""What a driver asks of the system while it stores, by strace: was the file on disk in time?
 
 Interface:
 
-- `command(trace)` gives the command that runs another under strace and writes its trace to a file; [] without strace.
+- `command(trace)` gives the command that runs another under strace and writes its trace to a file;
+  [] without strace.
 - `calls(trace)` reads the trace; `not_on_disk(calls, file, object)` gives a `Finding` for STORE-5.
 
-Only calls are seen: bytes written through a mapping are not, and what a call that succeeded has done is believed.
+Only calls are seen: bytes written through a mapping are not, and what a call that succeeded has
+done is believed.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class Call(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """`wrong`: what was not as it must be, with the calls that show it; `unknown`: why nothing can be said."""
+    """`wrong`: what was not as it must be, with the calls that show it; `unknown`: why nothing can
+    be said.
+    """
 
     wrong: str = ""
     unknown: str = ""
@@ -57,7 +61,7 @@ class Finding(NamedTuple):
 
 
 def command(trace: Path) -> list[str]:
-    """Give what stands before a command to trace it and its children."""
+    """Return what stands before a command to trace it and its children."""
     strace = shutil.which("strace")
     watched = ",".join(f"?{name}" for name in (*_WRITES, *_NAMES, *_OPENS, *_SYNCS, *_SYNCS_ALL, *_ENDS))
     options = ["-f", "-qq", "-y", "-s", "0", "-e", f"trace={watched}", "-e", "signal=none", "-o", str(trace)]
@@ -65,7 +69,9 @@ def command(trace: Path) -> list[str]:
 
 
 def calls(trace: Path) -> list[Call]:
-    """Read a trace; calls that failed are left out, and those that another thread's call interrupted are put together."""
+    """Read a trace; calls that failed are left out, and those that another thread's call
+    interrupted are put together.
+    """
     found = []
     begun: dict[str, str] = {}
     for line in trace.read_text(errors="replace").splitlines():
@@ -82,7 +88,9 @@ def calls(trace: Path) -> list[Call]:
 
 
 def not_on_disk(found: Sequence[Call], file: Path, object: Path) -> Finding:
-    """See whether the bytes of the file and its name were synced before the object was unlinked, or the trace ended."""
+    """See whether the bytes of the file and its name were synced before the object was unlinked, or
+    the trace ended.
+    """
     name, folder = str(file), str(file.parent)
     ended = next((at for at, each in enumerate(found) if each.name in _ENDS and str(object) in each.paths), len(found))
     stored = found[:ended]

@@ -1,12 +1,14 @@
-"""Processes that work on a segment at full speed, without the protocol, and are all killed at one moment.
+"""Processes that work on a segment at full speed and are all killed at one moment.
 
 Interface:
 
-- `with nursery(make_provider, name) as at_work:` has a process attached to the segment, which forks others when asked to.
-- `with at_work(works) as pids:` has a process for each work at it. At the end of the block, and whatever happens in it, they
-  get SIGKILL, wherever they are, and are gone.
+- `with nursery(make_provider, name) as at_work:` has a process attached to the segment, which forks
+  others when asked to.
+- `with at_work(works) as pids:` has a process for each work at it. At the end of the block, and
+  whatever happens in it, they get SIGKILL, wherever they are, and are gone.
 
-Raises: Failed: the segment could not be attached, or a process died before its time. Skipped: nothing was tried.
+Raises: Failed: the segment could not be attached, or a process died before its time. Skipped:
+nothing was tried.
 """
 
 from __future__ import annotations

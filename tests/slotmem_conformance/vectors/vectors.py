@@ -2,13 +2,16 @@
 
 Interface:
 
-- `generate()` gives file names and their texts, the same byte for byte every time; `MANIFEST` names the one that lists the others.
-- `vector_files/`, beside this module, has what this version generates; `slotmem vectors DIR` writes it anywhere.
+- `generate()` gives file names and their texts, the same byte for byte every time; `MANIFEST` names
+  the one that lists the others.
+- `vector_files/`, beside this module, has what this version generates; `slotmem vectors DIR` writes
+  it anywhere.
 - `replay(text, opener)` runs one file on an implementation and gives what differs.
 
-A file holds the cases of one clause. A case is a list of steps: who sends which request of the protocol, and the response that is
-expected. Segments are numbered in the order in which their server opened them. `$DIR` in a name stands for the runtime
-directory. `needs` are capabilities without which a case says nothing.
+A file holds the cases of one clause. A case is a list of steps: who sends which request of the
+protocol, and the response that is expected. Segments are numbered in the order in which their
+server opened them. `$DIR` in a name stands for the runtime directory. `needs` are capabilities
+without which a case says nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ MANIFEST = "manifest.json"
 
 
 def generate() -> dict[str, str]:
-    """Give the text of each file by its name, the manifest's included."""
+    """Return the text of each file by its name, the manifest's included."""
     files: dict[str, str] = {}
     rows = []
     for clause in CLAUSES.values():
@@ -45,7 +48,9 @@ def generate() -> dict[str, str]:
 
 
 def replay(text: str, opener: Opener, *, base: str | None = None) -> Iterator[tuple[str, str]]:
-    """Run the cases of a file; gives the id of each and what differs: nothing, or a line; or that it is skipped."""
+    """Run the cases of a file; gives the id of each and what differs: nothing, or a line; or that
+    it is skipped.
+    """
     for case in json.loads(text)["cases"]:
         rig = Rig(opener, base=base)
         try:

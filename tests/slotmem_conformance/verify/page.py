@@ -1,6 +1,7 @@
-"""What `slotmem verify` prints: one page for people, JSON for machines, tables in Markdown for a README.
+"""What `slotmem verify` prints: a page for people, JSON for machines, tables in Markdown.
 
-Interface: `show(...)` prints the page, `to_json(...)` gives the report, `markdown(rows)` the tables of the clauses.
+Interface: `show(...)` prints the page, `to_json(...)` gives the report, `markdown(rows)` the tables
+of the clauses.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from slotmem_conformance.reports import reports
-from slotmem_conformance.reports.verdicts import Report, Verdict, by_clause, by_profile
-from slotmem_conformance.verify.parts import Row
+from slotmem_conformance.reports.verdicts import ClauseVerdict, SuiteReport, by_clause, by_profile
 from slotmem_conformance.verify.profiles import Failure, failures
+from slotmem_conformance.verify.row import Row
 from slotmem_model.clauses import CLAUSES, PROFILES
 
 _REASON_CHARACTERS = 240
@@ -26,7 +27,7 @@ _FOLDER = re.compile(r"/[^\s\"']*/slotmem-conform-\w+")  # a case's runtime dire
 
 
 def to_json(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> dict[str, Any]:
-    """Give the report for machines."""
+    """Return the report for machines."""
     shown = [
         {**asdict(row), "clauses": row.clauses and row.clauses.to_json()}  # one format for one thing
         for row in rows
@@ -53,15 +54,17 @@ def show(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> None:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Give two tables: the profiles, and every clause that did not hold with what was seen."""
+    """Return two tables: the profiles, and every clause that did not hold with what was seen."""
     asked = [row.clauses for row in rows if row.clauses is not None]
     outcomes = [outcome for report in asked for outcome in report.outcomes]
     lines = ["| profile | asks | verdict | clauses that hold |", "|---|---|---|---|"]
     for name, total in by_profile(outcomes).items():
         if total.judged or total.skipped:
             of_it = {id: verdict for id, verdict in by_clause(outcomes).items() if CLAUSES[id].profile == name}
-            holds = reports.ranges(id for id, verdict in of_it.items() if verdict is Verdict.PASS)
-            nearly = "".join(f", {id} (non-strict)" for id, verdict in of_it.items() if verdict is Verdict.NON_STRICT)
+            holds = reports.ranges(id for id, verdict in of_it.items() if verdict is ClauseVerdict.PASS)
+            nearly = "".join(
+                f", {id} (non-strict)" for id, verdict in of_it.items() if verdict is ClauseVerdict.NON_STRICT
+            )
             lines.append(f"| {name} | {PROFILES[name]} | {total} | {holds}{nearly} |")
     lines += [f"\nUnfinished: {report.unfinished}." for report in asked if report.unfinished]
     lines += ["", "| clause that does not hold | what was seen |", "|---|---|"]
@@ -87,7 +90,7 @@ def _findings(row: Row) -> list[str]:
     return [f"\n{row.part}:\n{row.finding}", *(f"{id} says: {CLAUSES[id].sentence}" for id in named)]
 
 
-def _broken_clauses(part: str, report: Report) -> list[str]:
+def _broken_clauses(part: str, report: SuiteReport) -> list[str]:
     found = failures(report)
     lines = [f"\n{part}: clauses that do not hold"]
     for each in found:
@@ -98,7 +101,7 @@ def _broken_clauses(part: str, report: Report) -> list[str]:
 
 
 def _reason(failure: Failure) -> str:
-    """Give what was seen in a line, and the case that saw it."""
+    """Return what was seen in a line, and the case that saw it."""
     reason = _FOLDER.sub("$DIR", " ".join(failure.shown.reason.split()))
     if len(reason) > _REASON_CHARACTERS:
         reason = reason[: _REASON_CHARACTERS - 3] + "..."

@@ -1,26 +1,24 @@
-"""The parts of `slotmem verify` that only our own providers have: programs, lives, interleavings, real clients.
+"""The parts of `slotmem verify` that only our own providers have: programs, lives, models, clients.
 
-Interface: `parts(provider, folder, less, seed)` does them in turn and yields a `Row` for each; `timed` does one. `less` divides the work.
+Interface: `parts(provider, folder, less, seed)` does them in turn and yields a `Row` for each.
+`less` divides the work.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import slotmem
 from slotmem_conformance.machines import server as server_machine
 from slotmem_conformance.machines import slots as slots_machine
 from slotmem_conformance.machines.driving import Difference
-from slotmem_conformance.reports.verdicts import Report as Conformance
+from slotmem_conformance.verify.row import Row, timed
 from slotmem_model.algorithms import catalogue
 from slotmem_model.checker import shortest
+from slotmem_model.checker.exploration import Exploration
 from slotmem_model.checker.model import Model, compile_model
-from slotmem_model.checker.outcome import Outcome
 from slotmem_model.checker.standard import STANDARD, Standard
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_report
@@ -32,45 +30,6 @@ from slotmem_stress.run.settings import Plan, Settings
 
 SHARED = {"shm": True, "plain": False}
 """Our own providers, and whether processes can share their segments."""
-
-
-@dataclass
-class Row:
-    """One line of the table."""
-
-    part: str
-    work: str
-    seconds: float
-    held: bool
-    finding: str
-    claimed: bool = True
-    """Whether it decides the verdict."""
-    tried: bool = True
-    """Whether there was time for all of it."""
-    judged: bool = True
-    """Whether anything could be asked of the provider at all."""
-    clauses: Conformance | None = None
-    """What became of the cases, if it asked clauses."""
-
-
-def verdict(rows: Sequence[Row]) -> str:
-    """Sum up what is claimed: `violated`, `held`, or `undecided` where not all of it was tried, or nothing could be."""
-    claimed = [row for row in rows if row.claimed]
-    if not all(row.held for row in claimed):
-        return "violated"
-    return "held" if all(row.tried for row in claimed) and any(row.judged for row in claimed) else "undecided"
-
-
-def timed(part: str, work: str, do: Callable[[], None]) -> Row:
-    """Do one part, telling on standard error that it began."""
-    print(f"{part}: {work} ...", file=sys.stderr, flush=True)
-    began = time.monotonic()
-    try:
-        do()
-        finding = ""
-    except Difference as difference:
-        finding = str(difference)
-    return Row(part, work, round(time.monotonic() - began, 2), not finding, finding)
 
 
 def parts(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
@@ -99,7 +58,9 @@ def parts(provider: str, folder: str, less: int, seed: int) -> Iterator[Row]:
 
 
 def _stressed(provider: str, folder: str, seconds: float, seed: int) -> Row:
-    """Let clients hammer one segment, kill some where that is possible, and judge what they recorded."""
+    """Let clients hammer one segment, kill some where that is possible, and judge what they
+    recorded.
+    """
     shared = SHARED[provider]
     settings = Settings(
         provider,
@@ -132,7 +93,9 @@ def _stressed(provider: str, folder: str, seconds: float, seed: int) -> Row:
 
 
 def _explored(questions: Sequence[Standard]) -> Row:
-    """Explore every interleaving and crash of the reference, and of httpd's algorithm, which must fail."""
+    """Explore every interleaving and crash of the reference, and of httpd's algorithm, which must
+    fail.
+    """
     states = 0
 
     def explore() -> None:
@@ -149,7 +112,7 @@ def _explored(questions: Sequence[Standard]) -> Row:
     return row
 
 
-def _unexpected(model: Model, outcome: Outcome, expected: str) -> str:
+def _unexpected(model: Model, outcome: Exploration, expected: str) -> str:
     """Say what an exploration found instead of what was expected."""
     what = f"{model.configuration} is {outcome.verdict}, must be {expected}{outcome.reason and ': ' + outcome.reason}"
     found = shortest.find(model) if outcome.violations else None

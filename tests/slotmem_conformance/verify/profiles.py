@@ -1,8 +1,8 @@
 """The part of `slotmem verify` that asks the clauses, profile by profile.
 
-Interface: `hello(provider, folder)` says who it is; `ask(provider, profiles, ...)` runs the cases of some profiles and gives a
-`Row`; `failures(report)` lists what did not hold, a clause each. `CLAIMS` are the profiles that decide the verdict on those
-that promise less than all.
+Interface: `hello(provider, folder)` says who it is; `ask(provider, profiles, ...)` runs the cases
+of some profiles and gives a `Row`; `failures(report)` lists what did not hold, a clause each.
+`CLAIMS` are the profiles that decide the verdict on those that promise less than all.
 """
 
 from __future__ import annotations
@@ -14,41 +14,42 @@ from typing import Any, NamedTuple
 
 from slotmem_conformance import runner, selection
 from slotmem_conformance.cases.case import collect
-from slotmem_conformance.commands.conform import greet
 from slotmem_conformance.machines.driving import Difference
 from slotmem_conformance.protocol.session import open_session
 from slotmem_conformance.reports import reports
-from slotmem_conformance.reports.verdicts import Outcome, Report, by_profile
-from slotmem_conformance.verify.parts import Row, timed
+from slotmem_conformance.reports.verdicts import CaseResult, SuiteReport, by_profile
+from slotmem_conformance.verify.row import Row, timed
 from slotmem_model.clauses import PROFILES
 
 CLAIMS: dict[str, tuple[str, ...]] = {"httpd": ("core", "httpd"), "httpd:plain": ("core",)}
 SEQUENTIAL = ("core", "httpd", "safe")
 """The profiles that need little time."""
 
-_TIMEOUT_S = (
-    5.0  # half of what slotmem conform waits for an answer: a hang is no reason to wait long for all the others
-)
+_TIMEOUT_S = 5.0  # half as long as slotmem conform waits for an answer, for a hang would cost every case so much
 
 
 class Failure(NamedTuple):
     """A clause that did not hold: a case that shows it, and how many others do."""
 
     clause: str
-    shown: Outcome
+    shown: CaseResult
     others: int
 
 
 def hello(provider: str, folder: str) -> dict[str, Any]:
-    """Ask a provider who it is. Raises: Unusable."""
-    return greet(partial(open_session, provider), folder)
+    """Ask a provider who it is.
+
+    Raises:
+        Unusable
+    """
+    return runner.greet(partial(open_session, provider), folder)
 
 
 def ask(part: str, provider: str, profiles: Sequence[str], folder: str, *, seed: int, budget_s: float) -> Row:
     """Run the cases of some profiles, quickly, and tell of them under a name."""
     cases = selection.chosen(collect(), profiles)
     opener = partial(open_session, provider, timeout_s=_TIMEOUT_S)
-    report = Report(provider, {}, seed, True)
+    report = SuiteReport(provider, {}, seed, True)
 
     def work() -> None:
         nonlocal report
@@ -79,7 +80,7 @@ def ask(part: str, provider: str, profiles: Sequence[str], folder: str, *, seed:
     return row
 
 
-def failures(report: Report) -> list[Failure]:
+def failures(report: SuiteReport) -> list[Failure]:
     """List the clauses that did not hold, in the table's order."""
     wrong = [each for each in report.outcomes if not each.verdict.holds]
     found = []

@@ -1,7 +1,7 @@
 """The museum, third room: what goes wrong when a process dies inside an operation.
 
-Right as long as nobody dies. Each is the striped design, or the one lock, with one thing changed. The first line of a
-class says what is wrong with it.
+Right as long as nobody dies. Each is the striped design, or the one lock, with one thing changed.
+The first line of a class says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,9 @@ class DeathIsSuccess(Striped):
 
 
 class DeathIsFailure(Striped):
-    """EOWNERDEAD counts as failure: the operation ends, and the mutex, which it holds, stays locked."""
+    """EOWNERDEAD counts as failure: the operation ends, and the mutex, which it holds, stays
+    locked.
+    """
 
     def recover(self, which: int) -> None:
         del which
@@ -169,7 +171,9 @@ class DeathWhileWaiting(Striped):
 
 
 class TwoSections(Striped):
-    """release clears and counts in two critical sections, so that a death between them leaves no sign."""
+    """release clears and counts in two critical sections, so that a death between them leaves no
+    sign.
+    """
 
     def release(self, item_id: int) -> None:
         with self.locked(TABLE):

@@ -1,7 +1,7 @@
 """The museum, first room: mistakes in what an operation does, many of them from httpd's history.
 
-Each is httpd's algorithm under its caller's mutex with one thing changed, so that the mistake shows without any race,
-or in spite of the lock. The first line of a class says what is wrong with it.
+Each is httpd's algorithm under its caller's mutex with one thing changed, so that the mistake shows
+without any race, or in spite of the lock. The first line of a class says what is wrong with it.
 """
 
 from __future__ import annotations

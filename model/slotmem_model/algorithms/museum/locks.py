@@ -1,7 +1,7 @@
 """The museum, second room: locks left out, dropped early, confused, or never given back.
 
-Right in one process; each needs two. Most are the striped design with one thing changed. The first line of a class
-says what is wrong with it.
+Right in one process; each needs two. Most are the striped design with one thing changed. The first
+line of a class says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class PutUnlocked(Striped):
 
 
 class NumFreeUnlocked(Striped):
-    """num_free_slots reads the counter without the lock, and misses a grab whose slot a get has shown."""
+    """num_free_slots reads the counter without the lock, and misses a grab whose slot a get has
+    shown.
+    """
 
     def num_free_slots(self) -> int:
         free: int = self.num_free[0]
@@ -102,7 +104,9 @@ class SlotsUnlocked(Striped):
 
 
 class ReleaseLooksEarly(Striped):
-    """release looks at the in-use byte before it takes the lock: two of them can both give one slot back."""
+    """release looks at the in-use byte before it takes the lock: two of them can both give one slot
+    back.
+    """
 
     def release(self, item_id: int) -> None:
         if not self.inuse[item_id]:
@@ -139,7 +143,9 @@ class PutCopiesLate(Striped):
 
 
 class PutMarksUnlocked(Striped):
-    """Without PREGRAB, put looks at the in-use byte before it takes the lock, and counts by what it saw."""
+    """Without PREGRAB, put looks at the in-use byte before it takes the lock, and counts by what it
+    saw.
+    """
 
     def put(self, item_id: int, data: bytes) -> None:
         used = self.inuse[item_id]
@@ -166,7 +172,9 @@ class SharedRecord(Striped):
 
 
 class GetMarksAgain(PlainLock):
-    """get sets the in-use byte again after it has looked, as httpd's does: a release in between is undone."""
+    """get sets the in-use byte again after it has looked, as httpd's does: a release in between is
+    undone.
+    """
 
     def use(self, item_id: int) -> None:
         super().use(item_id)
@@ -181,7 +189,7 @@ class BusyIsSuccess(Striped):
 
 
 class OtherOrder(PlainLock):
-    """release holds the table and then the slot's stripe, put holds the stripe and then the table."""
+    """release takes the table, then the slot's stripe; put takes the stripe, then the table."""
 
     def give_back(self, item_id: int) -> None:
         with self.locked(self.stripe(item_id)):
@@ -193,7 +201,9 @@ class OtherOrder(PlainLock):
 
 
 class NestedLock(HttpdLocked):
-    """grab asks num_free_slots first, under its own lock: the inner call's unlock gives away the outer's mutex."""
+    """grab asks num_free_slots first, under its own lock: the inner call's unlock gives away the
+    outer's mutex.
+    """
 
     def enter(self, which: int) -> None:
         status = self.image.trylock(self.mutexes[which])

@@ -1,7 +1,8 @@
-"""The museum, fourth room: no lock around it, and not enough instead; and what only a store buffer shows.
+"""The museum, fourth room: too little instead of a lock, and what only a store buffer shows.
 
-Compare-and-swap, sequence numbers, a spinlock, a single store. The first line of a class says what is wrong with it.
-Those that need `--memory tso` are right on a machine that does every store at once.
+Compare-and-swap, sequence numbers, a spinlock, a single store. The first line of a class says what
+is wrong with it. Those that need `--memory tso` are right on a machine that does every store at
+once.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class CasCountsFirst(Cas):
 
 
 class CasReleaseUnfenced(Cas):
-    """release clears the in-use byte by a plain store, last: it returns before anybody sees the slot free."""
+    """release clears the in-use byte by a plain store, last: it returns before anybody sees the
+    slot free.
+    """
 
     def release(self, item_id: int) -> None:
         if not self.inuse[item_id]:
@@ -137,7 +140,9 @@ class SpinTestAndSet(SpinLock):
 
 
 class SpinBareCount(SpinLock):
-    """num_free_slots reads the counter without the spinlock: a grab that has returned may not be seen yet."""
+    """num_free_slots reads the counter without the spinlock: a grab that has returned may not be
+    seen yet.
+    """
 
     def num_free_slots(self) -> int:
         free: int = self.num_free[0]

@@ -5,8 +5,9 @@ Interface:
 - `MUSEUM` maps a name to its `Piece`; `museum:NAME` names it to the checker.
 - `Piece.sentence` says what is wrong with it, `Piece.configuration` is the question.
 
-A piece pins what the checker must say about it: the property that the shortest counterexample breaks, the number of
-its steps, and how many states there are. It is shown on the smallest configuration that was found to show it. The
+A piece pins what the checker must say about it: the property that the shortest counterexample
+breaks, the number of its steps, and how many states there are. It is shown on the smallest
+configuration that was found to show it. The
 classes are in the modules beside this one: `httpd`, `locks`, `crash`, `memory`. The source is httpd
 where its history or its code has had the mistake, else the idea of the design that is left out.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from slotmem_model.algorithms.base import first_paragraph
 from slotmem_model.algorithms.cas import Cas
 from slotmem_model.algorithms.httpd import Httpd
 from slotmem_model.algorithms.httpd_locked import HttpdLocked
@@ -55,13 +57,13 @@ def _piece(
     says: str = "",
     **others: Any,
 ) -> Piece:
-    """Make a piece whose processes are as many as its clients, or two that do the same; one slot unless others say.
+    """Make a piece with a process for each client, or two that do the same; one slot by default.
 
     says: what is wrong; else the class says it.
     """
     processes = len(clients) if len(clients) > 1 else others.pop("processes", 2)
     configuration = Configuration(f"museum:{name}", processes, others.pop("slots", 1), clients=clients, **others)
-    sentence = says or (algorithm.__doc__ or "").partition("\n")[0]
+    sentence = says or first_paragraph(algorithm)
     return Piece(name, algorithm, source, property_, steps, states, configuration, sentence)
 
 
@@ -77,7 +79,7 @@ SEMANTICS = "httpd's semantics"
 # One piece a row: name, class, source; property, steps, states; clients; what else.
 # fmt: off
 PIECES = (
-    # -- what an operation does --------------------------------------------------------------------------------------
+    # -- what an operation does --------------------------------------------------------------------
     _piece("release-free-counted", httpd.ReleaseFreeCounted, HISTORY, "counter", 6, 7, "release(0)", processes=1),
     _piece("release-free-allowed", httpd.ReleaseFreeAllowed, HISTORY, "linearizable", 5, 6, "release(0)", processes=1),
     _piece("release-uncounted", httpd.ReleaseUncounted, SEMANTICS, "counter", 10, 11, GRAB_RELEASE, processes=1),
@@ -101,7 +103,7 @@ PIECES = (
     _piece("put-drifts", HttpdLocked, CODE, "counter", 5, 6, "put(0, 1)", processes=1, pregrab=False,
            says="Without PREGRAB, put marks a free slot and does not count it."),
     _piece("get-unmarked", httpd.GetUnmarked, SEMANTICS, "memory", 2, 3, "get(0)", processes=1, pregrab=False),
-    # -- locks left out, dropped early, confused ---------------------------------------------------------------------
+    # -- locks left out, dropped early, confused ---------------------------------------------------
     _piece("grab-race", Httpd, CODE, "held-once", 8, 34, GRAB, linearizable=False,
            says="Two grabs find the same byte zero before either sets it."),
     _piece("counter-race", Httpd, CODE, "counter", 8, 34, "fgrab(0)", "fgrab(1)", slots=2,
@@ -135,7 +137,7 @@ PIECES = (
     _piece("other-order", locks.OtherOrder, LOCK, "no-deadlock", 10, 135, PUT_ONE, "release(0)"),
     _piece("nested-lock", locks.NestedLock, LOCK, "held-once", 14, 85, GRAB),
     _piece("kept-when-full", locks.KeptWhenFull, LOCK, "no-deadlock", 9, 103, GRAB, processes=3),
-    # -- deaths ------------------------------------------------------------------------------------------------------
+    # -- deaths ------------------------------------------------------------------------------------
     _piece("no-record", crash.NoRecord, REDO, "nothing-torn", 16, 189, PUT_ONE, "get(0)", crashes=1),
     _piece("record-id-first", crash.RecordIdFirst, REDO, "nothing-torn", 24, 267, PUT_ONE, "get(0)", crashes=1),
     _piece("record-cleared-early", crash.RecordClearedEarly, REDO, "nothing-torn", 21, 257,
@@ -169,7 +171,7 @@ PIECES = (
            says="A death between the swap and the count leaves the counter wrong for ever."),
     _piece("seqlock-writer-dies", Seqlock, ROBUST, "counter", 4, 537, "put(0, 1)", "fgrab(0); get(0)", crashes=1,
            says="A death tells nobody, and leaves a table half changed, half a put, or an odd sequence."),
-    # -- atomic steps, sequence numbers, store buffers ---------------------------------------------------------------
+    # -- atomic steps, sequence numbers, store buffers ---------------------------------------------
     _piece("cas-not-lowest", Cas, ATOMIC, "linearizable", 11, 142,
            "fgrab(0); fgrab(1); release(0); release(1)", GRAB, slots=2,
            says="The scan passes slot 0, and takes slot 1 when that was never the lowest free one."),

@@ -1,7 +1,8 @@
-"""The properties for whole arrays of packed states; `slotmem_model.checker.properties` says what they are.
+"""The properties (`slotmem_model.checker.properties`) for whole arrays of packed states.
 
-What can be read off local states and words is computed for all states at once. Whether memory is the specification's is
-asked of `properties.Judge`, once for each content of memory in which nobody is inside an operation.
+What can be read off local states and words is computed for all states at once. Whether memory is
+the specification's is asked of `properties.PropertyCheck`, once for each content of memory in which
+nobody is inside an operation.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from slotmem_model.checker.exploration import Exploration
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.outcome import Outcome
-from slotmem_model.checker.properties import Judge, fault_property, full_events
+from slotmem_model.checker.properties import PropertyCheck, fault_property, full_events
 from slotmem_model.checker.sweep.packing import Packing
 from slotmem_model.checker.sweep.rows import Rows, distinct
 
@@ -19,12 +20,12 @@ Locals = list[NDArray[np.int64]]
 Truths = NDArray[np.bool_]
 
 
-class ArrayJudge:
+class ArrayCheck:
     """Judge packed states of one model."""
 
     def __init__(self, model: Model, packing: Packing) -> None:
         self.model, self.packing = model, packing
-        self.judge = Judge(model)
+        self.judge = PropertyCheck(model)
         automata = [automaton.locals for automaton in model.processes]
         self.dead = [np.array([local.end == "dead" for local in locals_], np.int64) for locals_ in automata]
         self.inside = [np.array([local.inside for local in locals_], np.int64) for locals_ in automata]
@@ -38,7 +39,7 @@ class ArrayJudge:
         self.masks = [np.uint64(mask) for mask in packing.memory_masks()]
         self.quiet: dict[tuple[int, ...], str] = {}
 
-    def broken(self, rows: Rows, locals_: Locals, outcome: Outcome) -> Truths:
+    def broken(self, rows: Rows, locals_: Locals, outcome: Exploration) -> Truths:
         """Say which states break a property, and count them; all properties but no-deadlock."""
         broken = np.zeros(len(rows[0]), np.bool_)
         for process, local in enumerate(locals_):
@@ -68,7 +69,7 @@ class ArrayJudge:
             self.judge_quiet(rows, where, broken, outcome)
         return broken
 
-    def judge_quiet(self, rows: Rows, where: NDArray[np.int64], broken: Truths, outcome: Outcome) -> None:
+    def judge_quiet(self, rows: Rows, where: NDArray[np.int64], broken: Truths, outcome: Exploration) -> None:
         """Judge memory in states in which nobody is inside an operation."""
         memory = [column[where] & mask for column, mask in zip(rows, self.masks, strict=True)]
         contents = list(zip(*(column.tolist() for column in distinct(memory)), strict=True))
@@ -86,7 +87,7 @@ class ArrayJudge:
             _count(outcome, name, int(same.sum()))
             broken[where[same]] = True
 
-    def stuck(self, locals_: Locals, going: Truths, outcome: Outcome) -> Truths:
+    def stuck(self, locals_: Locals, going: Truths, outcome: Exploration) -> Truths:
         """Say in which states nobody can do a step though somebody is not done, and count them."""
         if going.all():
             return np.zeros(len(going), np.bool_)
@@ -97,13 +98,13 @@ class ArrayJudge:
         _count(outcome, "no-deadlock", int(stuck.sum()))
         return stuck
 
-    def look(self, locals_: Locals, outcome: Outcome) -> None:
+    def look(self, locals_: Locals, outcome: Exploration) -> None:
         """Note whether two processes are inside at once."""
         if not outcome.seen.two_inside:
             inside = sum(self.inside[process][local] for process, local in enumerate(locals_))
             outcome.seen.two_inside = bool(np.any(inside >= 2))
 
-    def look_crash(self, process: int, local: NDArray[np.int64], outcome: Outcome) -> None:
+    def look_crash(self, process: int, local: NDArray[np.int64], outcome: Exploration) -> None:
         """Note inside which operations a process dies."""
         for at in np.flatnonzero(np.bincount(local)).tolist() if len(local) else ():
             state = self.model.processes[process].locals[at]
@@ -111,6 +112,6 @@ class ArrayJudge:
                 outcome.seen.crashed_in.add(state.operation[0])
 
 
-def _count(outcome: Outcome, name: str, number: int) -> None:
+def _count(outcome: Exploration, name: str, number: int) -> None:
     if number:
         outcome.violations[name] = outcome.violations.get(name, 0) + number

@@ -2,16 +2,17 @@
 
 Interface:
 
-- `explore(model, budget, symmetry=..., por=...)` gives the same verdict and the same numbers as `naive.explore`; with a
-  reduction the same verdict over fewer states.
+- `explore(model, limits, symmetry=..., por=...)` gives the same verdict and the same numbers as
+  `naive.explore`; with a reduction the same verdict over fewer states.
 
-If no automaton has a cycle, every step leads to a state whose sum of ranks is larger. So states are put into the bucket
-of their sum, and when a bucket's turn comes nothing can be added to it any more: repetitions are dropped, the states are
-judged and expanded, and the bucket is forgotten. Memory is what lies ahead, not all that was seen. With a cycle all
-states found are remembered.
+If no automaton has a cycle, every step leads to a state whose sum of ranks is larger. So states are
+put into the bucket of their sum, and when a bucket's turn comes nothing can be added to it any
+more: repetitions are dropped, the states are judged and expanded, and the bucket is forgotten.
+Memory is what lies ahead, not all that was seen. With a cycle all states found are remembered.
 
-A step is two additions and two look-ups for a whole array at once (`slotmem_model.checker.sweep.packing`). What the monitor does is
-asked once for each (set, event) and kept in a table.
+A step is two additions and two look-ups for a whole array at once
+(`slotmem_model.checker.sweep.packing`). What the monitor does is asked once for each (set, event)
+and kept in a table.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slotmem_model.automata.recording import TooLarge
+from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.outcome import Budget, Outcome
 from slotmem_model.checker.sweep import packing as packed
-from slotmem_model.checker.sweep.array_properties import ArrayJudge
+from slotmem_model.checker.sweep.array_properties import ArrayCheck
 from slotmem_model.checker.sweep.packing import JUMP_BITS, Field, Packing, packing_for, ranks_of, tables
 from slotmem_model.checker.sweep.reductions import Independent, Symmetry
 from slotmem_model.checker.sweep.rows import Remembered, Rows, concatenated, distinct, taken
@@ -42,14 +43,19 @@ class MonitorFull(Exception):
     """The field of the monitor's number is too narrow: begin again with a wider one."""
 
 
-def explore(model: Model, budget: Budget | None = None, *, symmetry: bool = False, por: bool = False) -> Outcome:
-    """Explore all states that can be reached. Raises: TooLarge; ValueError: symmetry of processes that differ."""
-    budget = budget or Budget()
+def explore(model: Model, limits: Limits | None = None, *, symmetry: bool = False, por: bool = False) -> Exploration:
+    """Explore all states that can be reached.
+
+    Raises:
+        TooLarge
+        ValueError: symmetry of processes that differ.
+    """
+    limits = limits or Limits()
     began = time.monotonic()
     columns = 1
     while True:
         packing = packing_for(model, columns)
-        sweep = _Sweep(model, packing, budget, Symmetry(model, packing) if symmetry else None, por)
+        sweep = _Sweep(model, packing, limits, Symmetry(model, packing) if symmetry else None, por)
         try:
             outcome = sweep.run()
         except MonitorFull:
@@ -90,8 +96,8 @@ class _Frontier:
 class _Sweep:
     """One exploration."""
 
-    def __init__(self, model: Model, packing: Packing, budget: Budget, symmetry: Symmetry | None, por: bool) -> None:
-        self.model, self.packing, self.budget, self.symmetry = model, packing, budget, symmetry
+    def __init__(self, model: Model, packing: Packing, limits: Limits, symmetry: Symmetry | None, por: bool) -> None:
+        self.model, self.packing, self.limits, self.symmetry = model, packing, limits, symmetry
         ranks = [ranks_of(automaton) for automaton in model.processes]
         self.acyclic = all(rank is not None for rank in ranks)
         numbers = [rank or [0] * len(automaton.locals) for rank, automaton in zip(ranks, model.processes, strict=True)]
@@ -104,18 +110,18 @@ class _Sweep:
         ]
         # Sorting integers of 16 bits is four times as fast.
         self.narrow = np.uint16 if max(map(max, numbers)) < 1 << 16 else np.int64
-        self.judge = ArrayJudge(model, packing)
+        self.judge = ArrayCheck(model, packing)
         self.monitor = MonitorTable(model, packing.monitor) if model.monitor else None
         # A loop can put off for ever what a reduction leaves for later, so there it is not used.
         self.independent = Independent(model) if por and self.acyclic else None
-        self.outcome = Outcome("sweep")
+        self.outcome = Exploration("sweep")
 
-    def run(self) -> Outcome:
+    def run(self) -> Exploration:
         outcome = self.outcome
         for rank, rows in self.turns():
             outcome.depth = rank
             for start in range(0, len(rows[0]), CHUNK):
-                outcome.reason = self.budget.spent(outcome, self.memory_bytes())
+                outcome.reason = self.limits.spent(outcome, self.memory_bytes())
                 if outcome.reason:
                     outcome.complete = False
                     return outcome
@@ -123,7 +129,7 @@ class _Sweep:
         return outcome
 
     def turns(self) -> Iterator[tuple[int, Rows]]:
-        """Give what is to be expanded, until nothing is left."""
+        """Yield what is to be expanded, until nothing is left."""
         first = [np.array([value], np.uint64) for value in self.packing.pack(self.model.initial)]
         self.frontier = _Frontier()
         self.remembered = None if self.acyclic else Remembered()
@@ -261,7 +267,12 @@ class MonitorTable:
         column[where] += (after.astype(np.int64) - number).view(np.uint64) << np.uint64(self.field.shift)
 
     def fill(self, event: NDArray[np.int64], number: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
-        """Ask the monitor for what is missing. Raises: MonitorFull, TooLarge."""
+        """Ask the monitor for what is missing.
+
+        Raises:
+            MonitorFull
+            TooLarge
+        """
         for pair in np.unique(event[missing] << 32 | number[missing]).tolist():
             one, before = pair >> 32, pair & (1 << 32) - 1
             self.table[one, before] = self.monitor.advance(before, one)

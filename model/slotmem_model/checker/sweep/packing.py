@@ -2,13 +2,14 @@
 
 Interface:
 
-- `Packing(model, columns)` lays the fields of a state out over one or more 64-bit columns: local states, the monitor's
-  number, and every word that ever changes.
+- `Packing(model, columns)` lays the fields of a state out over one or more 64-bit columns: local
+  states, the monitor's number, and every word that ever changes.
 - `pack`, `unpack` turn a `State` into integers and back.
-- `tables(...)` gives, for each process and each action it may have, what a step adds to the packed state, so that the
-  engine never looks at a field but the two that a step depends on.
+- `tables(...)` gives, for each process and each action it may have, what a step adds to the packed
+  state, so that the engine never looks at a field but the two that a step depends on.
 
-A field never overflows: its width is that of its largest value, and the monitor's numbers are watched by the engine.
+A field never overflows: its width is that of its largest value, and the monitor's numbers are
+watched by the engine.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ MAX_MONITOR_BITS = 27
 MAX_COLUMNS = 4
 BLOCKED = -1
 JUMP_BITS = 20
-"""The low bits of a table's `info` are how far a step moves on, the high ones the number of its event."""
+"""The low bits of a table's `info` are how far a step moves on, the high ones the number of its
+event.
+"""
 
 
 class Field(NamedTuple):
@@ -44,12 +47,17 @@ class Field(NamedTuple):
 
 
 class Packing:
-    """The layout of one model's states over `columns` integers. Raises: TooLarge: if they do not suffice."""
+    """The layout of one model's states over `columns` integers.
+
+    Raises: TooLarge: if they do not suffice.
+    """
 
     def __init__(self, model: Model, columns: int) -> None:
         self.columns = columns
         self.values = [sorted(possible) for possible in model.place.possible]
-        """For each word, the value indexes that it can have; a field holds the position in this list."""
+        """For each word, the value indexes that it can have; a field holds the position in this
+        list.
+        """
         self._used = [0] * columns
         self.locals = [self._field(len(automaton.locals)) for automaton in model.processes]
         self.words = [self._field(len(values)) for values in self.values]
@@ -72,7 +80,7 @@ class Packing:
         raise TooLarge(f"a state has more than {self.columns * COLUMN_BITS} bits")
 
     def pack(self, state: State) -> list[int]:
-        """Give the columns of a state."""
+        """Return the columns of a state."""
         row = [0] * self.columns
         values = [self.values[word].index(value) for word, value in enumerate(state.words)]
         for field, value in zip(
@@ -82,7 +90,7 @@ class Packing:
         return row
 
     def unpack(self, row: tuple[int, ...]) -> State:
-        """Give the state of some columns."""
+        """Return the state of some columns."""
 
         def read(field: Field) -> int:
             return row[field.column] >> field.shift & field.mask
@@ -92,7 +100,7 @@ class Packing:
         return State(locals_, words, read(self.monitor) if self.monitor.mask else 1)
 
     def memory_masks(self) -> list[int]:
-        """Give for each column the bits of shared words and the monitor."""
+        """Return, for each column, the bits of shared words and the monitor."""
         masks = [0] * self.columns
         for field in (*self.words, self.monitor):
             masks[field.column] |= field.mask << field.shift
@@ -100,7 +108,11 @@ class Packing:
 
 
 def packing_for(model: Model, at_least: int = 1) -> Packing:
-    """Lay states out over as few columns as suffice. Raises: TooLarge."""
+    """Lay states out over as few columns as suffice.
+
+    Raises:
+        TooLarge
+    """
     for columns in range(at_least, MAX_COLUMNS + 1):
         try:
             return Packing(model, columns)
@@ -111,9 +123,11 @@ def packing_for(model: Model, at_least: int = 1) -> Packing:
 
 
 class Table(NamedTuple):
-    """One action of a process, for every local state. Arrays by local state: `base`, `shift[k]`, `mask[k]`.
+    """One action of a process, for every local state. Arrays by local state: `base`, `shift[k]`,
+    `mask[k]`.
 
-    key = base + sum over columns k of (state[k] >> shift[k] & mask[k]) is an index of `info` and `add[k]`.
+    key = base + sum over columns k of (state[k] >> shift[k] & mask[k]) is an index of `info` and
+    `add[k]`.
     """
 
     base: Ints
@@ -187,7 +201,7 @@ def _action(local: Local, which: int) -> Action | None:
 
 
 def ranks_of(automaton: Automaton) -> list[int] | None:
-    """Give each local state the length of the longest path to it; None if there is a cycle.
+    """Return each local state the length of the longest path to it; None if there is a cycle.
 
     A death leads behind everything else, so that all ranks are differences of more than zero.
     """
@@ -223,7 +237,7 @@ class CrashTable(NamedTuple):
 
 
 def crash_table(model: Model, packing: Packing, automaton: Automaton, ranks: list[int]) -> CrashTable:
-    """Make the table of a process's deaths: it becomes dead, and so does every mutex that it holds."""
+    """Make the table of a process's deaths: it dies, and so does the holder of its mutexes."""
     here = packing.locals[automaton.process]
     info: list[int] = []
     add: list[list[int]] = [[] for _ in range(packing.columns)]

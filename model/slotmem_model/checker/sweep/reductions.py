@@ -2,15 +2,16 @@
 
 Interface:
 
-- `Symmetry(model, packing).canonical(rows)`: states that differ only in which process is which are one. Processes must
-  have the same client, and it must not say `me`.
-- `Independent(model).chosen(...)`: partial order. Where a process's next step commutes with everything that the others can
-  do, only that one is taken.
+- `Symmetry(model, packing).canonical(rows)`: states that differ only in which process is which are
+  one. Processes must have the same client, and it must not say `me`.
+- `Independent(model).chosen(...)`: partial order. Where a process's next step commutes with
+  everything that the others can do, only that one is taken.
 
-When does a step commute with everything? If it touches a word that all processes touch only while they hold a certain
-mutex, and this process holds that: the others cannot come near before it has let go. It must not be the first or last
-step of an operation (the monitor sees those), and nobody may still die: a death would let the others in at once.
-Slots are not interchangeable, since the lowest free one is taken.
+When does a step commute with everything? If it touches a word that all processes touch only while
+they hold a certain mutex, and this process holds that: the others cannot come near before it has
+let go. It must not be the first or last step of an operation (the monitor sees those), and nobody
+may still die: a death would let the others in at once. Slots are not interchangeable, since the
+lowest free one is taken.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Independent:
         ]
 
     def chosen(self, locals_: list[NDArray[np.int64]], may_die: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Give for each state the process whose steps suffice, or -1."""
+        """Return, for each state, the process whose steps suffice, or -1."""
         chosen = np.full(len(may_die), -1, np.int64)
         for process, local in enumerate(locals_):
             chosen[self._safe[process][local] & (chosen < 0) & ~may_die] = process
@@ -43,7 +44,7 @@ class Independent:
 
 
 def _guards(model: Model) -> dict[int, frozenset[int]]:
-    """Give for each word the mutexes that every access to it is made under."""
+    """Return, for each word, the mutexes that every access to it is made under."""
     guards: dict[int, frozenset[int]] = {}
     for automaton in model.processes:
         for local in automaton.locals:
@@ -70,7 +71,7 @@ def _commutes(automaton: Automaton, local: Local, action: Action, guards: dict[i
 
 
 class Symmetry:
-    """Sort the local states of processes that do the same; the monitor's numbers are changed along."""
+    """Sort the local states of processes that do the same, and renumber the monitor with them."""
 
     def __init__(self, model: Model, packing: Packing) -> None:
         if len(set(model.clients)) != 1 or any(
@@ -86,7 +87,7 @@ class Symmetry:
         self._swapped: dict[tuple[int, int], NDArray[np.int64]] = {}
 
     def canonical(self, rows: Rows) -> Rows:
-        """Give each state the name of its kind: local states ascending."""
+        """Return, for each state, the name of its kind: local states ascending."""
         rows = [column.copy() for column in rows]
         number = len(self.packing.locals)
         for last in range(number - 1, 0, -1):
@@ -124,7 +125,7 @@ class Symmetry:
 
 
 def _shape(local: Local) -> tuple[object, ...]:
-    """Give what two processes' local states must have in common, leaving out the events' numbers."""
+    """Return what local states of two processes must share; the events' numbers are left out."""
 
     def bare(move: Move | None) -> tuple[int, ...] | None:
         return move and (move.target, move.value, bool(move.event))

@@ -3,11 +3,12 @@
 Interface:
 
 - A set is a list of equally long uint64 arrays, one a column; row i of all of them is one state.
-- `distinct(rows)` drops repeated rows. `Seen` remembers rows over many calls (for models with cycles).
+- `distinct(rows)` drops repeated rows. `Seen` remembers rows over many calls (for models with
+  cycles).
 
-Rows are hashed into a table that is written and read back as a whole: of all rows that fall into one place the last one
-written wins; those equal to the winner are repetitions; the few that are not try again with another hash. So the result
-is exact, whatever the hash does.
+Rows are hashed into a table that is written and read back as a whole: of all rows that fall into
+one place the last one written wins; those equal to the winner are repetitions; the few that are not
+try again with another hash. So the result is exact, whatever the hash does.
 """
 
 from __future__ import annotations
@@ -57,17 +58,19 @@ def distinct(rows: Rows) -> Rows:
 
 
 def taken(rows: Rows, where: NDArray[np.int64]) -> Rows:
-    """Give some of the rows."""
+    """Return some of the rows."""
     return [column[where] for column in rows]
 
 
 def concatenated(parts: list[Rows]) -> Rows:
-    """Give the rows of all parts."""
+    """Return the rows of all parts."""
     return parts[0] if len(parts) == 1 else [np.concatenate(columns) for columns in zip(*parts, strict=True)]
 
 
 class Remembered:
-    """All rows ever added, for models with cycles: sorted runs of growing length, merged as they are filled."""
+    """All rows ever added, for models with cycles: sorted runs of growing length, merged as they
+    are filled.
+    """
 
     def __init__(self) -> None:
         self._runs: list[Rows] = []
@@ -86,12 +89,14 @@ class Remembered:
         return rows
 
     def memory_bytes(self) -> int:
-        """Give the size of what is remembered."""
+        """Return the size of what is remembered."""
         return sum(column.nbytes for run in self._runs for column in run)
 
 
 def _within(rows: Rows, run: Rows) -> NDArray[np.bool_]:
-    """Say which rows are in a sorted run: binary search by the last column, then by the one before within equals."""
+    """Say which rows are in a sorted run: binary search by the last column, then by the one before
+    within equals.
+    """
     low = np.zeros(len(rows[0]), np.int64)
     high = np.full(len(rows[0]), len(run[0]), np.int64)
     for column, sorted_column in zip(reversed(rows), reversed(run), strict=True):
@@ -102,7 +107,9 @@ def _within(rows: Rows, run: Rows) -> NDArray[np.bool_]:
 def _bounds(
     values: NDArray[np.uint64], column: NDArray[np.uint64], low: NDArray[np.int64], high: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Narrow each row's part [low, high) of a column, ascending there, to the cells that equal its value."""
+    """Narrow each row's part [low, high) of a column, ascending there, to the cells that equal its
+    value.
+    """
     found = []
     for right in (False, True):
         first, last = low.copy(), high.copy()

@@ -2,12 +2,14 @@
 
 Interface:
 
-- `SlotHistory` has one entry an operation in each column, in any order. Times are nanoseconds, or any other count of time.
-- `from_events(events, initial)` makes one of the events of `slotmem_model.judge.events`, whose operations and results are those of
-  `slotmem_model.spec`; values are numbered. It raises `Unsuited` for what the columns cannot say.
+- `SlotHistory` has one entry an operation in each column, in any order. Times are nanoseconds, or
+  any other count of time.
+- `from_events(events, initial)` makes one of the events of `slotmem_model.judge.events`, whose
+  operations and results are those of `slotmem_model.spec`; values are numbered. It raises
+  `Unsuited` for what the columns cannot say.
 
-The columns say: PREGRAB; grab, fgrab, release, num_free_slots; get and put of whole slots. A put or get of fewer bytes, `slots` and
-`doall` are left to the judge of any specification.
+The columns say: PREGRAB; grab, fgrab, release, num_free_slots; get and put of whole slots. A put or
+get of fewer bytes, `slots` and `doall` are left to the judge of any specification.
 """
 
 from __future__ import annotations
@@ -35,17 +37,19 @@ Column = npt.NDArray[np.int64]
 
 
 class Unsuited(Exception):
-    """The columns cannot say what this history says; the judge of any specification can judge it."""
+    """The columns cannot hold this history; the judge of any specification can judge it."""
 
 
 @dataclass(frozen=True)
 class SlotHistory:
     """The operations of a segment with PREGRAB.
 
-    `slot` is the argument, or what a grab gave (anything, if it gave none). `value` is the number of what was put or got, or the
-    count that num_free_slots gave; of a TORN get, which gave parts of several, it stands for all of these. `returned` of a PENDING operation is ignored. `witness`, if there is one, is a number taken at the
-    operation's instant (inside its critical section), below zero if it was not taken. `inuse` is the mask of the slots in use at first,
-    `values` what is in them. The names are what reports say instead of the numbers, where there are any.
+    `slot` is the argument, or what a grab gave (anything, if it gave none). `value` is the number
+    of what was put or got, or the count that num_free_slots gave; of a TORN get, which gave parts
+    of several, it stands for all of these. `returned` of a PENDING operation is ignored. `witness`,
+    if there is one, is a number taken at the operation's instant (inside its critical section),
+    below zero if it was not taken. `inuse` is the mask of the slots in use at first, `values` what
+    is in them. The names are what reports say instead of the numbers, where there are any.
     """
 
     item_num: int
@@ -63,7 +67,11 @@ class SlotHistory:
     process_names: dict[int, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse columns that no recorder can have written. Raises: MalformedHistory."""
+        """Refuse columns that no recorder can have written.
+
+        Raises:
+            MalformedHistory
+        """
         columns = [self.process, self.kind, self.outcome, self.slot, self.value, self.invoked, self.returned]
         if len({len(column) for column in columns}) != 1:
             raise MalformedHistory("the columns of a history have one entry for each operation; these differ in length")
@@ -88,12 +96,17 @@ class SlotHistory:
         return len(self.process)
 
     def first_values(self) -> list[int]:
-        """Give what is in each slot at first; 0 where nothing else is said."""
+        """Return what is in each slot at first; 0 where nothing else is said."""
         return list(self.values) + [0] * (self.item_num - len(self.values))
 
 
 def from_events(events: Iterable[Event], initial: spec.Slots) -> SlotHistory:
-    """Put a history of events into columns; the time of an event is its number. Raises: MalformedHistory; Unsuited."""
+    """Put a history of events into columns; the time of an event is its number.
+
+    Raises:
+        MalformedHistory
+        Unsuited
+    """
     history = History.from_events(events)
     if not initial.pregrab:
         raise Unsuited("without PREGRAB get and put mark slots")
@@ -123,7 +136,7 @@ def from_events(events: Iterable[Event], initial: spec.Slots) -> SlotHistory:
 
 
 def _encode(call: Call, initial: spec.Slots, numbers: dict[bytes, int]) -> tuple[int, int, int, int]:
-    """Give kind, outcome, slot and value of a call."""
+    """Return kind, outcome, slot and value of a call."""
     name, *arguments = call.operation
     if name not in KINDS:
         raise Unsuited(f"{name} is not among {', '.join(KINDS)}")

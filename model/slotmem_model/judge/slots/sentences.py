@@ -1,8 +1,9 @@
 """The window of a violation in words, and as events.
 
-Interface: `describe(history, window, number)` gives one sentence that says why operation `number` cannot be explained, as far as the
-operations of the window show it; `to_events(history, window)` gives the window's events, with the operations of `slotmem_model.spec`
-(values by their number, or by name where they have one).
+Interface: `describe(history, window, number)` gives one sentence that says why operation `number`
+cannot be explained, as far as the operations of the window show it; `to_events(history, window)`
+gives the window's events, with the operations of `slotmem_model.spec` (values by their number, or
+by name where they have one).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _STATUS = {OK: spec.SUCCESS, TORN: spec.SUCCESS, NOTFOUND: spec.NOTFOUND, EINVAL
 
 
 def to_events(history: SlotHistory, window: Iterable[int]) -> tuple[Event, ...]:
-    """Give the events of some operations in the order of time; a pending one ends in a crash."""
+    """Return the events of some operations in the order of time; a pending one ends in a crash."""
     timed: list[tuple[int, int, Event]] = []
     crashed: list[Event] = []
     for number in window:
@@ -126,7 +127,9 @@ def _why_grab(history: SlotHistory, window: list[int], number: int) -> str:
 
 
 def _before(history: SlotHistory, window: list[int], number: int, kind: int, slot: int) -> list[int]:
-    """Give the window's successful operations of a kind on a slot that had returned when this one was invoked, last first."""
+    """Return the window's successful operations of a kind on a slot that had returned when this one
+    was invoked, last first.
+    """
     found = [
         other
         for other in window

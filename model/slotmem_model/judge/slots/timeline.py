@@ -1,9 +1,11 @@
-"""What the judge of slots knows about a history before it starts: the actions in their order, and what lies ahead of each.
+"""What the judge of slots knows beforehand: the actions in order, and what lies ahead of each.
 
-Interface: `Timeline.compile(history)`. All is done in columns, since this is most of the time that a good history takes.
+Interface: `Timeline.compile(history)`. All is done in columns, since this is most of the time that
+a good history takes.
 
-An *action* is an operation together with its result, which is known. A *position* is the place of an invocation or a return in the
-order of time; at equal times invocations come first, so that what may have overlapped does.
+An *action* is an operation together with its result, which is known. A *position* is the place of
+an invocation or a return in the order of time; at equal times invocations come first, so that what
+may have overlapped does.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from slotmem_model.judge.slots.history import Column, SlotHistory
 GRAB, RELEASE, FGRAB, PUT = range(4)
 # ... and of a crashed process, which may happen whenever it is possible, or never.
 LOST_GRAB, LOST_RELEASE, LOST_FGRAB, LOST_PUT = range(4, 8)
-# What only looks: a get; an answer that says "this slot is free"; one that says "all are in use"; a count.
+# What only looks: a get; an answer that says "this slot is free"; one that says "all are in use"; a
+# count.
 GET, SEES_FREE, SEES_FULL, COUNT = range(8, 12)
 # A result that no state gives.
 NEVER = 12
@@ -38,11 +41,13 @@ class Timeline:
     - `positions`: of each of them.
     - `invoked`: the position of its invocation.
     - `returned`: the position of its return; for one without, a position after all others.
-    - `last_read`: of a put, the position at which the last get of its value from its slot is invoked; -1 without such a get.
+    - `last_read`: of a put, the position at which the last get of its value from its slot is
+      invoked; -1 without such a get.
     - `is_only`: of a put, that no other put brings the same value to the same slot.
-    - `is_eager`: of a grab, that while it runs nobody looks at its slot or counts slots, or forces its slot to be in use, and no other
-      grab of its slot begins and returns.
-    - `is_alone`: of a put or get, that no other action on its slot overlaps it. Its return is no event.
+    - `is_eager`: of a grab, that while it runs nobody looks at its slot or counts slots, or forces
+      its slot to be in use, and no other grab of its slot begins and returns.
+    - `is_alone`: of a put or get, that no other action on its slot overlaps it. Its return is no
+      event.
     """
 
     action: Column
@@ -90,7 +95,7 @@ class Timeline:
 
 
 def compute_actions(history: SlotHistory) -> Column:
-    """Give the action of each operation."""
+    """Return the action of each operation."""
     kind, outcome = history.kind, history.outcome
     action = np.full(len(history), NEVER, dtype=np.int64)
     inside = (history.slot >= 0) & (history.slot < history.item_num)
@@ -114,7 +119,7 @@ def compute_actions(history: SlotHistory) -> Column:
 
 
 def _compute_positions(history: SlotHistory) -> tuple[Column, Column, Column]:
-    """Give the positions of invocations and returns, and the events in order."""
+    """Return the positions of invocations and returns, and the events in order."""
     operations = len(history)
     answered = np.flatnonzero(history.outcome != columns.PENDING)
     times = np.concatenate((history.invoked, history.returned[answered]))
@@ -126,7 +131,9 @@ def _compute_positions(history: SlotHistory) -> tuple[Column, Column, Column]:
 
 
 def _compute_readers(history: SlotHistory, action: Column, invoked: Column) -> tuple[Column, Flags]:
-    """Give for each put when the last get of what it put is invoked, and whether it is the only one to put that."""
+    """Return, for each put, when the last get of what it put is invoked, and whether it is the only
+    one to put that.
+    """
     _, value = np.unique(np.concatenate((history.value, history.first_values())), return_inverse=True)
     at_first = value[len(history) :]
     pair = history.slot * (len(value) + 1) + value[: len(history)]

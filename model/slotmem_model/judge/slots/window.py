@@ -1,17 +1,20 @@
-"""The window of a violation in a history of slots: the fewest operations that contradict one another.
+"""The window of a violation of slots: the fewest operations that contradict one another.
 
 Interface: `find_window`, once the judge has found that operation `number`
 cannot be explained.
 
-Three specifications are tried in turn. The first two ask for less than the whole; what contradicts them contradicts the whole, and is
-easier to see:
+Three specifications are tried in turn. The first two ask for less than the whole; what contradicts
+them contradicts the whole, and is easier to see:
 
-- *one slot*: its mark and its contents, both unknown at first. A grab of a higher slot, or one that finds all in use, says that it is in use.
-- *the marks*: which slots are in use, beginning with what the judge held possible at some moment. Contents play no part.
+- *one slot*: its mark and its contents, both unknown at first. A grab of a higher slot, or one that
+  finds all in use, says that it is in use.
+- *the marks*: which slots are in use, beginning with what the judge held possible at some moment.
+  Contents play no part.
 - *the whole*, beginning likewise.
 
-The part of the history that is looked at grows backwards from the operation until it is a violation, and is then minimised by
-`slotmem_model.judge.window`. There an operation that is relaxed may have happened as it was seen, at any time, or not at all.
+The part of the history that is looked at grows backwards from the operation until it is a
+violation, and is then minimised by `slotmem_model.judge.window`. There an operation that is relaxed
+may have happened as it was seen, at any time, or not at all.
 """
 
 from __future__ import annotations
@@ -56,10 +59,12 @@ StatesAt = Callable[[list[int]], dict[int, list[State]]]
 
 
 class Window(NamedTuple):
-    """The operations that contradict one another, oldest first, and the states they do so from; none given: from any.
+    """The operations that contradict one another, oldest first, and the states they do so from;
+    none given: from any.
 
-    One that is not whole has only the operation that cannot be explained: those that contradict it are too many. So it is with a
-    grab that was held up inside for long: each of the moments at which others took and released its slot stands against it.
+    One that is not whole has only the operation that cannot be explained: those that contradict it
+    are too many. So it is with a grab that was held up inside for long: each of the moments at
+    which others took and released its slot stands against it.
     """
 
     numbers: list[int]
@@ -73,7 +78,9 @@ class Window(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """The operations near the end that a specification speaks of, as calls; and the positions at which some of them began."""
+    """The operations near the end that a specification speaks of, as calls; and the positions at
+    which some of them began.
+    """
 
     history: History
     numbers: list[int]
@@ -83,9 +90,10 @@ class _Part(NamedTuple):
 def find_window(
     timeline: Timeline, item_num: int, number: int, position: int, states_at: StatesAt, budget: Budget
 ) -> Window:
-    """Give the smallest window that one of the specifications gives, else one that is not whole.
+    """Return the smallest window that one of the specifications gives, else one that is not whole.
 
-    The judge found the operation at `position`. `states_at(positions)` gives the states that were possible before some events.
+    The judge found the operation at `position`. `states_at(positions)` gives the states that were
+    possible before some events.
     """
     action = timeline.action
     if action[number] == NEVER:
@@ -111,7 +119,7 @@ def find_window(
 
 
 def _suspect_slots(timeline: Timeline, item_num: int, number: int, states: list[State]) -> list[int]:
-    """Give the slots that may show what is wrong by themselves, likeliest first."""
+    """Return the slots that may show what is wrong by themselves, likeliest first."""
     action, slot = int(timeline.action[number]), int(timeline.slot[number])
     slots = [] if action in (SEES_FULL, COUNT) or not 0 <= slot < item_num else [slot]
     if action in (SEES_FULL, GRAB):
@@ -124,7 +132,7 @@ def _suspect_slots(timeline: Timeline, item_num: int, number: int, states: list[
 
 
 def _collect(timeline: Timeline, number: int, relevant: Flags) -> _Part:
-    """Give the last operations that matter, up to the return of this one."""
+    """Return the last operations that matter, up to the return of this one."""
     end = int(timeline.returned[number])
     relevant = relevant.copy()
     relevant[number] = True
@@ -162,7 +170,9 @@ def _grow(part: _Part, states: dict[int, list[Any]], step: Step, budget: Budget)
 
 
 def _step_slot(slot: int) -> Step:
-    """Give the specification of one slot: whether it is in use, and what is in it; None is unknown."""
+    """Return the specification of one slot: whether it is in use, and what is in it; None is
+    unknown.
+    """
 
     def step(state: tuple[bool | None, int | None], act: tuple[int, int, int]) -> Iterator[tuple[Any, bool]]:
         used, value = state
@@ -191,7 +201,7 @@ def _step_slot(slot: int) -> Step:
 
 
 def _step_whole(item_num: int, has_values: bool) -> Step:
-    """Give the specification of all slots, or of their marks alone."""
+    """Return the specification of all slots, or of their marks alone."""
     full = (1 << item_num) - 1
 
     def step(state: State, act: tuple[int, int, int]) -> Iterator[tuple[State, bool]]:

@@ -1,14 +1,16 @@
-"""The fast way to accept a history of slots: in the order in which the operations say that they happened.
+"""The fast way to accept a history of slots: replay it in the order that its operations claim.
 
-Interface: `is_accepted(history)`. True is a proof that the history is linearizable: the witness's order respects real time, and the
-specification, run in this order, gives every result. False proves nothing, since a witness may be wrong where the history is right.
+Interface: `is_accepted(history)`. True is a proof that the history is linearizable: the witness's
+order respects real time, and the specification, run in this order, gives every result. False proves
+nothing, since a witness may be wrong where the history is right.
 
-Operations without a witness did not happen, if they are pending; if they returned, there is no acceptance. Equal witnesses are taken in
-the order of the columns.
+Operations without a witness did not happen, if they are pending; if they returned, there is no
+acceptance. Equal witnesses are taken in the order of the columns.
 
-A get or put looks at a slot's mark without the mutex that guards the marks. So its witness may be on the wrong side of a grab or release
-of its slot, if one of the two was held up inside. Such an order is mended (`_mend`) and tried again. However an order was come
-by, it is accepted only if real time and the specification agree with all of it.
+A get or put looks at a slot's mark without the mutex that guards the marks. So its witness may be
+on the wrong side of a grab or release of its slot, if one of the two was held up inside. Such an
+order is mended (`_mend`) and tried again. However an order was come by, it is accepted only if real
+time and the specification agree with all of it.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ def _is_in_real_time(history: SlotHistory, order: Column) -> bool:
 
 
 def _replay(history: SlotHistory, action: Column, order: Column) -> bool:
-    """Run the specification in this order: first the marks one after the other, then the contents all at once."""
+    """Run the specification in this order: first the marks one after the other, then the contents
+    all at once.
+    """
     action, slot, value = action[order], history.slot[order].copy(), history.value[order]
     is_mark = ~_is_one_of(action, PUT, GET, LOST_PUT, SEES_FREE)
     marks = np.flatnonzero(is_mark)
@@ -85,11 +89,13 @@ def _replay(history: SlotHistory, action: Column, order: Column) -> bool:
 
 
 def _mend(history: SlotHistory, stamps: Column, action: Column, order: Column) -> Column | None:
-    """Give the order with each get and put that saw another mark than the last one put where it may have; None if too many did.
+    """Return the order with each get and put that saw another mark than the last one put where it
+    may have; None if too many did.
 
-    It is either the get or put that was held up, behind its look: then it comes before the last change of the mark, and nobody was in
-    the slot since. Or it is who changed the mark, before the witness was taken: then the next change, which nobody else's mark
-    comes before, comes before the get or put. Or the witness was a guess, and the get or put comes behind that change.
+    It is either the get or put that was held up, behind its look: then it comes before the last
+    change of the mark, and nobody was in the slot since. Or it is who changed the mark, before the
+    witness was taken: then the next change, which nobody else's mark comes before, comes before the
+    get or put. Or the witness was a guess, and the get or put comes behind that change.
     """
     acts = action[order]
     is_mark = ~_is_one_of(acts, PUT, GET, LOST_PUT, SEES_FREE)
@@ -126,7 +132,9 @@ def _mend(history: SlotHistory, stamps: Column, action: Column, order: Column) -
 
 
 def _replay_marks(history: SlotHistory, actions: list[int], slots: list[int], values: list[int]) -> list[int] | None:
-    """Give the slot that each operation marks, -1 for none; None if a result is not what the specification gives."""
+    """Return the slot that each operation marks, -1 for none; None if a result is not what the
+    specification gives.
+    """
     item_num, mask = history.item_num, history.inuse
     full = (1 << item_num) - 1
     taken = slots
@@ -161,7 +169,9 @@ def _replay_marks(history: SlotHistory, actions: list[int], slots: list[int], va
 
 
 def _last(changes: Flags, to: Column, slot: Column, at_first: Column) -> Column:
-    """Give for each entry, sorted by slot, what the last change before it in its slot changed to; at first what `at_first` says."""
+    """Return for each entry, sorted by slot, what the last change before it in its slot changed to;
+    at first what `at_first` says.
+    """
     index = np.arange(len(slot))
     behind = np.maximum.accumulate(np.where(changes, index, -1))
     before = np.concatenate(([-1], behind[:-1])) if len(slot) else behind

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slotmem_model.checker.properties import OUTSIDE, Seen
-
-HELD, VIOLATED, UNDECIDED = "held", "violated", "undecided"
+from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 
 
 @dataclass
-class Outcome:
+class Exploration:
     """An exploration's end. states and transitions are exact for what was explored."""
 
     engine: str
@@ -46,7 +45,7 @@ class Progress(NamedTuple):
 
 
 @dataclass
-class Budget:
+class Limits:
     """What an exploration may use up; None: as much as it likes."""
 
     seconds: float | None = None
@@ -54,7 +53,7 @@ class Budget:
     progress: Callable[[Progress], None] | None = None
     began: float = field(default_factory=time.monotonic)
 
-    def spent(self, outcome: Outcome, memory_bytes: int) -> str:
+    def spent(self, outcome: Exploration, memory_bytes: int) -> str:
         """Tell how far it is; give the reason to stop, or the empty string."""
         elapsed = time.monotonic() - self.began
         if self.progress:
