@@ -4,8 +4,8 @@ Interface:
 
 - `with without_interrupts():` holds them back until the end of the block.
 - `with starting_a_child():` does too, and a child started inside inherits the blocked signals.
-- `die_with_parent()`, called by the child, leaves Ctrl-C to the parent and ties the child's life to
-  it.
+- `end(process)` kills a child and waits for its end, uninterrupted.
+- `die_with_parent()`, called by a child, leaves Ctrl-C to its parent and lets it die with it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 _PR_SET_PDEATHSIG = 1
+
+
+class _Held:
+    """A signal handler that notes whether anything came."""
+
+    came = False
+
+    def __call__(self, *_: object) -> None:
+        self.came = True
 
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
     """Hold Ctrl-C and SIGTERM back until the end of the block.
 
-    Outside the main thread this does nothing: Python handles signals in the main thread only.
+    Outside the main thread this does nothing: Python handles signals in the main thread only. Nor
+    does it inside another such block, which holds them back already.
 
     Blocking them is not enough. Any thread that does not block them, such as one started by a
     library, would receive the signal, and Python would then interrupt the main thread after all.
@@ -34,19 +45,20 @@ def without_interrupts() -> Iterator[None]:
     Raises:
         KeyboardInterrupt: at the end, if either signal arrived meanwhile.
     """
-    if threading.current_thread() is not threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or isinstance(signal.getsignal(signal.SIGINT), _Held):
         yield
         return
-    came: list[int] = []
+    held = _Held()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-    handlers = [(number, signal.signal(number, lambda which, _: came.append(which))) for number in INTERRUPTS]
+    handlers = [(number, signal.signal(number, held)) for number in INTERRUPTS]
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # a signal that was pending reaches our handler here
         for number, handler in reversed(handlers):
             signal.signal(number, handler)
-    if came:
+    if held.came:
         raise KeyboardInterrupt
 
 
@@ -60,6 +72,17 @@ def starting_a_child() -> Iterator[None]:
     resource_tracker.ensure_running()  # else the first child's start launches it and unblocks Ctrl-C
     with without_interrupts():
         yield
+
+
+def end(process: BaseProcess) -> None:
+    """Kill a child and wait for its end; its object is of no use afterwards.
+
+    An interrupt in the midst of the wait could lose the fact that the child has ended.
+    """
+    with without_interrupts():
+        process.kill()
+        process.join()
+        process.close()
 
 
 def die_with_parent() -> None:

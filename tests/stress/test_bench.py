@@ -228,7 +228,9 @@ def test_worker_that_dies_is_told(folder, capsys, monkeypatch):
 
 
 def test_a_worker_takes_a_reset_pipe_for_its_end():
-    """A parent that dies with an answer unread resets the pipe; its worker ends without a traceback."""
+    """A parent that dies with an answer unread resets the pipe; its worker ends without a
+    traceback.
+    """
     ours, theirs = multiprocessing.Pipe()
 
     class Orphan:

@@ -5,6 +5,7 @@ ends.
 import argparse
 import html
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from slotmem.memory.segment import object_path
 from slotmem_model.commands import check as check_command
 from slotmem_model.verdict import HELD, VIOLATED
 from slotmem_stress.history.judging import judge_path
-from slotmem_stress.interrupts import without_interrupts
+from slotmem_stress.interrupts import end, starting_a_child, without_interrupts
 from slotmem_stress.run import remembered
 from slotmem_stress.run.settings import NAME
 
@@ -182,7 +183,8 @@ def test_interrupts_are_put_off_and_not_lost():
 
     def interrupted():
         with without_interrupts():
-            signal.raise_signal(signal.SIGINT)
+            with without_interrupts():
+                signal.raise_signal(signal.SIGINT)
             done.append("to the end")
 
     with pytest.raises(KeyboardInterrupt):
@@ -190,3 +192,22 @@ def test_interrupts_are_put_off_and_not_lost():
     assert done == ["to the end"]
     assert signal.getsignal(signal.SIGINT) is handler
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
+
+
+def test_an_interrupt_while_a_child_is_buried_comes_after_it(monkeypatch):
+    """It comes when the system has told of the child's end and Python has not noted that yet."""
+    process = multiprocessing.get_context("spawn").Process(target=signal.pause)
+    with starting_a_child():
+        process.start()
+    waitpid = os.waitpid
+
+    def interrupted(*given):
+        told = waitpid(*given)
+        signal.raise_signal(signal.SIGINT)
+        return told
+
+    monkeypatch.setattr(os, "waitpid", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        end(process)
+    with pytest.raises(ValueError, match="closed"):
+        process.is_alive()

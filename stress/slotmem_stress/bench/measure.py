@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 import slotmem
 from slotmem_stress.bench.contract import Opener, SlotTable
 from slotmem_stress.bench.rivals import BASELINE, SETUPS, missing
-from slotmem_stress.interrupts import INTERRUPTS
+from slotmem_stress.interrupts import INTERRUPTS, end
 
 ITEM_NUM = 1000
 SIZES = (64, 4096)
@@ -203,9 +203,7 @@ def _worker(openers: dict[tuple[str, int], Opener], number: int) -> Iterator[Con
     try:
         yield ours
     finally:
-        process.kill()  # before the pipe closes: it may be in the middle of a round, and has nothing to save
-        process.join()
-        process.close()
+        end(process)  # before the pipe closes: it may be in the middle of a round
         ours.close()
 
 

@@ -26,7 +26,7 @@ from slotmem_model.judge.slots.judge import judge
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 from slotmem_stress.history.reading import Recorded, read, to_columns, to_object
 from slotmem_stress.history.records import HEAD, INVOKED, PUT, RETURNED, SECOND, STATUS_SHIFT, TORN, VALUE
-from slotmem_stress.interrupts import die_with_parent, starting_a_child
+from slotmem_stress.interrupts import die_with_parent, end, starting_a_child, without_interrupts
 
 _WORDS = {linearizability.LINEARIZABLE: HELD, linearizability.VIOLATION: VIOLATED, linearizability.UNKNOWN: UNDECIDED}
 EXCERPT_OPERATIONS = 400
@@ -154,12 +154,12 @@ class JudgeProcess:
         try:
             answer = self._pipe.recv()
         except (EOFError, ConnectionResetError):
-            dead = self._process
-            dead.join()
-            reason = f"the judge's process ended with exit code {dead.exitcode}"
-            unjudged = Judged(self.waiting.pop(0), UNDECIDED, reason, 0, 0, 0.0, 0)
-            self.close()
-            self._start()
+            with without_interrupts():
+                self._process.join()
+                reason = f"the judge's process ended with exit code {self._process.exitcode}"
+                self.close()
+                unjudged = Judged(self.waiting.pop(0), UNDECIDED, reason, 0, 0, 0.0, 0)
+                self._start()
             return unjudged
         if isinstance(answer, Exception):
             raise answer
@@ -169,9 +169,7 @@ class JudgeProcess:
 
     def close(self) -> None:
         """Kill the process, whatever it is doing."""
-        self._process.kill()
-        self._process.join()
-        self._process.close()
+        end(self._process)
         self._pipe.close()
 
     def _start(self) -> None:

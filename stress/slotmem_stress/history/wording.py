@@ -25,7 +25,7 @@ def window_lines(window: list[dict[str, Any]]) -> Iterator[str]:
     for done in window:
         begin = (done["invoke_ns"] - first) / 1000
         end = f"{(done['return_ns'] - first) / 1000:.1f}" if "return_ns" in done else "never"
-        yield f"    client {done['client']:<6} {begin:>9.1f} .. {end:>9}  {describe(done)}"
+        yield f"    process {done['client']:<6} {begin:>9.1f} .. {end:>9}  {describe(done)}"
 
 
 def describe(done: dict[str, Any]) -> str:

@@ -17,12 +17,12 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from slotmem_stress.interrupts import starting_a_child
+from slotmem_stress.interrupts import end, starting_a_child, without_interrupts
 from slotmem_stress.run.client import Client, Rules
 from slotmem_stress.run.worker import Broken, Job, Ready, Round, RoundDone, held_by, main, work_round
 
@@ -89,9 +89,12 @@ class ProcessCrew:
         self._round: Round | None = None
         self._is_on = False
         self.workers: list[Worker] = []
-        with self._stopping_on_error():
-            for seat in range(processes):  # an interrupt finds those started so far
+        try:
+            for seat in range(processes):
                 self.workers.append(self._start(seat))
+        except OSError:
+            self.stop()
+            raise
 
     def begin(self, order: Round) -> None:
         """Start a round."""
@@ -113,8 +116,7 @@ class ProcessCrew:
 
     def replace(self, worker: Worker) -> None:
         """Kill a worker; start another, with new clients, in its place."""
-        self._bury(worker)
-        fresh = self.workers[worker.seat] = self._start(worker.seat)
+        fresh = self._put_in_place_of(worker)
         if self._round is not None and self._is_on:
             fresh.tell(self._round)
 
@@ -135,12 +137,12 @@ class ProcessCrew:
         self.held.clear()
         self._is_on = False
         number = self._round.number
-        while late := [worker for worker in self.workers if worker.done_with != number]:
+        while any(worker.done_with != number for worker in self.workers):
             self.listen(min(0.1, timeout_s))
             patience_s = timeout_s if self.findings else timeout_s + PATIENCE_S
             if time.monotonic() < began + patience_s:
                 continue
-            for worker in late:
+            for worker in [worker for worker in self.workers if worker.done_with != number]:
                 self.findings.append(
                     f"clause KILL-3: client {worker.clients[0]} (process {worker.process.pid}) did not end its "
                     f"operation within {patience_s:.1f} s"
@@ -159,7 +161,8 @@ class ProcessCrew:
         try:
             said = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
-            worker.process.join()
+            with without_interrupts():
+                worker.process.join()
             said = Broken(f"client {worker.clients[0]} died with exit code {worker.process.exitcode}")
         if isinstance(said, Ready):
             worker.ready_in = said.number
@@ -173,10 +176,17 @@ class ProcessCrew:
             self._give_up(worker)
 
     def _give_up(self, worker: Worker) -> None:
-        """Have another worker in its place, which stays out of this round."""
-        self._bury(worker)
-        fresh = self.workers[worker.seat] = self._start(worker.seat)
+        """Replace a worker by one that stays out of this round."""
+        fresh = self._put_in_place_of(worker)
         fresh.done_with = self._round.number if self._round is not None else 0
+
+    def _put_in_place_of(self, worker: Worker) -> Worker:
+        with without_interrupts():
+            worker.process.kill()
+            worker.process.join()
+            fresh = self.workers[worker.seat] = self._start(worker.seat)
+            self._bury(worker)
+        return fresh
 
     def _start(self, seat: int) -> Worker:
         clients = self._numbers.take(self._threads)
@@ -191,18 +201,8 @@ class ProcessCrew:
         return Worker(process, ours, seat, clients)
 
     def _bury(self, worker: Worker) -> None:
-        worker.process.kill()
-        worker.process.join()
-        worker.process.close()
+        end(worker.process)
         worker.pipe.close()
-
-    @contextmanager
-    def _stopping_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self.stop()
-            raise
 
 
 class ThreadCrew:

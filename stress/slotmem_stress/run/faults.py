@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 from slotmem import NoSegment, SlotmemError
-from slotmem_stress.interrupts import die_with_parent, starting_a_child
+from slotmem_stress.interrupts import die_with_parent, end, starting_a_child
 from slotmem_stress.run.crew import ProcessCrew, ThreadCrew, Worker
 from slotmem_stress.run.settings import NAME, Plan
 from slotmem_stress.run.worker import (
@@ -135,9 +135,7 @@ class Company:
     def stop(self) -> None:
         """Kill them. Idempotent."""
         for process in self._processes:
-            process.kill()
-            process.join()
-            process.close()
+            end(process)
         for pipe in self._pipes:
             pipe.close()
         self._processes, self._pipes = [], []

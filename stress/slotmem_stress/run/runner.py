@@ -143,6 +143,12 @@ class _Run:
 
     def start(self) -> None:
         """Start every process."""
+        with without_interrupts():  # so that `stop` knows what has been started
+            crew = self._start()
+        crew.gather(PATIENCE_S)  # those who work would only delay those who still start
+        self._complain()
+
+    def _start(self) -> ProcessCrew | ThreadCrew:
         settings = self.settings
         board_path = make_board(self.folder)
         self._board = map_board(board_path)
@@ -156,9 +162,8 @@ class _Run:
                 settings.start, settings.processes, settings.threads, board_path, self._numbers, job._replace
             )
             self._company = Company(settings.plan, settings.provider, self.runtime_dir, board_path)
-            self._crew.gather(PATIENCE_S)  # those who work would only delay those who still start
         self._observer = self._numbers.take(1)[0]
-        self._complain()
+        return self._crew
 
     def work(self) -> None:
         """Carry out rounds until time is up or something is wrong."""
