@@ -32,7 +32,9 @@ def test_the_first_page_is_short():
 
 
 def test_the_journeys_name_what_there_is():
-    """ARCHITECTURE.md: each linked file is there, and defines the names told of just before the link."""
+    """ARCHITECTURE.md: each linked file is there, and defines the names told of just before the
+    link.
+    """
     page = ROOT / ".github" / "ARCHITECTURE.md"
     text = page.read_text(encoding="utf-8")
     links = list(re.finditer(r"\]\(([^)]+\.py)\)", text))

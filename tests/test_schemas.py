@@ -1,4 +1,6 @@
-"""Each JSON report has a schema in the package that makes it, and real reports, good and bad, are what it says."""
+"""Each JSON report has a schema in the package that makes it, and real reports, good and bad, are
+what it says.
+"""
 
 import json
 import re
@@ -41,7 +43,9 @@ def hold(name, report):
 
 
 def test_the_schemas_are_schemas_and_strict():
-    """Each is valid, and says at its top which keys there are: an unknown or a missing one is refused."""
+    """Each is valid, and says at its top which keys there are: an unknown or a missing one is
+    refused.
+    """
     assert len(SCHEMAS) == 14
     for name, schema in SCHEMAS.items():
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -77,7 +81,9 @@ def test_litmus(reported):
 
 
 def test_traces_and_replay(reported, tmp_path):
-    """A trace of check, and replay of it: reproduced; and on another algorithm, which does other steps."""
+    """A trace of check, and replay of it: reproduced; and on another algorithm, which does other
+    steps.
+    """
     reported("check", *RACE, "--trace", "race.json")
     hold("trace", json.loads((tmp_path / "race.json").read_text()))
     for code, options in ((1, []), (3, ["--algorithm", "reference"])):
@@ -88,7 +94,9 @@ def test_traces_and_replay(reported, tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="algorithms run on Linux's mutexes")
 def test_stress_and_what_is_made_of_its_window(reported, tmp_path):
-    """stress: held and violated; check --explain of the window: it can, it cannot, undecided; and replay of it."""
+    """stress: held and violated; check --explain of the window: it can, it cannot, undecided; and
+    replay of it.
+    """
     code, report = reported("stress", "plain", "--processes", "1", "--threads", "2", "--operations", "2000")
     assert code == 0
     hold("stress", report)
@@ -112,7 +120,9 @@ def test_stress_and_what_is_made_of_its_window(reported, tmp_path):
 
 
 def unseen(trace):
-    """Make of a counterexample what a stress run would have seen of it: operations with times, no steps."""
+    """Make of a counterexample what a stress run would have seen of it: operations with times, no
+    steps.
+    """
     trace["interleaving"] = []
     for operation in trace["operations"]:
         operation["time"] = [0, 9]

@@ -1,4 +1,6 @@
-"""The reference with one fault in its names, files, flags or checks, each of which breaks one clause."""
+"""The reference with one fault in its names, files, flags or checks, each of which breaks one
+clause.
+"""
 
 import os
 import struct
@@ -29,7 +31,7 @@ class Fault(NamedTuple):
 
 
 def resolve_with(**changes):
-    """Give a `names.resolve` that changes some of the names."""
+    """Return a `names.resolve` that changes some of the names."""
 
     def resolve(name, runtime_dir, generation):
         found = _resolve(name, runtime_dir, generation)

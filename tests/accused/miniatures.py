@@ -1,7 +1,9 @@
-"""A right implementation in a hundred lines, in the memory of this process, and wrong ones that differ from it in one thing.
+"""A right implementation in a hundred lines, in the memory of this process, and wrong ones that
+differ from it in one thing.
 
-`Miniature` answers the requests of the protocol; one lock guards all of it. Names, files and other processes it does not know.
-Each class below changes one thing, names the clause that this breaks, and says in its docstring what it does.
+`Miniature` answers the requests of the protocol; one lock guards all of it. Names, files and other
+processes it does not know. Each class below changes one thing, names the clause that this breaks,
+and says in its docstring what it does.
 """
 
 import threading

@@ -1,7 +1,8 @@
-"""The table of the wrong implementations that the suite is tried on; `python -m mutants` prints MUTANTS.md.
+"""The table of the wrong implementations that the suite is tried on; `python -m mutants` prints
+MUTANTS.md.
 
-Three kinds: miniatures (`miniatures`), the reference with a fault (`faults`), and pieces of the model checker's museum that run
-as real processes on real memory.
+Three kinds: miniatures (`miniatures`), the reference with a fault (`faults`), and pieces of the
+model checker's museum that run as real processes on real memory.
 """
 
 import logging
@@ -61,7 +62,9 @@ class Mutant(NamedTuple):
     patched: Any = nullcontext
 
     def failing(self, *, quick=True, seed=SEED):
-        """Run the cases of its clause, but for the random ones, and give the outcomes that caught it."""
+        """Run the cases of its clause, but for the random ones, and give the outcomes that caught
+        it.
+        """
         cases = [case for case in collect() if case.clause.id == self.clause and "random" not in case.id]
         with self.patched():
             report = runner.run(cases, self.opener, provider=self.name, hello={}, seed=seed, quick=quick)
@@ -96,7 +99,7 @@ RACING = [_museum(*piece) for piece in RACES.items()]
 
 
 def to_markdown():
-    """Give the text of MUTANTS.md."""
+    """Return the text of MUTANTS.md."""
     logging.getLogger("slotmem").setLevel(logging.CRITICAL)
     lines = [
         "# Wrong implementations that the suite catches",

@@ -5,7 +5,10 @@ from slotmem.slots import Slots
 
 
 class Unlocked(Slots):
-    """Take no lock, as httpd does. The search for a free slot dawdles, so that others come in between."""
+    """Take no lock, as httpd does.
+
+    The search for a free slot dawdles, so that others come in between.
+    """
 
     def __init__(self, image):
         super().__init__(image)

@@ -1,4 +1,5 @@
-"""Drivers that are wrong in one way each: `python wrong_drivers.py MISTAKE`. The right one underneath is the bundled driver.
+"""Drivers that are wrong in one way each: `python wrong_drivers.py MISTAKE`. The right one
+underneath is the bundled driver.
 
 `MISTAKES` maps each to what the check of adapters must say of it, as parts of one finding's line.
 """
@@ -59,7 +60,7 @@ SLOW = {"silent", "no line end", "no flush", "unknown op unanswered", "does not 
 
 
 def changed(mistake, request, response):
-    """Give the response that a driver with this mistake gives."""
+    """Return the response that a driver with this mistake gives."""
     op, done = request.get("op"), response.get("status") == "APR_SUCCESS"
     if mistake == "not an object" and op == "num_slots":
         return [response]

@@ -1,4 +1,6 @@
-"""Shared memory providers that race wrongly every time, for the tests of slotmem_conformance.rig.racing; children import them."""
+"""Shared memory providers that race wrongly every time, for the tests of
+slotmem_conformance.rig.racing; children import them.
+"""
 
 import os
 

@@ -1,6 +1,8 @@
-"""Drivers of implementations that store wrongly in one way each: `python wrong_stores.py MISTAKE`, else right.
+"""Drivers of implementations that store wrongly in one way each: `python wrong_stores.py MISTAKE`,
+else right.
 
-The reference, whose `files.store` is another. `MISTAKES` maps each to the case that must catch it, and what it must say.
+The reference, whose `files.store` is another. `MISTAKES` maps each to the case that must catch it,
+and what it must say.
 """
 
 import os

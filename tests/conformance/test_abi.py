@@ -99,7 +99,9 @@ def test_dptr_is_the_slot_itself(opened):
 
 
 def test_doall_hands_on_what_the_callback_raises(opened):
-    """An exception in the callback stops the walk and comes out of doall; the memory can be written meanwhile."""
+    """An exception in the callback stops the walk and comes out of doall; the memory can be written
+    meanwhile.
+    """
     w = opened.create("w", 4, 3)
     seen = []
 
@@ -116,7 +118,9 @@ def test_doall_hands_on_what_the_callback_raises(opened):
 
 
 def test_names_and_lifetimes(opened):
-    """A known name gives the same instance, an unknown one a status; after restart and close old instances are closed."""
+    """A known name gives the same instance, an unknown one a status; after restart and close old
+    instances are closed.
+    """
     w = opened.create("w", 4, 3)
     assert opened.create("w", 9, 9) is w
     assert opened.attach("w") is w
@@ -147,7 +151,9 @@ def test_one_server_at_a_time(build, opened, tmp_path):
 
 
 def test_what_c_cannot_say_is_refused(opened):
-    """Numbers that no C integer holds and names with a NUL byte are refused before the call, not cut."""
+    """Numbers that no C integer holds and names with a NUL byte are refused before the call, not
+    cut.
+    """
     w = opened.create("w", 4, 3)
     with pytest.raises(slotmem.SlotOutOfRange, match="answered APR_EINVAL"):
         w.fgrab(-1)  # C makes it a large one, and the library refuses that
@@ -166,7 +172,9 @@ def test_what_c_cannot_say_is_refused(opened):
 
 
 def test_every_status_has_its_exception():
-    """Each status of slotmem comes back as an exception that carries it; another status keeps its number."""
+    """Each status of slotmem comes back as an exception that carries it; another status keeps its
+    number.
+    """
     for status in Status:
         if status not in (Status.APR_SUCCESS, Status.APR_ENOTIMPL):
             assert abi_library.refusal(status, "put", slotmem.InvalidArgument).status is status
@@ -195,7 +203,9 @@ def test_a_library_that_does_not_fit_is_named(build, tmp_path):
 
 
 def test_a_killed_compiler_leaves_nothing(tmp_path, monkeypatch):
-    """What a compiler that is killed, as by Ctrl-C, leaves among its temporary files goes with the unfinished library."""
+    """What a compiler that is killed, as by Ctrl-C, leaves among its temporary files goes with the
+    unfinished library.
+    """
     compiler = tmp_path / "compiler"
     compiler.write_text('#!/bin/sh\n: > "$TMPDIR/left.s"\nkill -9 $$\n')
     compiler.chmod(0o700)
@@ -209,7 +219,9 @@ def test_a_killed_compiler_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_library_is_compiled_once(build, tmp_path, monkeypatch):
-    """The second call compiles nothing; other flags give another library; a refusing compiler is one line."""
+    """The second call compiles nothing; other flags give another library; a refusing compiler is
+    one line.
+    """
     first = build()
     stamp = first.stat().st_mtime_ns
     assert build() == first
@@ -226,7 +238,9 @@ def test_a_library_is_compiled_once(build, tmp_path, monkeypatch):
 
 
 def test_the_header_is_c_and_cpp():
-    """slotmem_abi.h compiles by itself as strict C89, and as C++ where there is a compiler for it."""
+    """slotmem_abi.h compiles by itself as strict C89, and as C++ where there is a compiler
+    for it.
+    """
     header = Path(abi.__file__).with_name("slotmem_abi.h")
     dialects = [("cc", "c", "-std=c89")] + [("c++", "c++", "-std=c++11")] * bool(shutil.which("c++"))
     for compiler, language, standard in dialects:
@@ -236,7 +250,9 @@ def test_the_header_is_c_and_cpp():
 
 
 def test_a_crash_is_a_verdict(build, tmp_path):
-    """A session with a library is a process of its own: a crash is told as its death, and another session goes on."""
+    """A session with a library is a process of its own: a crash is told as its death, and another
+    session goes on.
+    """
     spec_string = f"abi:{build('-DWRONG_PUT')}"
     create = {"op": "create", "name": "w", "item_size": 4, "item_num": 3, "type": []}
     with open_session(spec_string, runtime_dir=str(tmp_path)) as session:

@@ -9,7 +9,9 @@ PAGE = Path(slotmem_conformance.__file__).with_name("APACHE.md")
 
 
 def test_the_table_of_apaches_module_names_the_clauses_as_they_are():
-    """Each clause stands once in the tables of APACHE.md, with its own sentence; what is skipped or only told of stands in none."""
+    """Each clause stands once in the tables of APACHE.md, with its own sentence; what is skipped or
+    only told of stands in none.
+    """
     page = PAGE.read_text(encoding="utf-8")
     table = page.split("<!-- slotmem verify httpd: begin -->")[1].split("<!-- slotmem verify httpd: end -->")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]

@@ -41,7 +41,7 @@ def outcomes_of(text, opener):
     return runner.run_case(program("GRAB-1/tried", text), opener)
 
 
-# -- cases ---------------------------------------------------------------------------------------------------------------
+# -- cases -----------------------------------------------------------------------------------------
 
 
 def test_every_clause_has_a_case():
@@ -57,7 +57,9 @@ def test_cases_are_told_apart():
 
 
 def test_the_oracle_answers_as_the_reference(tmp_path):
-    """A program is answered by the specification and by the reference alike, segments restarted included."""
+    """A program is answered by the specification and by the reference alike, segments restarted
+    included.
+    """
     text = "create w 4 2 PREGRAB; grab; put 0 AB; get 0 3; doall APR_EGENERAL; release 1; restart; grab; attach w; create - 1 1"
     with open_session("shm", runtime_dir=str(tmp_path)) as session:
         oracle = Oracle()
@@ -72,7 +74,7 @@ def test_the_notation_refuses_what_is_no_request(line):
         notation.parse(line)
 
 
-# -- verdicts ------------------------------------------------------------------------------------------------------------
+# -- verdicts --------------------------------------------------------------------------------------
 
 
 class Dying(Miniature):
@@ -130,7 +132,9 @@ def test_a_driver_that_crashes_is_started_again(tmp_path):
 
 
 def test_a_skip_needs_a_reason_and_should_is_not_must():
-    """What cannot be judged is skipped with its reason; a clause of level should gives non-strict, one of info never fails."""
+    """What cannot be judged is skipped with its reason; a clause of level should gives non-strict,
+    one of info never fails.
+    """
     skipped = runner.run_case(program("GRAB-1/x", "create w 4 1", "shared"), Miniature)
     assert skipped.verdict is ClauseVerdict.SKIP
     assert "'shared'" in skipped.reason
@@ -140,7 +144,9 @@ def test_a_skip_needs_a_reason_and_should_is_not_must():
 
 
 def test_profiles_are_summed_up():
-    """The worst case decides a clause, skipped clauses are counted apart, and info counts for nothing."""
+    """The worst case decides a clause, skipped clauses are counted apart, and info counts for
+    nothing.
+    """
     outcomes = [
         CaseResult("GRAB-1/a", ClauseVerdict.PASS),
         CaseResult("GRAB-1/b", ClauseVerdict.FAIL, "x"),
@@ -162,7 +168,9 @@ def test_profiles_are_summed_up():
 
 
 def test_random_programs_are_shrunk():
-    """Of all programs that tell a wrong implementation from the specification the shortest is shown."""
+    """Of all programs that tell a wrong implementation from the specification the shortest is
+    shown.
+    """
     (each,) = selection.chosen(collect(), ["GRAB-2/random-programs"])
     outcome = runner.run_case(each, FullIsNotFound, seed=3)
     assert outcome.verdict is ClauseVerdict.FAIL
@@ -173,7 +181,9 @@ def test_random_programs_are_shrunk():
 
 
 def test_nothing_is_left_behind(tmp_path):
-    """A rig takes its folder and its shared objects with it, also those of names in several generations."""
+    """A rig takes its folder and its shared objects with it, also those of names in several
+    generations.
+    """
     rig = Rig(partial(open_session, "shm"), base=str(tmp_path))
     rig.process(0)
     rig.must("create w 4 2; restart; create w 4 2")
@@ -203,7 +213,7 @@ def test_nothing_is_left_behind_by_an_interrupted_end(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-# -- the command -----------------------------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------
 
 
 def test_the_reference_holds(tmp_path, capsys):
@@ -218,7 +228,9 @@ def test_the_reference_holds(tmp_path, capsys):
 
 
 def test_what_does_not_hold_is_told(wrong, capsys):
-    """A failure is told with its clause, its requests and how to see it again; the exit code is 1, and 0 if it is not claimed."""
+    """A failure is told with its clause, its requests and how to see it again; the exit code is 1,
+    and 0 if it is not claimed.
+    """
     assert conform("x", "--select", "GRAB-4") == 1
     said = capsys.readouterr().out
     assert "GRAB-4 asks: grab with every slot in use fails with APR_EINVAL." in said
@@ -228,7 +240,9 @@ def test_what_does_not_hold_is_told(wrong, capsys):
 
 
 def test_known_failures(wrong, tmp_path, capsys):
-    """A file that the command wrote makes it content; what passes in spite of it, and an id that there is not, do not."""
+    """A file that the command wrote makes it content; what passes in spite of it, and an id that
+    there is not, do not.
+    """
     known = tmp_path / "known.toml"
     assert conform("x", "--select", "GRAB", "--write-expected", str(known)) == 1
     assert 'id = "GRAB-4/full"' in known.read_text()
@@ -244,7 +258,9 @@ def test_known_failures(wrong, tmp_path, capsys):
 
 
 def test_reasons_are_kept_when_written_again(tmp_path):
-    """Writing the file of known failures keeps the reasons and links that somebody wrote into it."""
+    """Writing the file of known failures keeps the reasons and links that somebody wrote
+    into it.
+    """
     report = SuiteReport("x", {}, 1, True, [CaseResult("GRAB-4/full", ClauseVerdict.FAIL, 'it answered "no"\\')])
     path = tmp_path / "known.toml"
     path.write_text(expected.written(report, {}))
@@ -272,7 +288,9 @@ def test_mistakes_are_told_in_a_line(arguments, capsys):
 
 
 def test_a_budget_that_ends(capsys):
-    """Cases for which there was no time are skipped, and the exit code says that it is not decided."""
+    """Cases for which there was no time are skipped, and the exit code says that it is not
+    decided.
+    """
     assert conform("plain", "--select", "GRAB", "--budget-s", "0") == 3
     assert "the budget of 0 s was used up after 0 of" in capsys.readouterr().out
 
@@ -320,7 +338,7 @@ def test_what_is_shown_is_escaped():
     ElementTree.fromstring(reports.junit(report))
 
 
-# -- under pytest ----------------------------------------------------------------------------------------------------------
+# -- under pytest ----------------------------------------------------------------------------------
 
 
 def pytest_run(tmp_path, *arguments):
@@ -334,7 +352,9 @@ def pytest_run(tmp_path, *arguments):
 
 
 def test_the_suite_under_pytest(tmp_path):
-    """`pytest --pyargs slotmem_conformance --provider P` has a test for each case, named by its id."""
+    """`pytest --pyargs slotmem_conformance --provider P` has a test for each case, named by
+    its id.
+    """
     asked = ["--pyargs", "slotmem_conformance", "--provider", "plain", "--slotmem-select", "GRAB,NAME-6", "-vv", "-rs"]
     done = pytest_run(tmp_path, *asked)
     assert done.returncode == 0, done.stdout
@@ -344,7 +364,9 @@ def test_the_suite_under_pytest(tmp_path):
 
 
 def test_a_failure_under_pytest_shows_the_evidence(tmp_path):
-    """A case that fails is told with its clause and its requests, without a traceback of the suite."""
+    """A case that fails is told with its clause and its requests, without a traceback of
+    the suite.
+    """
     tests = str(Path(__file__).parents[1])
     script = tmp_path / "driver.py"
     script.write_text(
@@ -366,7 +388,9 @@ def test_a_failure_under_pytest_shows_the_evidence(tmp_path):
 
 
 def test_a_project_beside_it_is_left_alone(tmp_path):
-    """Without --provider nothing of the suite is collected, though it lies below the folder that is."""
+    """Without --provider nothing of the suite is collected, though it lies below the folder that
+    is.
+    """
     package = Path(conform_command.__file__).parents[1]
     done = pytest_run(tmp_path, "--collect-only", str(package))
     assert done.returncode == 5

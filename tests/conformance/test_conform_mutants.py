@@ -1,4 +1,6 @@
-"""The suite is tried on wrong implementations, each of which it must catch, and on right ones, which it must not accuse."""
+"""The suite is tried on wrong implementations, each of which it must catch, and on right ones,
+which it must not accuse.
+"""
 
 import logging
 from functools import partial
@@ -31,7 +33,9 @@ def quiet():
 
 
 def test_there_are_enough():
-    """At least forty wrong implementations are tried, with names of their own, of clauses that there are."""
+    """At least forty wrong implementations are tried, with names of their own, of clauses that
+    there are.
+    """
     assert len(mutants.MUTANTS) >= 40
     assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
     assert {mutant.clause for mutant in mutants.MUTANTS + mutants.RACING} <= CLAUSES.keys()
@@ -47,7 +51,9 @@ def test_every_wrong_one_is_caught(mutant):
 
 @pytest.mark.parametrize("mutant", mutants.RACING, ids=lambda mutant: mutant.name)
 def test_races_and_deaths_are_caught(mutant):
-    """Real processes show what the model checker found in the same algorithm; a race may need several tries."""
+    """Real processes show what the model checker found in the same algorithm; a race may need
+    several tries.
+    """
     assert any(mutant.failing(seed=seed) for seed in range(5))
 
 
@@ -56,7 +62,9 @@ def test_races_and_deaths_are_caught(mutant):
     ["no-generation", "never-stores", "names-stay", "counter-not-restored", "flags-not-restored", "restores-anything"],
 )
 def test_random_lives_find_faults(name):
-    """Random lives of servers alone find what is wrong with generations, names and files, and show a life of a few requests."""
+    """Random lives of servers alone find what is wrong with generations, names and files, and show
+    a life of a few requests.
+    """
     [fault] = [each for each in faults.FAULTS if each.name == name]
     with fault.patched():
         found = [runner.run_case(case, partial(open_session, "shm"), seed=1, quick=True) for case in (LIVES, SHAPES)]
@@ -78,7 +86,9 @@ RIGHT = {
 
 
 def accused(opener, name):
-    """Give the outcomes that do not hold, of all cases for one server; most cases must have been judged."""
+    """Return the outcomes that do not hold, of all cases for one server; most cases must have been
+    judged.
+    """
     report = runner.run(ALONE, opener, provider=name, hello={}, seed=1, quick=True)
     assert sum(each.verdict is ClauseVerdict.PASS for each in report.outcomes) > 90
     return [(each.case, each.reason) for each in report.outcomes if not each.verdict.holds]
@@ -86,7 +96,9 @@ def accused(opener, name):
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_ones_are_not_accused(name):
-    """Implementations that differ in everything but what they do fail no case, and most are judged."""
+    """Implementations that differ in everything but what they do fail no case, and most are
+    judged.
+    """
     assert accused(RIGHT[name], name) == []
 
 

@@ -1,4 +1,6 @@
-"""Cases at full speed: they find out Apache's module, do not accuse the reference, and say what they could not see."""
+"""Cases at full speed: they find out Apache's module, do not accuse the reference, and say what
+they could not see.
+"""
 
 import shutil
 from functools import partial
@@ -87,7 +89,9 @@ def raise_error(instance, nanoseconds):
 
 
 def test_a_worker_that_ends_by_itself_is_told(tmp_path, capfd):
-    """Whoever works on the segment and dies before it is killed is a failure, with its exit status."""
+    """Whoever works on the segment and dies before it is killed is a failure, with its exit
+    status.
+    """
     make = partial(slotmem.provider, "shm", runtime_dir=tmp_path)
     with make() as provider:
         provider.create("w", 64, 1)

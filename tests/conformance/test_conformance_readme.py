@@ -1,4 +1,6 @@
-"""The suite's README: the first driver fails and is mended as it says there, and its commands are commands."""
+"""The suite's README: the first driver fails and is mended as it says there, and its commands are
+commands.
+"""
 
 import argparse
 import re

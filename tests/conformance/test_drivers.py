@@ -1,4 +1,6 @@
-"""Drivers: the examples speak the protocol and pass what they claim; each wrong one is found out; none is left behind."""
+"""Drivers: the examples speak the protocol and pass what they claim; each wrong one is found out;
+none is left behind.
+"""
 
 import argparse
 import json
@@ -29,7 +31,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)
 
 @pytest.fixture(params=example_drivers.LANGUAGES)
 def driver(request, tmp_path):
-    """Give the PROVIDER string of an example driver."""
+    """Return the PROVIDER string of an example driver."""
     return example_drivers.provider(request.param, tmp_path)
 
 
@@ -74,9 +76,12 @@ def test_objects_of_a_killed_driver_are_removed(tmp_path):
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_wrong_drivers(mistake):
-    """Each mistake is found, and told in one line that says what was sent, what came back and what was expected."""
+    """Each mistake is found, and told in one line that says what was sent, what came back and what
+    was expected.
+    """
     command = shlex.join([sys.executable, str(TESTS / "accused" / "wrong_drivers.py"), mistake])
-    # Where nothing is to come, waiting is short at first; a busy machine may need longer to start the driver at all.
+    # Where nothing is to come, waiting is short at first; a busy machine may need longer to start
+    # the driver at all.
     for timeout_s in (2.5, 30) if mistake in SLOW else (30,):
         findings = [str(each) for each in check_adapter(f"exec:{command}", timeout_s=timeout_s)]
         found = any(all(part in line for part in MISTAKES[mistake]) for line in findings)
@@ -87,7 +92,7 @@ def test_wrong_drivers(mistake):
 
 
 def unfit(folder):
-    """Give commands that cannot be started, and what must be said of each."""
+    """Return commands that cannot be started, and what must be said of each."""
     script, binary, lost = folder / "script", folder / "binary", folder / "lost"
     for path, text in ((script, "print(1)"), (binary, "hello"), (lost, "#!/no/such/interpreter")):
         path.write_text(text)
@@ -105,7 +110,9 @@ def unfit(folder):
 
 @pytest.mark.parametrize("options", [["--check-adapter"], ["--select", "GRAB-1"]], ids=" ".join)
 def test_commands_that_cannot_be_started(options, tmp_path, capsys):
-    """A command that cannot be started is the user's mistake: one line that says why, and exit code 2."""
+    """A command that cannot be started is the user's mistake: one line that says why, and exit code
+    2.
+    """
     parser = argparse.ArgumentParser()
     conform_command.configure(parser)
     for command, why in unfit(tmp_path).items():
@@ -125,7 +132,9 @@ def test_transport_is_a_batch(tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_child_is_left(tmp_path, how):
-    """Whatever ends the one who opened a session, Ctrl-C and SIGKILL included, its driver ends too."""
+    """Whatever ends the one who opened a session, Ctrl-C and SIGKILL included, its driver
+    ends too.
+    """
     script = (
         "import sys, time; from slotmem_conformance.protocol.session import open_session\n"
         f"session = open_session('shm', runtime_dir={str(tmp_path)!r}, process=True)\n"

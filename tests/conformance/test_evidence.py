@@ -1,4 +1,6 @@
-"""What the concurrent, crash and store cases catch, and how they are told from one another: real processes, real deaths."""
+"""What the concurrent, crash and store cases catch, and how they are told from one another: real
+processes, real deaths.
+"""
 
 import shutil
 import sys
@@ -24,12 +26,14 @@ def outcome_of(spec, case, seed=1, quick=True):
     return runner.run_case(CASES[case], partial(open_session, spec), seed=seed, quick=quick)
 
 
-# -- stores ----------------------------------------------------------------------------------------------------------------
+# -- stores ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mistake", wrong_stores.MISTAKES)
 def test_wrong_stores_are_caught(mistake):
-    """STORE-4, STORE-5: a driver that stores wrongly fails the case that is about it; a death may need several tries."""
+    """STORE-4, STORE-5: a driver that stores wrongly fails the case that is about it; a death may
+    need several tries.
+    """
     case, said = wrong_stores.MISTAKES[mistake]
     if case == "STORE-5/on-disk" and not shutil.which("strace"):
         pytest.skip("strace is not installed (Debian: strace)")
@@ -41,7 +45,9 @@ def test_wrong_stores_are_caught(mistake):
 
 @pytest.mark.parametrize("case", ["STORE-4/killed", "STORE-5/killed", "STORE-5/on-disk", "STORE-6/one-instant"])
 def test_the_right_store_is_not_accused(case):
-    """STORE-4 to STORE-6: the reference behind a driver stores well, and what could not be seen is no pass."""
+    """STORE-4 to STORE-6: the reference behind a driver stores well, and what could not be seen is
+    no pass.
+    """
     outcome = outcome_of(f"exec:{sys.executable} {wrong_stores.__file__} none", case)
     unseen = case == "STORE-5/on-disk" and not shutil.which("strace")
     assert (outcome.verdict, outcome.reason) == (ClauseVerdict.PASS, "") or (
@@ -100,7 +106,7 @@ def test_a_trace_without_writes_says_nothing(tmp_path):
     assert "no write" in tracing.not_on_disk(tracing.calls(path), FILE, OBJECT).unknown
 
 
-# -- Apache's module -------------------------------------------------------------------------------------------------------
+# -- Apache's module -------------------------------------------------------------------------------
 
 APACHES = {
     "KILL-2/put": "is torn",

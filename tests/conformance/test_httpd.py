@@ -1,4 +1,6 @@
-"""Apache's own module, the binary that this machine has, beside the reference on one runtime directory."""
+"""Apache's own module, the binary that this machine has, beside the reference on one runtime
+directory.
+"""
 
 import os
 import shutil
@@ -85,7 +87,9 @@ def test_a_session_says_what_it_is(opening, tmp_path):
 
 
 def test_the_reference_uses_apaches_segment(opening, tmp_path):
-    """NAME-6, FOREIGN-1, FOREIGN-2: under the same object name each sees at once what the other does."""
+    """NAME-6, FOREIGN-1, FOREIGN-2: under the same object name each sees at once what the other
+    does.
+    """
     theirs = opening(generation=26).create("w", 4, 3, Type.PREGRAB)
     assert os.path.exists(object_path(resolve("w", str(tmp_path), 26)))
     with slotmem.provider("shm", runtime_dir=tmp_path, generation=26) as provider:
@@ -103,7 +107,9 @@ def test_the_reference_uses_apaches_segment(opening, tmp_path):
 
 
 def test_apaches_module_uses_our_segment(opening, tmp_path):
-    """NAME-6, BYTES-1, BYTES-3: Apache's module attaches to a segment of the reference, control block and all, and uses it."""
+    """NAME-6, BYTES-1, BYTES-3: Apache's module attaches to a segment of the reference, control
+    block and all, and uses it.
+    """
     with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
         ours = provider.create("w", 4, 3, Type.PREGRAB)
         ours.fgrab(1)
@@ -123,7 +129,9 @@ def test_apaches_module_uses_our_segment(opening, tmp_path):
 
 @pytest.mark.parametrize("flags", [Type.PERSIST | Type.PREGRAB, Type.PERSIST, Type.PERSIST | Type.CLEARINUSE])
 def test_files_are_exchanged(opening, tmp_path, flags):
-    """FILE-1: a file that one stored is restored by the other, in both directions, byte for byte the same."""
+    """FILE-1: a file that one stored is restored by the other, in both directions, byte for byte
+    the same.
+    """
     stored = tmp_path / "slotmem-shm-w.shm.persist"
     apache = opening()
     theirs = apache.create("w", 4, 3, flags)
@@ -150,7 +158,9 @@ def test_files_are_exchanged(opening, tmp_path, flags):
 
 
 def test_restart_destroys_and_renames(opening, tmp_path):
-    """NAME-4: after a restart the segment of the old generation is gone, and the new one has a new object name."""
+    """NAME-4: after a restart the segment of the old generation is gone, and the new one has a new
+    object name.
+    """
     apache = opening(generation=9)
     apache.create("w", 4, 3)
     apache.restart()
@@ -176,7 +186,9 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
 
 
 def test_another_module_is_refused(opening, tmp_path):
-    """A file that is no slotmem module is refused in one line, and the right one can be opened after it."""
+    """A file that is no slotmem module is refused in one line, and the right one can be opened
+    after it.
+    """
     opening().close()
     text = tmp_path / "text.so"
     text.write_text("not a library")
@@ -189,7 +201,9 @@ def test_another_module_is_refused(opening, tmp_path):
 
 
 def test_a_killed_server_leaves_what_httpd_leaves(opening, tmp_path):
-    """A server that is killed stores nothing; its segment remains, and the next create takes its place."""
+    """A server that is killed stores nothing; its segment remains, and the next create takes its
+    place.
+    """
     opening().close()
     script = (
         "import os, sys; from slotmem_conformance.adapters.httpd import HttpdProvider; from slotmem import Type\n"
@@ -206,7 +220,9 @@ def test_a_killed_server_leaves_what_httpd_leaves(opening, tmp_path):
 
 
 def test_the_end_of_the_interpreter_is_a_clean_stop(opening, tmp_path):
-    """A process that ends without closing stores and destroys, as one of the reference does; its forked child does not."""
+    """A process that ends without closing stores and destroys, as one of the reference does; its
+    forked child does not.
+    """
     opening().close()
     script = (
         "import os, sys; from slotmem_conformance.adapters.httpd import HttpdProvider; from slotmem import Type\n"

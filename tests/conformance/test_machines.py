@@ -1,4 +1,6 @@
-"""The providers and the specification are held together by random programs, and wrong providers are told apart."""
+"""The providers and the specification are held together by random programs, and wrong providers are
+told apart.
+"""
 
 import logging
 from functools import partial
@@ -30,7 +32,9 @@ def no_warnings_about_spoiled_files():
 
 @pytest.mark.parametrize("kind", ["shm", "plain"])
 def test_slots_behave_as_specified(kind, tmp_path):
-    """Random programs of all flags, sizes 0 to 70, partial lengths and bad ids give what the specification gives."""
+    """Random programs of all flags, sizes 0 to 70, partial lengths and bad ids give what the
+    specification gives.
+    """
     slots_machine.run(partial(make, kind, tmp_path), examples=400)
 
 
@@ -105,9 +109,12 @@ class GetTakesTooMuch(Slots):
     ],
 )
 def test_a_wrong_algorithm_is_told_apart(variant, clause, tmp_path):
-    """A variant with one mistake breaks the clause that is about it, by a program of a few lines."""
+    """A variant with one mistake breaks the clause that is about it, by a program of a few
+    lines.
+    """
     with pytest.raises(Difference, match=clause) as caught:
-        # Far more than are needed as a rule: which ones come changes with any of our sources, of which Hypothesis reads constants.
+        # Far more than are needed as a rule: which ones come changes with any of our sources, of
+        # which Hypothesis reads constants.
         slots_machine.run(partial(make, "plain", tmp_path, algorithm=variant), examples=4000)
     program = str(caught.value).split("the program", 1)[1].splitlines()
     assert len(program) <= 8

@@ -1,4 +1,6 @@
-"""The protocol's messages: our validator agrees with JSON Schema, and says in a line what is wrong."""
+"""The protocol's messages: our validator agrees with JSON Schema, and says in a line what
+is wrong.
+"""
 
 import copy
 
@@ -42,7 +44,9 @@ VALUES = st.sampled_from(
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_schema_compiles(definition):
-    """Every definition uses only keywords that the validator knows, and is itself a valid schema."""
+    """Every definition uses only keywords that the validator knows, and is itself a valid
+    schema.
+    """
     jsonschema.Draft7Validator.check_schema(DEFINITIONS[definition])
     assert compile_schema(DEFINITIONS[definition], DEFINITIONS)
 
@@ -57,7 +61,9 @@ def test_good_messages(definition):
 @given(st.sampled_from(sorted(GOOD)), st.data())
 @settings(max_examples=400, deadline=None)
 def test_same_verdict_as_jsonschema(definition, data):
-    """A message with a field changed, added or removed gets the verdict that jsonschema gives, the final line end apart."""
+    """A message with a field changed, added or removed gets the verdict that jsonschema gives, the
+    final line end apart.
+    """
     message = copy.deepcopy(GOOD[definition])
     for _ in range(data.draw(st.integers(1, 2))):
         name = data.draw(st.sampled_from([*message, *DEFINITIONS[definition]["properties"], "extra"]))
@@ -144,6 +150,6 @@ def test_decode():
 
 
 def reference(definition):
-    """Give the same definition as a validator of the library jsonschema."""
+    """Return the same definition as a validator of the library jsonschema."""
     whole = {"$ref": f"#/definitions/{definition}", "definitions": DEFINITIONS}
     return jsonschema.Draft7Validator(whole)

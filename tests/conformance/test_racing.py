@@ -28,7 +28,9 @@ def apache(tmp_path):
 
 
 def test_the_reference_is_not_accused(tmp_path):
-    """ATOMIC-2, ATOMIC-3: the reference gives no slot twice, tears no get, and counts right at the end."""
+    """ATOMIC-2, ATOMIC-3: the reference gives no slot twice, tears no get, and counts right at the
+    end.
+    """
     make = partial(slotmem.provider, "shm", runtime_dir=tmp_path)
     grabs = racing.double_grabs(make, seconds=0.3)
     assert grabs.grabs > 0
@@ -65,7 +67,9 @@ def test_a_crash_in_a_race_is_told(tmp_path, monkeypatch):
 
 
 def test_apaches_module_gives_slots_twice(apache):
-    """ATOMIC-2: without a lock around it Apache's module gives one slot to two processes; the meeting is the proof."""
+    """ATOMIC-2: without a lock around it Apache's module gives one slot to two processes; the
+    meeting is the proof.
+    """
     runs = (racing.double_grabs(apache, seconds=0.5) for _ in range(ATTEMPTS))
     seen = next(run for run in runs if run.first)
     assert 0 < seen.doubled <= seen.grabs
@@ -81,7 +85,9 @@ def test_apaches_module_tears_gets(apache):
 
 
 def test_calls_apart():
-    """Functions in processes of their own answer, raise, die or are ended when their time is up, each for itself."""
+    """Functions in processes of their own answer, raise, die or are ended when their time is up,
+    each for itself.
+    """
     answers = apart.call_apart(
         [
             partial(divmod, 7, 2),
@@ -98,7 +104,9 @@ def test_calls_apart():
 
 
 def test_a_nursery_that_nobody_waits_for(capfd):
-    """A nursery whose other side is gone before it has begun, as after Ctrl-C, ends without a word."""
+    """A nursery whose other side is gone before it has begun, as after Ctrl-C, ends without
+    a word.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     ours.close()

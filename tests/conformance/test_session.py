@@ -50,7 +50,9 @@ def test_conversation(session):
 
 @pytest.mark.parametrize("name", ["httpd", "httpd-locked", "one-lock", "striped", "cas", "reference"])
 def test_algorithms(tmp_path, name):
-    """`algorithm:NAME` runs an algorithm of the catalogue on real memory, walks and storing included."""
+    """`algorithm:NAME` runs an algorithm of the catalogue on real memory, walks and storing
+    included.
+    """
     with open_session(f"algorithm:{name}", runtime_dir=str(tmp_path), generation=7) as session:
         for request, response in CONVERSATION:
             assert session.request(request) == response, request
@@ -64,7 +66,9 @@ def test_an_algorithm_without_a_name(tmp_path):
 
 
 def test_batch(session):
-    """A batch gives the responses of its operations in order, with time stamps that never go back."""
+    """A batch gives the responses of its operations in order, with time stamps that never
+    go back.
+    """
     session.request(CREATE)
     requests = [{"op": "grab"}, {"op": "put", "id": 0, "data": "ff"}, {"op": "get", "id": 1}]
     response = session.request({"op": "batch", "segment": 0, "requests": requests})
@@ -128,7 +132,9 @@ def test_kill(tmp_path):
     ],
 )
 def test_broken_drivers(tmp_path, script, said):
-    """A driver that is dead, silent or talks garbage gives an AdapterError that says what was sent and what came back."""
+    """A driver that is dead, silent or talks garbage gives an AdapterError that says what was sent
+    and what came back.
+    """
     quoted = f'exec:{sys.executable} -c "{script}"'
     with pytest.raises(AdapterError, match=r'sent \{"op":"hello"') as caught:
         open_session(quoted, runtime_dir=str(tmp_path), timeout_s=0.5 if "0.5" in said else 20)
@@ -144,7 +150,9 @@ def test_missing_command(tmp_path):
 
 
 def test_an_interrupted_hello(tmp_path, monkeypatch):
-    """Ctrl-C before hello is answered ends the driver: it makes nothing in a runtime directory that is removed by then."""
+    """Ctrl-C before hello is answered ends the driver: it makes nothing in a runtime directory that
+    is removed by then.
+    """
     started = []
 
     def interrupted(session, *_):

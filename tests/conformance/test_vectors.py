@@ -1,4 +1,6 @@
-"""Vectors: the same byte for byte every time, complete, and answered by the implementations as they say."""
+"""Vectors: the same byte for byte every time, complete, and answered by the implementations as they
+say.
+"""
 
 import argparse
 import hashlib
@@ -30,7 +32,9 @@ def replayed(opener, *profiles):
 
 
 def test_the_manifest_lists_every_file():
-    """The manifest has each file's clause and SHA-256, and every sequence of the suite is in one of the files."""
+    """The manifest has each file's clause and SHA-256, and every sequence of the suite is in one of
+    the files.
+    """
     files = vectors.generate()
     manifest = json.loads(files.pop(vectors.MANIFEST))
     listed = {row["file"]: row["sha256"] for row in manifest["files"]}
@@ -65,7 +69,9 @@ def test_the_providers_answer_as_the_vectors_say(provider, most_skipped):
 
 
 def test_apache_answers_as_the_vectors_of_its_profiles_say(tmp_path):
-    """Apache's own module, as installed here, answers every vector of the profiles core and httpd as it says."""
+    """Apache's own module, as installed here, answers every vector of the profiles core and httpd
+    as it says.
+    """
     opener = partial(open_session, "httpd")
     try:
         runner.greet(opener, str(tmp_path))

@@ -51,7 +51,9 @@ class PutForgets(Slots):
 
 
 def test_verify_fails(tmp_path, capsys, monkeypatch):
-    """With a wrong algorithm each part is violated, the clause is quoted, and the exit status is 1."""
+    """With a wrong algorithm each part is violated, the clause is quoted, and the exit
+    status is 1.
+    """
     make = slotmem.provider
 
     def make_wrong(spec, **options):
@@ -66,7 +68,9 @@ def test_verify_fails(tmp_path, capsys, monkeypatch):
 
 
 def test_an_algorithm_with_a_wrong_interleaving_is_violated(tmp_path, capsys, monkeypatch):
-    """If the reference fails where it must hold, verify shows the shortest counterexample, lane by lane."""
+    """If the reference fails where it must hold, verify shows the shortest counterexample, lane by
+    lane.
+    """
     wrong = [Standard(replace(each.configuration, algorithm="httpd")) for each in STANDARD]
     monkeypatch.setattr(verify_parts, "STANDARD", wrong)
     assert verify("shm", "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
@@ -87,7 +91,9 @@ def test_verify_judges_what_its_clients_record(capsys, monkeypatch, tmp_path):
 
 
 def test_verify_names_the_clauses_that_do_not_hold(tmp_path, capsys):
-    """Of an implementation that grabs the highest slot the page names the clause once, with a command that shows it; so does the table."""
+    """Of an implementation that grabs the highest slot the page names the clause once, with a
+    command that shows it; so does the table.
+    """
     provider = "algorithm:museum:grab-highest"
     assert verify(provider, "--quick", "--seed", "5", "--runtime-dir", str(tmp_path)) == 1
     said = capsys.readouterr().out

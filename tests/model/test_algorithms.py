@@ -1,4 +1,6 @@
-"""The algorithms of the model: each is accepted where it claims to be right, and refused where it does not."""
+"""The algorithms of the model: each is accepted where it claims to be right, and refused where it
+does not.
+"""
 
 import mmap
 import random
@@ -75,7 +77,9 @@ ACCEPTED = [
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: str(case.configuration))
 def test_a_right_design_is_accepted(case):
-    """Nothing is found, all is explored, and what makes it hard has happened: the verdict is not vacuous."""
+    """Nothing is found, all is explored, and what makes it hard has happened: the verdict is not
+    vacuous.
+    """
     outcome = naive.explore(compile_model(case.configuration, catalogue.find(case.algorithm)))
     assert (outcome.verdict, outcome.complete) == (HELD, True)
     seen = outcome.seen
@@ -86,7 +90,9 @@ def test_a_right_design_is_accepted(case):
 
 
 class ConsistentFirst(Striped):
-    """Declares the mutex consistent before it repairs; if it dies then, its heir is told all the same."""
+    """Declares the mutex consistent before it repairs; if it dies then, its heir is told all the
+    same.
+    """
 
     def recover(self, which):
         self.image.consistent(self.mutexes[which])
@@ -94,7 +100,9 @@ class ConsistentFirst(Striped):
 
 
 class PutLooksEarly(Striped):
-    """put looks at the in-use byte before it takes the lock; it then took effect when the slot was last in use."""
+    """put looks at the in-use byte before it takes the lock; it then took effect when the slot was
+    last in use.
+    """
 
     def put(self, item_id, data):
         if not self.inuse[item_id]:
@@ -133,7 +141,9 @@ class BlocksAtOnce(Striped):
 
 
 class ReleaseUnderBoth(PlainLock):
-    """release holds the table and then the stripe; as nobody takes them the other way round, nobody is stuck."""
+    """release holds the table and then the stripe; as nobody takes them the other way round, nobody
+    is stuck.
+    """
 
     def release(self, item_id):
         with self.locked(TABLE), self.locked(self.stripe(item_id)):
@@ -174,7 +184,9 @@ def test_what_only_looks_wrong_is_not_accused(algorithm, others):
     ids=str,
 )
 def test_striped_has_the_reference_s_steps(configuration):
-    """The design written anew and the code that users run have the same number of states and transitions."""
+    """The design written anew and the code that users run have the same number of states and
+    transitions.
+    """
     ours, reference = (naive.explore(compile_model(configuration, algorithm)) for algorithm in (Striped, Slots))
     assert (ours.states, ours.transitions, ours.depth) == (reference.states, reference.transitions, reference.depth)
     assert (ours.verdict, ours.seen) == (HELD, reference.seen)

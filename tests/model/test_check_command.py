@@ -37,7 +37,7 @@ def check(*given):
 
 
 def report(capsys, *given):
-    """Run it with --json. Gives the exit code and the report."""
+    """Run it with --json. Returns the exit code and the report."""
     code = check(*given, "--json")
     return code, json.loads(capsys.readouterr().out)
 
@@ -55,7 +55,10 @@ class Outside:
 
 
 def test_the_standard_run(capsys):
-    """Without arguments the reference holds everywhere, httpd is violated, that is expected: 0. CHECKS.md has the table."""
+    """Without arguments the reference holds everywhere, httpd is violated, that is expected: 0.
+
+    CHECKS.md has the table.
+    """
     code, given = report(capsys)
     assert code == 0
     rows = given["rows"]
@@ -87,7 +90,9 @@ def test_named(capsys):
 
 
 def test_numbers_are_the_oracles(capsys):
-    """States and transitions in the report are those of the naive engine, whichever engine was asked."""
+    """States and transitions in the report are those of the naive engine, whichever engine was
+    asked.
+    """
     outcome = naive.explore(compile_model(Configuration("httpd"), Httpd))
     for engine in ("naive", "sweep"):
         _, given = report(capsys, "httpd", "--engine", engine)
@@ -151,7 +156,9 @@ def test_undecided(capsys, engine):
 
 
 def test_outside(capsys, monkeypatch):
-    """A word that gets a value outside its domain leaves the question undecided, and the report says by which step."""
+    """A word that gets a value outside its domain leaves the question undecided, and the report
+    says by which step.
+    """
     monkeypatch.setitem(catalogue.OWN, "outside", f"{__name__}:Outside")
     monkeypatch.setattr(catalogue, "find", lambda name: Outside)
     assert check("outside", "--client", "grab") == 3
@@ -185,7 +192,9 @@ def test_mistakes(capsys, given, message):
 
 
 def test_files(capsys, tmp_path):
-    """--trace, --svg and --promela write their files; where nothing is violated, that is said instead."""
+    """--trace, --svg and --promela write their files; where nothing is violated, that is said
+    instead.
+    """
     race, drawn, model = tmp_path / "race.json", tmp_path / "race.svg", tmp_path / "race.pml"
     check("httpd", "--trace", str(race), "--svg", str(drawn))
     assert trace.load(race.read_text()).sentence == "processes 1 and 2 were both given slot 0"
@@ -206,7 +215,9 @@ def test_list(capsys):
 
 
 def test_litmus(capsys, monkeypatch):
-    """--litmus shows that the memory models allow what is listed; if one did not, it would be violated."""
+    """--litmus shows that the memory models allow what is listed; if one did not, it would be
+    violated.
+    """
     assert check("--litmus") == 0
     printed = capsys.readouterr().out
     assert re.search(r"^SB  +x = 1; a = y \| y = 1; b = x  +a b  +01 10 11  +00  +held$", printed, re.M)
@@ -247,7 +258,9 @@ def test_a_missed_violation_is_violated():
 @pytest.mark.parametrize("engine", ["naive", "sweep"])
 @pytest.mark.parametrize(("algorithm", "verdict"), [("httpd-locked", "undecided"), ("httpd", "violated")])
 def test_interrupted(capsys, monkeypatch, engine, algorithm, verdict):
-    """Ctrl-C ends it cleanly, 130: what was explored and found until then is told, and never called held."""
+    """Ctrl-C ends it cleanly, 130: what was explored and found until then is told, and never called
+    held.
+    """
 
     def interrupt(self, progress):
         self.last = progress
@@ -285,7 +298,9 @@ class Terminal(io.StringIO):
 
 
 def test_progress():
-    """On a terminal one line changes and is wiped at the end; elsewhere a line comes every few seconds."""
+    """On a terminal one line changes and is wiped at the end; elsewhere a line comes every few
+    seconds.
+    """
     terminal, file = Terminal(), io.StringIO()
     for stream in (terminal, file):
         live = Live(stream)

@@ -176,7 +176,9 @@ def test_states_wider_than_one_integer():
 
 
 def test_the_monitor_outgrows_its_field(monkeypatch):
-    """If the monitor has more sets than its field can number, the exploration begins again with a wider one."""
+    """If the monitor has more sets than its field can number, the exploration begins again with a
+    wider one.
+    """
     monkeypatch.setattr("slotmem_model.checker.sweep.packing.MIN_MONITOR_BITS", 1)
     monkeypatch.setattr("slotmem_model.checker.sweep.packing.COLUMN_BITS", 56)
     model = compile_model(Configuration(rounds=2), Slots)

@@ -1,4 +1,6 @@
-"""Counterexamples: the shortest way, told step by step, with the right words, lines and sentence."""
+"""Counterexamples: the shortest way, told step by step, with the right words, lines and
+sentence.
+"""
 
 import json
 import re
@@ -22,7 +24,7 @@ HTTPD = Configuration("httpd")
 
 
 def told(configuration, algorithm, broken=""):
-    """Give the explanation of the nearest counterexample."""
+    """Return the explanation of the nearest counterexample."""
     model = compile_model(configuration, algorithm)
     found = shortest.find(model, broken)
     assert found is not None
@@ -30,7 +32,7 @@ def told(configuration, algorithm, broken=""):
 
 
 def piece(name):
-    """Give the explanation of a museum piece."""
+    """Return the explanation of a museum piece."""
     return told(MUSEUM[name].configuration, MUSEUM[name].algorithm)
 
 
@@ -45,7 +47,7 @@ class Forgetful(Slots):
 
 
 def depths(model, broken):
-    """Give the depths of all states that break a property, by the oracle's own walk."""
+    """Return the depths of all states that break a property, by the oracle's own walk."""
     level, seen, found, depth = [model.initial], {model.initial}, [], 0
     judge = PropertyCheck(model)
     while level:
@@ -67,7 +69,9 @@ def depths(model, broken):
 
 @pytest.mark.parametrize("broken", ["held-once", "counter", "linearizable", "memory"])
 def test_shortest(broken):
-    """No state that breaks the property is nearer than the counterexample's last, and each step leads to the next."""
+    """No state that breaks the property is nearer than the counterexample's last, and each step
+    leads to the next.
+    """
     model = compile_model(HTTPD, Httpd)
     found = shortest.find(model, broken)
     assert found.broken == broken
@@ -92,7 +96,9 @@ def test_few_changes():
 
 
 def test_race():
-    """httpd's race: who was given what, which words it is about, and what each step did to which."""
+    """httpd's race: who was given what, which words it is about, and what each step did to
+    which.
+    """
     race = told(HTTPD, Httpd)
     assert race.sentence == "processes 1 and 2 were both given slot 0"
     assert [str(race.intervals[number]) for number in sorted(race.culprits)] == [
@@ -114,7 +120,9 @@ def test_race():
 
 
 def test_sources():
-    """Each step names the very line of the algorithm that did it, and each line does what the step says."""
+    """Each step names the very line of the algorithm that did it, and each line does what the step
+    says.
+    """
     race = told(HTTPD, Httpd, "memory")
     for each in race.happenings:
         assert each.source.file == "slotmem_model/algorithms/base.py" or each.source.file.endswith("httpd.py")
@@ -161,7 +169,9 @@ SENTENCES = {
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_sentences(name):
-    """One sentence says what went wrong, in the words of who was given, holds, waits or answered what."""
+    """One sentence says what went wrong, in the words of who was given, holds, waits or answered
+    what.
+    """
     assert piece(name).sentence == SENTENCES[name]
 
 
@@ -176,7 +186,9 @@ def test_beyond_the_slot():
 
 @pytest.mark.parametrize("name", sorted(MUSEUM))
 def test_every_piece_can_be_told(name):
-    """Every museum piece's counterexample has a sentence, lanes of bounded width, a picture, and a trace that runs again."""
+    """Every museum piece's counterexample has a sentence, lanes of bounded width, a picture, and a
+    trace that runs again.
+    """
     broken = piece(name)
     assert broken.sentence
     assert all(each.source for each in broken.happenings if each.access is not None)
@@ -188,7 +200,9 @@ def test_every_piece_can_be_told(name):
 
 
 def test_store_buffers():
-    """Under tso a store is shown entering the buffer and leaving it, by the same line; own stores are read back."""
+    """Under tso a store is shown entering the buffer and leaving it, by the same line; own stores
+    are read back.
+    """
     torn = told(replace(HTTPD, memory="tso", linearizable=False), Httpd, "nothing-torn")
     buffered = [each for each in torn.happenings if each.access.kind == "buffer"]
     drained = [each for each in torn.happenings if each.access.kind == "drain"]
@@ -209,7 +223,9 @@ def test_dead_holder():
 
 
 def test_lanes():
-    """The race as text: bars run from an operation's first step to its last, the answer stands at the end."""
+    """The race as text: bars run from an operation's first step to its last, the answer stands at
+    the end.
+    """
     race = told(HTTPD, Httpd)
     bare = [re.sub(r"  +\S+\.py:\d+ \w+$", "", line) for line in lanes.drawn(race)]
     assert bare[2:] == [
@@ -238,7 +254,9 @@ def test_verbose_lanes():
 
 
 def test_picture():
-    """The picture stands alone, shows each step, the answers and the sentence, and marks the culprits."""
+    """The picture stands alone, shows each step, the answers and the sentence, and marks the
+    culprits.
+    """
     race = told(HTTPD, Httpd)
     drawn = picture.drawn(race)
     root = ElementTree.fromstring(drawn)
@@ -252,7 +270,9 @@ def test_picture():
 
 
 def test_the_oracle_agrees():
-    """The counterexample's property is one that the oracle counted, and its last state breaks it."""
+    """The counterexample's property is one that the oracle counted, and its last state
+    breaks it.
+    """
     model = compile_model(HTTPD, Httpd)
     found = shortest.find(model)
     assert naive.explore(model).violations[found.broken]

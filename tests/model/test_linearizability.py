@@ -1,4 +1,6 @@
-"""The judge of any specification: textbook histories, malformed ones, budgets, windows; and it agrees with trying every order."""
+"""The judge of any specification: textbook histories, malformed ones, budgets, windows; and it
+agrees with trying every order.
+"""
 
 import random
 
@@ -43,7 +45,7 @@ def bag(state, operation):
 
 
 def parse(text):
-    """Give the events of a history in short: "A?w1 A! B?r B!1 A+": invoke, return, crash."""
+    """Return the events of a history in short: "A?w1 A! B?r B!1 A+": invoke, return, crash."""
     events = []
     for word in text.split():
         process, what, rest = word[0], word[1], word[2:]
@@ -96,7 +98,9 @@ def test_textbook_histories_of_a_register(text, expected):
 
 
 def test_queues():
-    """Herlihy and Wing's queues: overlapping additions come out in either order, but each item once, and in one order."""
+    """Herlihy and Wing's queues: overlapping additions come out in either order, but each item
+    once, and in one order.
+    """
     overlapping = "A?add1 B?add2 A! B! "
     assert check(parse(overlapping + "A?take A!2 B?take B!1"), (), queue).name == "LINEARIZABLE"
     assert check(parse("A?add1 A! B?add2 B! C?take C!2"), (), queue).name == "VIOLATION"
@@ -104,7 +108,9 @@ def test_queues():
 
 
 def test_a_specification_may_allow_several_results():
-    """Of the results that a specification allows each is right, and the state goes on from the one that was seen."""
+    """Of the results that a specification allows each is right, and the state goes on from the one
+    that was seen.
+    """
     both = "A?add1 A! A?add2 A! "
     assert check(parse(both + "B?take B!1 B?take B!2"), frozenset(), bag).name == "LINEARIZABLE"
     assert check(parse(both + "B?take B!2 B?take B!1"), frozenset(), bag).name == "LINEARIZABLE"
@@ -194,7 +200,9 @@ def test_a_budget_is_looked_at():
 
 
 def test_the_window_of_a_stale_read():
-    """The window has the two writes and the read, not what happened besides, and is a violation by itself."""
+    """The window has the two writes and the read, not what happened besides, and is a violation by
+    itself.
+    """
     events = parse("X?w9 X! A?w1 A! X?r X!1 A?w2 A! X?r X!2 B?r B!1 X?r X!2")
     verdict = check(events, 0, register)
     assert len(verdict.window) <= 6
@@ -215,7 +223,9 @@ def test_the_window_of_a_long_history_is_its_end():
 
 
 def make_register_events(dice, calls, processes):
-    """Give any events at all of a register: results come from dice, so most are wrong, and from a run, so many are right."""
+    """Return any events at all of a register: results come from dice, so most are wrong, and from a
+    run, so many are right.
+    """
     events, running, state, fresh = [], {}, 0, processes
     names = list(range(processes))
     while calls or running:
@@ -245,7 +255,9 @@ def make_register_events(dice, calls, processes):
 
 
 def disagreements(seeds):
-    """Give the seeds whose histories the judge and the exhaustive one judge differently, and how many are linearizable."""
+    """Return the seeds whose histories the judge and the exhaustive one judge differently, and how
+    many are linearizable.
+    """
     found, linearizable = [], 0
     for seed in seeds:
         dice = random.Random(seed)
@@ -275,7 +287,9 @@ def test_it_agrees_where_hypothesis_rolls_the_dice(dice, calls, processes):
 
 
 def test_the_histories_compared_are_of_both_kinds():
-    """Of the histories that are compared at least a quarter is linearizable, and at least a quarter is not."""
+    """Of the histories that are compared at least a quarter is linearizable, and at least a quarter
+    is not.
+    """
     found, linearizable = disagreements(range(1000))
     assert found == []
     assert 250 <= linearizable <= 750

@@ -15,7 +15,9 @@ def test_the_outcomes_are_those_that_the_memory_model_allows(test, memory):
 
 
 def test_the_classic_tests_are_there():
-    """Store buffering, message passing, load buffering and coherence, with their names in the field."""
+    """Store buffering, message passing, load buffering and coherence, with their names in the
+    field.
+    """
     assert {"SB", "SB+fences", "MP", "LB", "CoRR", "IRIW"} <= LITMUS.keys()
 
 
@@ -33,7 +35,9 @@ def test_a_checker_without_store_buffers_would_be_noticed(monkeypatch):
 
 
 def test_what_cannot_be_read_is_refused():
-    """A statement that means nothing, and a memory model that does not exist, are errors that say what is expected."""
+    """A statement that means nothing, and a memory model that does not exist, are errors that say
+    what is expected.
+    """
     nothing = frozenset()
     with pytest.raises(ValueError, match=r"litmus statement 'x <- 1' is none of"):
         litmus.compile_litmus(Litmus("bad", "", ("x <- 1",), nothing, nothing), "sc").algorithm(None).run(0)

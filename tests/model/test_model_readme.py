@@ -1,4 +1,6 @@
-"""model/README.md shows what the checker really does: its examples are made here again, and compared."""
+"""model/README.md shows what the checker really does: its examples are made here again, and
+compared.
+"""
 
 import argparse
 import inspect
@@ -23,7 +25,7 @@ RACE = Configuration("httpd", slots=1, clients=("grab -> a",))
 
 
 def algorithm():
-    """Give httpd's grab, and what it is made of."""
+    """Return httpd's grab, and what it is made of."""
     parts = (Httpd.grab, Httpd.take, Httpd.lowest_free, Httpd.mark, Httpd.count)
     return "```python\n" + "\n\n".join(textwrap.dedent(inspect.getsource(part)) for part in parts) + "```"
 
@@ -55,7 +57,7 @@ def automaton():
 
 
 def check():
-    """Give what `slotmem check` prints about the race."""
+    """Return what `slotmem check` prints about the race."""
     parser = argparse.ArgumentParser()
     check_command.configure(parser)
     assert check_command.run(parser.parse_args(["httpd", "--slots", "1", "--client", "grab -> a"])) == 1
@@ -72,7 +74,7 @@ def properties(given):
 
 
 def shown(name):
-    """Give what the README has behind a marker: a fenced block, or a list."""
+    """Return what the README has behind a marker: a fenced block, or a list."""
     rest = README.partition(f"<!-- generated: {name} -->\n")[2]
     if rest.startswith("```"):
         return re.match(r"```.*?\n```(?=\n)", rest, re.S)[0]

@@ -1,4 +1,6 @@
-"""Every piece of the museum is found out, by the property and in the number of steps that it pins."""
+"""Every piece of the museum is found out, by the property and in the number of steps that
+it pins.
+"""
 
 import inspect
 from dataclasses import replace
@@ -17,9 +19,11 @@ ROOMS = (httpd, locks, crash, memory)
 
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.name)
 def test_a_piece_is_found_out(piece):
-    """The exploration ends in violations; the shortest is as long as pinned, and so many states there are.
+    """The exploration ends in violations; the shortest is as long as pinned, and so many states
+    there are.
 
-    The fast engine finds the same, in the same numbers, and with its reductions the same properties broken.
+    The fast engine finds the same, in the same numbers, and with its reductions the same properties
+    broken.
     """
     model = compile_model(piece.configuration, piece.algorithm)
     outcome = naive.explore(model)
@@ -66,7 +70,9 @@ def test_a_piece_of_the_lock_room_is_right_in_one_process(piece):
 
 
 def test_the_museum_is_large_and_well_labelled():
-    """There are more than 80 pieces; names and sentences are different; each property is broken by some piece."""
+    """There are more than 80 pieces; names and sentences are different; each property is broken by
+    some piece.
+    """
     assert len(PIECES) == len(MUSEUM) > 80
     assert all(piece.sentence.endswith(".") for piece in PIECES)
     assert len({piece.sentence for piece in PIECES}) == len(PIECES)

@@ -40,7 +40,7 @@ def grab(process, slot, *time):
 
 
 def window(*done, before=(), around=(), slots=8):
-    """Give a trace without an interleaving."""
+    """Return a trace without an interleaving."""
     return Trace(Configuration("httpd", slots=slots), "linearizable", "that was seen", done, (), before, around)
 
 
@@ -60,7 +60,9 @@ def ask(given, algorithm="httpd", budget=None) -> Answer:
 
 
 def test_httpd_can_give_a_slot_twice():
-    """The window of the double grab, with any slot: eight steps, one change to the other process and one back."""
+    """The window of the double grab, with any slot: eight steps, one change to the other process
+    and one back.
+    """
     answer = ask(DOUBLE_GRAB)
     assert answer.verdict == VIOLATED
     processes = [step.process for step in answer.told.steps]
@@ -85,7 +87,9 @@ def test_one_after_the_other_httpd_cannot_either():
 
 
 def test_a_torn_get_of_httpd():
-    """A get of two values needs a put that runs at the time; the value of before is what the slot had at first."""
+    """A get of two values needs a put that runs at the time; the value of before is what the slot
+    had at first.
+    """
     assert ask(window(PUT, TORN)).verdict == VIOLATED
     assert ask(window(TORN)).verdict == HELD
     with_others = ask(window(TORN, around=(PUT,)))
@@ -109,7 +113,9 @@ RACING = Done(2, ("get", 4), Result(SUCCESS, BYTES["n"]), (0, 4))
 
 
 def test_what_had_a_part_in_it_is_found_among_what_ran_at_the_time():
-    """A get that stood still while the slot was released marks it again; the window alone does not show that."""
+    """A get that stood still while the slot was released marks it again; the window alone does not
+    show that.
+    """
     assert ask(window(RELEASED, USED_AFTER)).verdict == HELD
     answer = ask(window(RELEASED, USED_AFTER, around=(grab(3, 7, 0, 9), RACING)))
     assert answer.verdict == VIOLATED
@@ -118,12 +124,16 @@ def test_what_had_a_part_in_it_is_found_among_what_ran_at_the_time():
 
 
 def test_what_would_make_it_right_is_no_explanation():
-    """With a grab in between, the get is as it should be: that the algorithm can do that says nothing."""
+    """With a grab in between, the get is as it should be: that the algorithm can do that says
+    nothing.
+    """
     assert ask(window(RELEASED, USED_AFTER, around=(grab(2, 4, 3, 5),))).verdict == HELD
 
 
 def test_the_state_before_is_kept():
-    """A grab that passes over a free slot cannot be explained from a state in which that was free, but from another."""
+    """A grab that passes over a free slot cannot be explained from a state in which that was free,
+    but from another.
+    """
     free, used = Before(inuse=(0, 1)), Before(inuse=(0, 1, 2, 3, 4))
     assert ask(window(grab(0, 5), before=(free,))).verdict == HELD
     assert ask(window(grab(0, 5), before=(free, used))).verdict == VIOLATED
@@ -140,7 +150,9 @@ def test_a_count_counts_slots_that_are_left_out(count, verdict):
 
 
 def test_a_wrong_count_is_explained_by_a_counter_that_was_wrong_before(tmp_path, capsys):
-    """httpd's can become so, and the way there is shown and can be replayed; the reference's cannot."""
+    """httpd's can become so, and the way there is shown and can be replayed; the reference's
+    cannot.
+    """
     counted = window(Done(0, ("num_free_slots",), Result(SUCCESS, 5)), before=(Before((0, 7)),))
     answer = explain_trace(counted, "httpd", Limits())
     assert answer.verdict == VIOLATED
@@ -166,7 +178,9 @@ def test_the_contents_before_are_kept():
 
 
 def test_who_never_returned_may_have_done_anything():
-    """A put that was killed may be seen or not; the reference's lock does not stay with the dead."""
+    """A put that was killed may be seen or not; the reference's lock does not stay with the
+    dead.
+    """
     killed = Done(1, ("put", 3, BYTES["n"]), None, (0,))
     for value, verdict in ((BYTES["n"], VIOLATED), (BYTES["o"], VIOLATED)):
         got = Done(0, ("get", 3), Result(SUCCESS, value), (1, 2))
@@ -178,7 +192,9 @@ def test_who_never_returned_may_have_done_anything():
 
 
 def test_a_killed_put_of_httpd_leaves_half_of_itself():
-    """Two gets after each other find the same mixture, which only a put that stopped on its way can have left."""
+    """Two gets after each other find the same mixture, which only a put that stopped on its way can
+    have left.
+    """
     killed = Done(1, ("put", 3, BYTES["n"]), None, (0,))
     torn = [Done(0, ("get", 3), Result(SUCCESS, b"\x05\x09"), (at, at + 1)) for at in (1, 3)]
     known = (Before((3,), ((3, BYTES["o"]),)),)
@@ -192,7 +208,7 @@ def test_without_a_budget_it_is_undecided():
     assert answer.verdict == UNDECIDED
 
 
-# -- held to what is known --------------------------------------------------------------------------------------------
+# -- held to what is known -------------------------------------------------------------------------
 
 
 def walk(algorithm, seed, clients):
@@ -245,7 +261,9 @@ CLIENTS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), CLIENTS)
 def test_what_an_algorithm_did_it_can_do_and_what_the_reference_can_do_is_linearizable(seed, clients):
-    """A random run of httpd's algorithm is explained for httpd; for the reference exactly if the judge explains it too."""
+    """A random run of httpd's algorithm is explained for httpd; for the reference exactly if the
+    judge explains it too.
+    """
     done, events = walk("httpd", seed, clients)
     observed = window(*done, before=(Before((), ((0, bytes(2)), (1, bytes(2)))),), slots=2)
     assert ask(observed).verdict == VIOLATED
@@ -255,7 +273,7 @@ def test_what_an_algorithm_did_it_can_do_and_what_the_reference_can_do_is_linear
     assert (ask(observed, REFERENCE).verdict == VIOLATED) == is_right
 
 
-# -- the command ------------------------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------
 
 
 def written(folder, given):
@@ -271,7 +289,9 @@ def run(*given):
 
 
 def test_the_command_shows_lanes_and_can_be_replayed(tmp_path, capsys):
-    """Exit 1 with the lanes; the trace and the picture that it writes are those of a counterexample."""
+    """Exit 1 with the lanes; the trace and the picture that it writes are those of a
+    counterexample.
+    """
     found, drawn = tmp_path / "found.json", tmp_path / "found.svg"
     assert run("--explain", written(tmp_path, DOUBLE_GRAB), "--trace", found, "--svg", drawn) == 1
     printed = capsys.readouterr().out
@@ -377,7 +397,9 @@ def test_replay_of_a_torn_window(tmp_path, capsys):
 
 
 def test_replay_says_that_an_algorithm_cannot_do_what_was_observed(tmp_path, capsys):
-    """The reference cannot: 0; without a budget it is not known: 3; a trace of nothing is a mistake: 2."""
+    """The reference cannot: 0; without a budget it is not known: 3; a trace of nothing is a
+    mistake: 2.
+    """
     path = written(tmp_path, DOUBLE_GRAB)
     assert replay(path, "--algorithm", REFERENCE) == 0
     assert f"{REFERENCE} cannot do that: no interleaving of the 2 operations" in capsys.readouterr().out
@@ -387,11 +409,13 @@ def test_replay_says_that_an_algorithm_cannot_do_what_was_observed(tmp_path, cap
     assert "is no trace: it has 0 operations" in capsys.readouterr().err
 
 
-# -- from a stress run --------------------------------------------------------------------------------------------------
+# -- from a stress run -----------------------------------------------------------------------------
 
 
 def test_the_trace_of_a_stress_run_is_one_that_can_be_explained():
-    """Clients, values and times become small numbers; the puts of a torn get's values come first of what ran at the time."""
+    """Clients, values and times become small numbers; the puts of a torn get's values come first of
+    what ran at the time.
+    """
     torn = operation(7, "get", 500, 590, slot=3, value=2**41 + 1, second=2**42 + 5, status="TORN")
     put = operation(9, "put", 480, 620, slot=3, value=2**42 + 5)
     slow = operation(8, "get", 100, 900, slot=3, value=2**41 + 1)

@@ -1,4 +1,6 @@
-"""The order that explains a history: it is one, and it ends where the judge says that nothing explains the history."""
+"""The order that explains a history: it is one, and it ends where the judge says that nothing
+explains the history.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,14 @@ GRABBED = [spec.Result(spec.SUCCESS, slot) for slot in range(2)]
 
 
 def step(state, operation):
-    """Give the one step that the specification allows."""
+    """Return the one step that the specification allows."""
     return (spec.step(state, operation),)
 
 
 def assert_is_an_order(order: Order) -> None:
-    """Each call takes effect once, inside its interval, with its result, and follows whatever had returned before it began."""
+    """Each call takes effect once, inside its interval, with its result, and follows whatever had
+    returned before it began.
+    """
     state = order.first
     calls = order.history.calls
     placed = [at.call for at in order.placed]
@@ -39,7 +43,9 @@ def assert_is_an_order(order: Order) -> None:
 
 @st.composite
 def histories(draw):
-    """Give events of three processes whose results are mostly, but not always, those of some order."""
+    """Return events of three processes whose results are mostly, but not always, those of some
+    order.
+    """
     state, events, pending, dead = FRESH, [], {}, 0
     for _ in range(draw(st.integers(0, 16))):
         process = draw(st.integers(0, 2))
@@ -66,7 +72,9 @@ def histories(draw):
 @settings(deadline=None)
 @given(histories())
 def test_an_order_explains_what_the_judge_can_explain_and_no_more(events):
-    """The order is one of the specification's; it is of everything exactly if the judge says that the history is linearizable."""
+    """The order is one of the specification's; it is of everything exactly if the judge says that
+    the history is linearizable.
+    """
     order = find_order(events, [FRESH], step)
     assert_is_an_order(order)
     assert (order.failed is None) == (check(events, FRESH, step).name == LINEARIZABLE)

@@ -1,4 +1,6 @@
-"""Spin, given the same model as Promela, finds the same states, the same steps and the same violations."""
+"""Spin, given the same model as Promela, finds the same states, the same steps and the same
+violations.
+"""
 
 from dataclasses import replace
 
@@ -74,7 +76,7 @@ def compiled(algorithm, configuration):
 
 
 def found_by_us(model):
-    """Give what naive finds, as Spin says it."""
+    """Return what naive finds, as Spin says it."""
     outcome = naive.explore(model)
     return spin.Found(outcome.states, outcome.transitions, outcome.violations)
 

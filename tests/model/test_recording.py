@@ -19,7 +19,9 @@ class Refused(Exception):
 
 
 def graph(operation, possible=None, **others):
-    """Tabulate a function of an image, over a segment of one slot and the words x and y of three values."""
+    """Tabulate a function of an image, over a segment of one slot and the words x and y of three
+    values.
+    """
     map_ = words_of(SHAPE, values=3, slack=1, extra=(("x", 3), ("y", 3)))
     everything = [frozenset(range(len(word.values))) for word in map_.words]
     for mutex in map_.mutexes:
@@ -50,7 +52,9 @@ def results(graph):
 
 
 def walk(graph, *values):
-    """Follow the graph for what its words hold at each step; give the accesses' kinds and the leaf."""
+    """Follow the graph for what its words hold at each step; give the accesses' kinds and
+    the leaf.
+    """
     at, kinds = graph.nodes[graph.root], []
     for value in values:
         kinds.append(at.access.kind)
@@ -58,7 +62,7 @@ def walk(graph, *values):
     return kinds, at
 
 
-# -- what a graph is -------------------------------------------------------------------------------------------------
+# -- what a graph is -------------------------------------------------------------------------------
 
 
 def test_every_answer_is_followed():
@@ -109,7 +113,9 @@ def test_locked_operations_read_and_write_in_one_step():
 
 
 def test_slices_are_one_step_a_byte_and_find_stops_at_the_first():
-    """A slot of two bytes is read in two steps; the scan of in-use bytes reads no further than it must."""
+    """A slot of two bytes is read in two steps; the scan of in-use bytes reads no further than it
+    must.
+    """
     made = graph(lambda image, x, y: image.memory[32:34])
     assert walk(made, 1, 2) == (["load", "load"], Leaf(Result(SUCCESS, b"\1\2")))
     made = graph(lambda image, x, y: image.memory.find(b"\0", 32, 34))
@@ -117,7 +123,7 @@ def test_slices_are_one_step_a_byte_and_find_stops_at_the_first():
     assert walk(made, 1, 1) == (["load", "load"], Leaf(Result(SUCCESS, -1)))
 
 
-# -- locks -----------------------------------------------------------------------------------------------------------
+# -- locks -----------------------------------------------------------------------------------------
 
 
 def test_trylock_answers_and_lock_waits():
@@ -159,7 +165,9 @@ def test_the_mutexes_held_are_known_at_each_step():
 
 
 def test_ones_own_mutex_is_refused_without_a_step():
-    """Locking what is held is EDEADLK, unlocking what is not is EPERM; nobody else can see either."""
+    """Locking what is held is EDEADLK, unlocking what is not is EPERM; nobody else can see
+    either.
+    """
     assert results(graph(lambda image, x, y: image.unlock(image.mutexes[0]))) == {EPERM}
 
     def twice(image, x, y):
@@ -171,7 +179,7 @@ def test_ones_own_mutex_is_refused_without_a_step():
     assert len(nodes(graph(twice))) == 1
 
 
-# -- ends and faults -------------------------------------------------------------------------------------------------
+# -- ends and faults -------------------------------------------------------------------------------
 
 
 def test_an_error_with_a_status_is_an_answer_and_any_other_a_fault():
@@ -213,7 +221,9 @@ def test_a_negative_store_is_an_error_of_the_algorithm():
 
 
 def test_nothing_happens_after_the_stop():
-    """`except Exception` does not catch it, and what `finally` does is no step and gives no lock back."""
+    """`except Exception` does not catch it, and what `finally` does is no step and gives no lock
+    back.
+    """
 
     def stubborn(image, x, y):
         image.lock(image.mutexes[0])
@@ -228,7 +238,7 @@ def test_nothing_happens_after_the_stop():
     assert [node.access.kind for node in nodes(graph(stubborn, possible={"x": {0}}))] == ["store", "lock"]
 
 
-# -- what cannot be tabulated ----------------------------------------------------------------------------------------
+# -- what cannot be tabulated ----------------------------------------------------------------------
 
 
 def test_an_operation_that_does_not_always_do_the_same_is_refused():
@@ -250,7 +260,7 @@ def test_too_many_steps_are_an_error(monkeypatch):
         graph(lambda image, x, y: x[0] * 10 + y[0])
 
 
-# -- loops -----------------------------------------------------------------------------------------------------------
+# -- loops -----------------------------------------------------------------------------------------
 
 
 def spin(image, x, y):
@@ -266,14 +276,18 @@ def spin_on_both(image, x, y):
 
 
 def test_a_loop_that_forgets_is_an_edge_back():
-    """The second repetition leads back to its beginning for the values that repeat, and on for the others."""
+    """The second repetition leads back to its beginning for the values that repeat, and on for the
+    others.
+    """
     made = graph(spin_on_both)
     assert walk(made, 0, 0, 2, 1, 1, 0, 1, 1, 0) == (["load"] * 8 + ["store"], Leaf(Result(SUCCESS)))
     assert len(nodes(made)) == 7  # four loads of the first repetition's two words, two of the second's, and the store
 
 
 def test_to_try_again_until_a_word_changes_is_to_wait():
-    """A repetition of a single step that changes nothing has no move: if nobody else can go on, that is a deadlock."""
+    """A repetition of a single step that changes nothing has no move: if nobody else can go on,
+    that is a deadlock.
+    """
     made = graph(spin)
     first = made.nodes[made.root]
     head = made.nodes[first.moves[0][1]]
@@ -324,7 +338,9 @@ def test_a_wait_in_a_loop_may_take_too_long():
 
 @pytest.mark.parametrize("limit", [2, 3, 5, 7])
 def test_a_loop_that_counts_its_repetitions_is_refused(limit):
-    """One that gives up after some attempts does not go on for ever, and must not be taken for one that does."""
+    """One that gives up after some attempts does not go on for ever, and must not be taken for one
+    that does.
+    """
 
     def gives_up(image, x, y):
         for _ in range(limit):

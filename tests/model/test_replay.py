@@ -1,4 +1,6 @@
-"""`slotmem replay`: a trace runs again, and what it shows now is told apart from what it showed then."""
+"""`slotmem replay`: a trace runs again, and what it shows now is told apart from what it showed
+then.
+"""
 
 import argparse
 import json
@@ -15,7 +17,7 @@ from slotmem_model.counterexample.explain import explain
 
 @pytest.fixture
 def race(tmp_path):
-    """Give the file of httpd's race."""
+    """Return the file of httpd's race."""
     model = compile_model(Configuration("httpd"), Httpd)
     found = shortest.find(model)
     told = explain(model, found.broken, found.steps)
@@ -86,7 +88,9 @@ def test_changed_value(race, capsys, monkeypatch):
 
 
 def test_not_broken(race, capsys):
-    """If nothing is broken after the last step, it is 0, and answers that differ from the trace's are told."""
+    """If nothing is broken after the last step, it is 0, and answers that differ from the trace's
+    are told.
+    """
     given = json.loads(race.read_text())
     given["interleaving"].pop()
     given["operations"][1]["result"]["value"] = 1

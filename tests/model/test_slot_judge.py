@@ -1,4 +1,6 @@
-"""The judge of slots: it agrees with trying every order, and answers rightly where the answer is known, at any size."""
+"""The judge of slots: it agrees with trying every order, and answers rightly where the answer is
+known, at any size.
+"""
 
 import dataclasses
 import random
@@ -27,7 +29,7 @@ OK = spec.Result(spec.SUCCESS)
 
 
 def step(state, operation):
-    """Give the one thing that the specification allows."""
+    """Yield the one thing that the specification allows."""
     yield spec.step(state, operation)
 
 
@@ -41,7 +43,9 @@ THEMES = {
 
 
 def make_tiny(dice, operations=9):
-    """Give a tiny history, most often with results that were changed, and the state it begins in."""
+    """Return a tiny history, most often with results that were changed, and the state it
+    begins in.
+    """
     item_num = dice.choice([1, 1, 2, 2, 3, 4])
     initial = spec.fresh(2, item_num, True)
     if dice.random() < 0.7:
@@ -73,7 +77,9 @@ CRASHING = (
 
 
 def make_crashing(dice, operations=9):
-    """Give a tiny history in which much overlaps and many crash, most of them in a grab or a release."""
+    """Return a tiny history in which much overlaps and many crash, most of them in a grab or a
+    release.
+    """
     item_num = dice.choice([2, 3, 3, 4, 4, 5])
     initial = spec.fresh(2, item_num, True)._replace(inuse=tuple(dice.random() < 0.6 for _ in range(item_num)))
     events = histories.make_events(
@@ -93,12 +99,16 @@ def make_crashing(dice, operations=9):
 
 
 def is_accepted_by_judge(events, initial):
-    """Say whether the judge of slots can explain a history; without the window, which takes longer."""
+    """Say whether the judge of slots can explain a history; without the window, which takes
+    longer.
+    """
     return SlotPossibilities(slot_history.from_events(events, initial), Budget()).run() is None
 
 
 def disagreements(seeds, operations=8, make=make_tiny):
-    """Give the seeds whose histories the judges and the exhaustive one judge differently, and how many are linearizable."""
+    """Return the seeds whose histories the judges and the exhaustive one judge differently, and how
+    many are linearizable.
+    """
     found, linearizable = [], 0
     for seed in seeds:
         events, initial = make(random.Random(seed), operations)
@@ -112,7 +122,9 @@ def disagreements(seeds, operations=8, make=make_tiny):
 @settings(max_examples=500, deadline=None)
 @given(st.integers(min_value=0, max_value=2**48))
 def test_it_agrees_with_trying_every_order(seed):
-    """The judge of slots and the exhaustive checker agree: 500 times 20 histories, with crashes and repeated values."""
+    """The judge of slots and the exhaustive checker agree: 500 times 20 histories, with crashes and
+    repeated values.
+    """
     assert disagreements(range(20 * seed, 20 * seed + 20))[0] == []
 
 
@@ -126,7 +138,9 @@ def test_it_agrees_where_many_crash(seed):
 @settings(max_examples=100, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_it_agrees_where_hypothesis_rolls_the_dice(dice):
-    """The same with dice that Hypothesis can shrink, and with the judge of any specification besides."""
+    """The same with dice that Hypothesis can shrink, and with the judge of any specification
+    besides.
+    """
     events, initial = make_tiny(dice, 7)
     expected = "LINEARIZABLE" if is_linearizable(events, initial, step) else "VIOLATION"
     assert check_slots(events, initial).name == expected
@@ -134,7 +148,9 @@ def test_it_agrees_where_hypothesis_rolls_the_dice(dice):
 
 
 def test_the_histories_compared_are_of_both_kinds():
-    """Of the histories that are compared at least a quarter is linearizable, and at least a quarter is not."""
+    """Of the histories that are compared at least a quarter is linearizable, and at least a quarter
+    is not.
+    """
     found, linearizable = disagreements(range(1000))
     assert found == []
     assert 250 <= linearizable <= 750
@@ -152,7 +168,9 @@ def test_it_agrees_with_the_judge_of_any_specification():
 
 
 def test_a_grab_that_wraps_another_of_its_slot():
-    """A grab that begins before and ends behind another grab of the same slot is not taken to come first (a past false alarm)."""
+    """A grab that begins before and ends behind another grab of the same slot is not taken to come
+    first (a past false alarm).
+    """
     events = [
         Invoke(0, ("grab",)),
         Invoke(1, ("grab",)),
@@ -165,7 +183,9 @@ def test_a_grab_that_wraps_another_of_its_slot():
 
 
 def make_reaching(*, looks):
-    """Give a history that only a crashed grab explains, which took slot 1 when that was released and slot 0 was not yet."""
+    """Return a history that only a crashed grab explains, which took slot 1 when that was released
+    and slot 0 was not yet.
+    """
     initial = spec.fresh(2, 2, True)._replace(inuse=(True, True))
     events = [Invoke(1, ("release", 1)), Invoke(2, ("grab",)), Crash(2), Invoke(3, ("release", 0))]
     if looks:
@@ -305,7 +325,7 @@ SIZES = {
 
 
 def without_witness(history):
-    """Give the history as one recorded without a witness."""
+    """Return the history as one recorded without a witness."""
     return dataclasses.replace(history, witness=None)
 
 
@@ -341,7 +361,9 @@ def test_every_fault_has_its_sentence():
 @pytest.mark.parametrize("size", FAULTY_SIZES.values(), ids=FAULTY_SIZES)
 @pytest.mark.parametrize("fault", SAYS)
 def test_one_fault_is_found_and_explained(fault, size):
-    """One fault among thousands of operations is a violation, by whatever way, with a window of a few operations and its sentence."""
+    """One fault among thousands of operations is a violation, by whatever way, with a window of a
+    few operations and its sentence.
+    """
     history = histories.make_history(2, fault=fault, **size)
     for given_history in (history, without_witness(history)):
         verdict = judge(given_history)
@@ -384,13 +406,17 @@ def _replay(verdict, history):
 
 @pytest.mark.parametrize("fault", SAYS)
 def test_a_window_is_a_violation_by_itself(fault):
-    """The window alone cannot be explained by the specification, from the states it is said to begin in (none: from any)."""
+    """The window alone cannot be explained by the specification, from the states it is said to
+    begin in (none: from any).
+    """
     history = histories.make_history(3, processes=4, item_num=8, operations=1000, fault=fault)
     assert set(_replay(judge(history), history)) == {"VIOLATION"}
 
 
 def make_held_up_grab():
-    """Give a grab of slot 0 that goes on while another process takes and releases it again and again, and has it in the end."""
+    """Return a grab of slot 0 that goes on while another process takes and releases it again and
+    again, and has it in the end.
+    """
     events = [Invoke(1, ("grab",))]
     for _ in range(300):
         events += [Invoke(2, ("grab",)), Return(2, OK._replace(value=0)), Invoke(2, ("release", 0)), Return(2, OK)]
@@ -399,7 +425,9 @@ def make_held_up_grab():
 
 
 def test_a_violation_that_takes_too_much_to_show_is_told_as_such():
-    """Each of three hundred moments is against the grab; the window has it alone, says so, and no state is given for it."""
+    """Each of three hundred moments is against the grab; the window has it alone, says so, and no
+    state is given for it.
+    """
     verdict = check_slots(make_held_up_grab(), spec.fresh(2, 3, True))
     assert verdict.name == "VIOLATION"
     assert (
@@ -422,7 +450,9 @@ def test_a_violation_that_can_be_shown_is_preferred():
 
 
 def test_a_torn_get_is_a_violation_by_itself():
-    """Whatever else was seen of its slot: what it gave is none of the values that a slot can have."""
+    """Whatever else was seen of its slot: what it gave is none of the values that a slot
+    can have.
+    """
     initial = dataclasses.replace(
         slot_history.from_events([Invoke(1, ("get", 0)), Return(1, OK._replace(value=b"ab"))], spec.fresh(2, 1, True)),
         outcome=np.array([slot_history.TORN]),
@@ -503,7 +533,9 @@ def test_equal_witnesses_are_taken_in_the_order_given():
 
 
 def test_a_witness_must_respect_real_time():
-    """An order that explains every result is not enough, if it puts an operation before one that was over when it began."""
+    """An order that explains every result is not enough, if it puts an operation before one that
+    was over when it began.
+    """
     events = [
         Invoke(0, ("put", 0, b"aa")),
         Return(0, OK),
@@ -518,7 +550,9 @@ def test_a_witness_must_respect_real_time():
 
 
 def test_a_witness_never_accepts_what_is_not_linearizable():
-    """Whatever the order that a witness claims, what it accepts is linearizable; and the true order is accepted."""
+    """Whatever the order that a witness claims, what it accepts is linearizable; and the true order
+    is accepted.
+    """
     accepted = 0
     for seed in range(3000):
         dice = random.Random(f"witness {seed}")
@@ -535,7 +569,9 @@ def test_a_witness_never_accepts_what_is_not_linearizable():
 
 
 def test_what_the_columns_cannot_say_goes_to_the_judge_of_any_specification():
-    """Gets and puts of fewer bytes, slots without PREGRAB, and other operations are judged rightly."""
+    """Gets and puts of fewer bytes, slots without PREGRAB, and other operations are judged
+    rightly.
+    """
     initial = spec.fresh(2, 2, True)._replace(inuse=(True, False))
     wrote = [Invoke(0, ("put", 0, b"a")), Return(0, OK)]
     for got, name in ((b"a\0", "LINEARIZABLE"), (b"\0\0", "VIOLATION"), (b"aa", "VIOLATION")):
@@ -593,7 +629,9 @@ HOPELESS = {
 
 
 def test_a_budget_of_time_gives_unknown():
-    """A hopeless history (repeated values, counting, many crashes) is UNKNOWN when the time is used up."""
+    """A hopeless history (repeated values, counting, many crashes) is UNKNOWN when the time is used
+    up.
+    """
     verdict = judge(without_witness(histories.make_history(5, **HOPELESS)), budget_s=0.1)
     assert verdict.name == "UNKNOWN"
     assert "0.1 s" in verdict.reason

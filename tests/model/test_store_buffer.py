@@ -1,4 +1,6 @@
-"""A store buffer delays stores, keeps their order, and is drained by locked operations and fences."""
+"""A store buffer delays stores, keeps their order, and is drained by locked operations and
+fences.
+"""
 
 import pytest
 
@@ -22,7 +24,9 @@ def kinds(local):
 
 
 def follow(model, *path):
-    """Take the actions of these kinds one after the other; give the state and the local state it ends in."""
+    """Take the actions of these kinds one after the other; give the state and the local state it
+    ends in.
+    """
     state = model.initial
     automaton = model.processes[0]
     for kind in path:
@@ -116,7 +120,9 @@ def test_too_many_states_are_an_error(monkeypatch):
 
 
 def test_a_spinning_process_waits_for_its_own_store_to_drain():
-    """It reads its own store again and again, which changes nothing; only the drain lets it see another's."""
+    """It reads its own store again and again, which changes nothing; only the drain lets it see
+    another's.
+    """
 
     class Spins:
         extra_words = (("x", 2),)

@@ -66,7 +66,7 @@ def program(length, seed=1):
 
 
 def difference(table, length):
-    """Run a program on a table and on the specification. Give the first operation they differ in,
+    """Run a program on a table and on the specification. Return the first operation they differ in,
     and how often each status came.
     """
     state, seen = spec.fresh(ITEM_SIZE, ITEM_NUM, pregrab=True), Counter()

@@ -2,13 +2,15 @@
 
 Interface:
 
-- `OPERATIONS` has every operation in every case that makes a difference, each with the state it begins in.
-- `crash_points(case)`, `crash_pairs(case)` and `crash_repairs(case, repairer)` go through all moments of death
-  and give a `Campaign`: how many there were, and what was found wrong.
+- `OPERATIONS` has every operation in every case that makes a difference, each with the state it
+  begins in.
+- `crash_points(case)`, `crash_pairs(case)` and `crash_repairs(case, repairer)` go through all
+  moments of death and give a `Campaign`: how many there were, and what was found wrong.
 - `algorithm` and `image_class` stand for what is tried: the real ones, or broken variants.
 
-A process dies before an access, and half-way through a copy of several bytes. The victim is a forked child on memory that
-it shares with this process, which is the other one that must find everything whole.
+A process dies before an access, and half-way through a copy of several bytes. The victim is a
+forked child on memory that it shares with this process, which is the other one that must find
+everything whole.
 """
 
 from __future__ import annotations
@@ -159,7 +161,9 @@ class Trial:
         return self.algorithm(self.image)
 
     def kill_at(self, operation: spec.Operation, fatal: int) -> bool:
-        """Let a child do the operation and die at its access number `fatal`; False if it had fewer."""
+        """Let a child do the operation and die at its access number `fatal`; False if it
+        had fewer.
+        """
         child = os.fork()
         if child == 0:
             status = 1
@@ -188,7 +192,7 @@ class Trial:
 
 
 def payload_of(state: spec.Slots) -> bytes:
-    """Give the payload of a segment in this state."""
+    """Return the payload of a segment in this state."""
     free = struct.pack("=II", state.inuse.count(False), 0)
     assert len(free) == PAYLOAD_PREFIX_BYTES
     return free + b"".join(state.data) + bytes(state.inuse)
@@ -225,7 +229,8 @@ def exercise(slots: Slots) -> str:
 
 
 def deaths(case: Case, algorithm: type[Slots], image_class: Any = SharedImage) -> Iterator[tuple[int, Trial, bytes]]:
-    """Kill the operation at each access in turn; give its number, the memory, and a copy of the bytes that death left.
+    """Kill the operation at each access in turn; give its number, the memory, and a copy of the
+    bytes that death left.
 
     A mutex is bytes too: with the copy put back, the memory is again as the dead one left it.
     """
@@ -246,7 +251,9 @@ def crash_points(case: Case, algorithm: type[Slots] = Slots, image_class: Any = 
 
 
 def crash_pairs(case: Case, algorithm: type[Slots] = Slots) -> Campaign:
-    """Kill the operation at each access in turn; whatever operation comes next finds that it has happened or not."""
+    """Kill the operation at each access in turn; whatever operation comes next finds that it has
+    happened or not.
+    """
     campaign = Campaign()
     after, _ = step(case.state, case.operation)
     for fatal, trial, left in deaths(case, algorithm):
@@ -262,7 +269,9 @@ def crash_pairs(case: Case, algorithm: type[Slots] = Slots) -> Campaign:
 
 
 def crash_repairs(case: Case, repairer: spec.Operation, algorithm: type[Slots] = Slots) -> Campaign:
-    """Kill the operation at each access, and then the next one, which repairs, at each of its accesses."""
+    """Kill the operation at each access, and then the next one, which repairs, at each of its
+    accesses.
+    """
     campaign = Campaign()
     after, _ = step(case.state, case.operation)
     allowed = {case.state, after} | {step(state, repairer)[0] for state in (case.state, after)}

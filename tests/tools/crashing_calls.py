@@ -2,9 +2,12 @@
 
 Interface:
 
-- `SCENARIOS` names what a server may be about when it dies: creating, replacing, restoring, storing.
-- `crash_calls(scenario, folder)` kills it before each call in turn (half-way through, for a write) and gives a `Campaign`.
-- `recorded_calls()` notes the calls instead; `order_findings(...)` says what is wrong with their order.
+- `SCENARIOS` names what a server may be about when it dies: creating, replacing, restoring,
+  storing.
+- `crash_calls(scenario, folder)` kills it before each call in turn (half-way through, for a write)
+  and gives a `Campaign`.
+- `recorded_calls()` notes the calls instead; `order_findings(...)` says what is wrong with their
+  order.
 """
 
 from __future__ import annotations
@@ -108,7 +111,9 @@ SCENARIOS = {
 
 
 def watch_calls(watch: Watch) -> None:
-    """Make every watched call of this process, which must be a forked child, a step; a write is two."""
+    """Make every watched call of this process, which must be a forked child, a step; a write is
+    two.
+    """
     for module, names in WATCHED.items():
         for name in names:
             setattr(module, name, _watched(getattr(module, name), watch, halves=name == "write"))
@@ -250,7 +255,9 @@ def recorded_calls(patch: Any) -> Iterator[list[tuple[Any, ...]]]:
 
 
 def order_findings(log: list[tuple[Any, ...]], file: str, shared_object: str) -> list[str]:
-    """Say what is wrong with the order in which a server stored a file and destroyed its segment."""
+    """Say what is wrong with the order in which a server stored a file and destroyed its
+    segment.
+    """
     position = dict.fromkeys(("written", "on disk", "renamed", "name on disk", "destroyed"), -1)
     opened: dict[int, str] = {}
     for at, (name, *arguments) in enumerate(log):

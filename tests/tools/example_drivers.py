@@ -18,7 +18,9 @@ LANGUAGES = (*RUNTIMES, *COMPILERS)
 
 
 def provider(language, folder):
-    """Give the PROVIDER string of a driver, which is compiled into a folder; skip the test if its language is not here."""
+    """Return the PROVIDER string of a driver, which is compiled into a folder; skip the test if its
+    language is not here.
+    """
     source = FOLDER / f"driver.{language}"
     tool = RUNTIMES.get(language) or COMPILERS[language][0]
     if shutil.which(tool) is None:

@@ -7,7 +7,9 @@ from slotmem_model.judge.events import History
 
 
 def is_linearizable(events, initial, step):
-    """Say whether some order of the calls, that respects real time, gives the results that were seen."""
+    """Say whether some order of the calls, that respects real time, gives the results that were
+    seen.
+    """
     calls = History.from_events(events).calls
 
     def can_go_on(state, left):

@@ -1,7 +1,8 @@
 """Histories of slots with known answers: linearizable by construction, or with one fault put in.
 
-Each process invokes an operation, it takes effect on the specification at an instant that the dice choose, and returns. A crashed process
-stops before or after that instant, and another one with a new name goes on in its place.
+Each process invokes an operation, it takes effect on the specification at an instant that the dice
+choose, and returns. A crashed process stops before or after that instant, and another one with a
+new name goes on in its place.
 """
 
 import argparse
@@ -19,7 +20,8 @@ MIX = {"grab": 2, "put": 3, "get": 3, "release": 2, "num_free_slots": 1, "fgrab"
 
 
 def make_events(dice, initial, *, processes, operations, values=None, crashes=0.0, mix=MIX, stop=0.0, crowd=0.0):
-    """Give the events of a linearizable history; `values` is the number of different ones, None for one of its own each put.
+    """Return the events of a linearizable history; `values` is the number of different ones, None
+    for one of its own each put.
 
     The higher `crowd`, the more operations overlap.
     """
@@ -63,7 +65,9 @@ def _choose(dice, mix, item_num, item_size, values, number):
 
 
 def spoil(dice, events, item_num):
-    """Give the events with one result replaced by another of the same operation; it may still be linearizable."""
+    """Return the events with one result replaced by another of the same operation; it may still be
+    linearizable.
+    """
     events = list(events)
     at = dice.choice([number for number, event in enumerate(events) if isinstance(event, Return)] or [None])
     if at is None:
@@ -121,7 +125,8 @@ def _grab(world):
     return world.take_effect(columns.GRAB, -1, -1)
 
 
-# What one more process does, step by step: kind, slot (None: the one it grabbed first), value, and the lie instead of the effect.
+# What one more process does, step by step: kind, slot (None: the one it grabbed first), value, and
+# the lie instead of the effect.
 FAULTS = {
     "none": [(columns.GRAB, None, -1, None), (columns.PUT, None, MINE, None), (columns.GET, None, -1, None)],
     "double grab": [
@@ -175,11 +180,13 @@ def make_history(
     hot=False,
     fault=None,
 ):
-    """Give a large history in columns, with its witness; linearizable but for the fault, if one is given.
+    """Return a large history in columns, with its witness; linearizable but for the fault, if one
+    is given.
 
-    A process grabs slots and works on them; with probability `stray` a put or get goes to any slot. With `hot` all put and get in one slot.
-    `crashed` operations never return; half of them take effect. A fault is put in when half of the operations are over, by one more process.
-    While it is at work the others only put and get in slots of their own, so that nothing can excuse the fault.
+    A process grabs slots and works on them; with probability `stray` a put or get goes to any slot.
+    With `hot` all put and get in one slot. `crashed` operations never return; half of them take
+    effect. A fault is put in when half of the operations are over, by one more process. While it is
+    at work the others only put and get in slots of their own, so that nothing can excuse the fault.
     """
     dice = random.Random(seed)
     world = World(item_num, 1 if hot else 0)
@@ -284,13 +291,13 @@ def _ask(dice, names, ways, held, item_num, stray, hot, is_quiet):
 
 
 def operation(client, op, begin, end=None, **given):
-    """Give an operation of a history; OK if it returned."""
+    """Return an operation of a history; OK if it returned."""
     done = {"client": client, "op": op, **given, "invoke_ns": begin}
     return done if end is None else done | {"status": given.get("status", "OK"), "return_ns": end}
 
 
 def parsed(command, arguments):
-    """Give a command's arguments."""
+    """Return a command's arguments."""
     parser = argparse.ArgumentParser()
     command.configure(parser)
     return parser.parse_args(arguments)

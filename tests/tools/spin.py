@@ -13,7 +13,9 @@ PAN = ("-c0", "-m100000", "-w18")  # every error; a deep stack; a small hash tab
 
 
 class Found(NamedTuple):
-    """Spin's numbers, without what the judge process and the initial state add to the transitions."""
+    """Spin's numbers, without what the judge process and the initial state add to the
+    transitions.
+    """
 
     states: int
     transitions: int
@@ -35,7 +37,11 @@ def explore(text, directory, optimize="-O0"):
 
 
 def read(report):
-    """Read pan's report. Raises: ValueError: it did not explore everything."""
+    """Read pan's report.
+
+    Raises:
+        ValueError: it did not explore everything.
+    """
     if "Search not completed" in report or "max search depth too small" in report:
         raise ValueError(f"Spin has not explored everything:\n{report}")
     states, transitions, errors = (

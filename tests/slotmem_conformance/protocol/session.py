@@ -148,8 +148,8 @@ def open_session(
     Args:
         spec: `exec:COMMAND` is a driver, a process of its own; so are, through the bundled driver,
             `abi:LIBRARY`, `httpd` and, with process=True, every other provider.
-        timeout_s: the longest wait for a response, in seconds.
-        under: a command that runs the driver, such as that of a tracer; the driver is a process then.
+        timeout_s: the longest wait for a response, in seconds. under: a command that runs the
+        driver, such as that of a tracer; the driver is a process then.
 
     Raises:
         AdapterError: it did not say hello as it should.
