@@ -109,9 +109,7 @@ class Rounds:
         self.judge.submit(folder)
 
     def _restart(self, folder: str) -> bool:
-        """Let the owner restart while the clients work; return whether a new generation has
-        begun.
-        """
+        """Let the owner restart while the clients work; return whether a new generation began."""
         self.faults.calm()  # a paused client may hold a lock that storing needs
         if not self.crew.gather(PATIENCE_S):  # latecomers would not find the old generation
             return False
