@@ -86,9 +86,7 @@ def end(process: BaseProcess) -> None:
 
 
 def die_with_parent() -> None:
-    """Leave Ctrl-C to the parent, which ends us; and die when it dies, however it dies (on
-    Linux).
-    """
+    """Leave Ctrl-C to the parent, which ends us; on Linux, die when it dies, however it dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)

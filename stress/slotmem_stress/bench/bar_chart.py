@@ -32,9 +32,7 @@ class ChartRow(NamedTuple):
 
 
 def draw(title: str, subtitle: str, columns: Sequence[str], rows: Sequence[ChartRow], footer: str) -> str:
-    """Return the SVG of at least one row, each with a panel of at least one bar for every
-    column.
-    """
+    """Return the SVG of one or more rows; each has a panel of one or more bars for every column."""
     left = _MARGIN + _ROW_NAME + _BAR_NAME
     panel_width = (WIDTH - _MARGIN - left) / len(columns)
     row_height = (HEIGHT - _TOP - _BOTTOM) / len(rows)

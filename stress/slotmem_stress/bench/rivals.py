@@ -123,9 +123,7 @@ def shared_memory_setup(folder: str, item_size: int, item_num: int) -> Iterator[
 
 
 class ManagerTable:
-    """Two lists in a manager's process: each access is a message there and back. The Lock is no
-    proxy.
-    """
+    """Two lists in a manager's process: each access is a message there and back."""
 
     def __init__(self, inuse: Any, data: Any, lock: Any, item_size: int, item_num: int) -> None:
         self.inuse, self.data, self.lock = inuse, data, lock

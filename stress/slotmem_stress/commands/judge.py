@@ -1,4 +1,4 @@
-"""Judge a recorded history: can some order of its operations explain what was seen?
+"""Judge a recorded history: does some order of its operations explain every result?
 
 examples:
   slotmem judge FOLDER                        a round that `slotmem stress --keep` recorded
@@ -6,12 +6,13 @@ examples:
   slotmem judge FOLDER --export out.jsonl     convert it to JSON lines, and judge it
   slotmem judge FOLDER --html out.html        also draw it on a time line, for a browser
 
+In that order each operation must take effect at one instant between its invocation and its return.
 The first line of a JSON-lines file describes the segment, and the state in which the history
 begins. Each other line is an operation:
 
   {"format": "slotmem history 1", "slots": 8, "slot_bytes": 64, "inuse": [], "values": []}
-  {"client": 3, "op": "put", "slot": 4, "value": 17, "status": "OK", "invoke_ns": 1, "return_ns": 9}
-  {"client": 5, "op": "grab", "invoke_ns": 2}
+  {"client": 3, "op": "put", "slot": 4, "value": 17, "status": "OK", "invoke_ns": 7, "return_ns": 9}
+  {"client": 5, "op": "grab", "invoke_ns": 8}
 
 op: grab, fgrab, release, get, put, num_free_slots; status: OK, NOTFOUND, EINVAL, TORN; without
 return_ns the operation is pending: it may have taken effect or not.

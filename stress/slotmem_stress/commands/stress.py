@@ -49,7 +49,7 @@ from slotmem_stress.commands.stress_arguments import check, configure, to_settin
 from slotmem_stress.page import html_report
 from slotmem_stress.run import remembered
 from slotmem_stress.run.report import RunReport, to_text
-from slotmem_stress.run.runner import RunProgress
+from slotmem_stress.run.rounds import RunProgress
 from slotmem_stress.run.runner import run as run_stress
 from slotmem_stress.run.settings import Settings
 from slotmem_stress.run.window_trace import to_trace

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "provider", nargs="?", default=given.provider, help="shm, plain, algorithm:NAME, ... (default: shm)"
     )
-    parser.add_argument("--processes", type=_number(1), default=given.processes, metavar="N")
+    parser.add_argument("--processes", type=_number(1), default=given.processes, metavar="N", help="default: 4")
     parser.add_argument(
         "--threads", type=_number(1), default=given.threads, metavar="N", help="clients in each process"
     )
@@ -35,10 +35,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--hours", type=amount, default=None, metavar="H", help="a soak: it can be interrupted and resumed"
     )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted soak")
-    parser.add_argument("--slots", type=_number(1), default=given.slots, metavar="N")
-    parser.add_argument("--slot-bytes", type=_number(8), default=given.slot_bytes, metavar="N", help="a multiple of 8")
+    parser.add_argument("--slots", type=_number(1), default=given.slots, metavar="N", help="default: 8")
     parser.add_argument(
-        "--mix", type=_mix, default=given.mix, help=f"weights, e.g. grab:1,put:3 ({', '.join(MIXABLE)})"
+        "--slot-bytes", type=_number(8), default=given.slot_bytes, metavar="N", help="a multiple of 8 (default: 64)"
+    )
+    parser.add_argument(
+        "--mix",
+        type=_mix,
+        default=given.mix,
+        metavar="NAME:WEIGHT,...",
+        help=f"how often to do what, such as grab:1,put:3 (NAME: {', '.join(MIXABLE)})",
     )
     parser.add_argument("--seed", type=int, default=None, help="repeat the choices of a run (default: random)")
     parser.add_argument("--last", action="store_true", help="first repeat what failed last time")
@@ -57,9 +63,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     judging = parser.add_argument_group("judging")
     judging.add_argument(
-        "--budget-s", type=amount, default=given.budget_s, metavar="S", help="for each round of the run"
+        "--budget-s", type=amount, default=given.budget_s, metavar="S", help="give up a round after so many seconds"
     )
-    judging.add_argument("--memory-mb", type=amount, default=given.memory_mb, metavar="MB", help="likewise")
+    judging.add_argument(
+        "--memory-mb", type=amount, default=given.memory_mb, metavar="MB", help="give up a round at so much memory"
+    )
     parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
     add_json(parser, "text")
     parser.add_argument("--html", default=None, metavar="FILE", help="also write a page with a time line")

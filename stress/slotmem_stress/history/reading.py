@@ -125,8 +125,7 @@ def to_columns(recorded: Recorded) -> SlotHistory:
     """Return the columns that the judge takes.
 
     Raises:
-        BadHistory: for what no recorder can have written, such as overlapping operations of one
-        client.
+        BadHistory: for what no recorder writes, such as overlapping operations of one client.
     """
     head = recorded.records[:, HEAD]
     kind = (head & np.uint64(0xFF)).astype(np.int64)

@@ -35,9 +35,7 @@ Figures = Iterable[tuple[str, str]]
 
 
 def of_run(report: RunReport) -> str:
-    """Return the page of a stress run; it has a time line if a history is kept, as of a
-    violation.
-    """
+    """Return the page of a stress run, with a time line if it kept the history of a violation."""
     settings = report.settings
     rate = report.operations / report.seconds if report.seconds else 0.0
     figures = [
@@ -112,9 +110,7 @@ def _page(
 
 
 def to_script(data: Any) -> str:
-    """Return JSON that is safe inside a script element: without `<`, nothing in it ends the
-    script.
-    """
+    """Return JSON that is safe in a script element: without `<`, nothing in it ends the script."""
     text = json.dumps(data, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -45,7 +45,7 @@ page does."""
 def to_timeline(
     recorded: Recorded, window: list[dict[str, Any]], before: list[dict[str, Any]], is_whole: bool = True
 ) -> dict[str, Any]:
-    """Return the data. `window` (empty: no violation), `before` and `is_whole` are those of
+    """Return the data; `window` (empty: no violation), `before` and `is_whole` are as in
     `Judged`.
     """
     begun, ended = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
@@ -134,9 +134,7 @@ def _add_order(
     shown: dict[int, int],
     origin: int,
 ) -> None:
-    """Add the order to the data: the first state shown, and what each operation does from there
-    on.
-    """
+    """Add the order to the data: the first state shown, and what each operation then does."""
     order = found.order
     done = [objects[number] for number in found.numbers]
     if order.failed is not None:

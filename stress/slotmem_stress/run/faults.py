@@ -21,13 +21,7 @@ from slotmem import NoSegment, SlotmemError
 from slotmem_stress.interrupts import die_with_parent, end, starting_a_child
 from slotmem_stress.run.crew import ProcessCrew, ThreadCrew, Worker
 from slotmem_stress.run.settings import NAME, Plan
-from slotmem_stress.run.worker import (
-    ATTACHES,
-    GENERATION,
-    ROUND,
-    map_board,
-    open_provider,
-)
+from slotmem_stress.run.worker import ATTACHES, GENERATION, ROUND, map_board, open_provider
 
 STORMERS = 2
 LONGEST_PAUSE_S = 0.05

@@ -43,9 +43,7 @@ class Owner:
         return int(self._provider.generation)
 
     def look(self, folder: str, client: int) -> bool:
-        """Observe every slot while no client works, and record that; return whether it
-        succeeded.
-        """
+        """Observe and record every slot while no client works; return whether that succeeded."""
         recorder = Recorder(folder, client, chunk_records=512)
         try:
             self.seen = observe(self.instance, self._settings.slots, recorder)

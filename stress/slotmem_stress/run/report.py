@@ -62,10 +62,9 @@ class RunReport:
     """The folder of the violation's history, if it is kept."""
 
     def __add__(self, more: RunReport) -> RunReport:
-        """Return one report of two consecutive runs: counts and sentences add up, the rest is the
-        second's."""
-        counted = ("seconds", "operations", "pending", "clients", "segments", "kills", "pauses", "restarts", "attaches")
-        sums = {name: getattr(self, name) + getattr(more, name) for name in (*counted, "judge_s")}
+        """Return the report of two runs, this one first, as if they were one."""
+        summed = ("seconds", "operations", "pending", "clients", "segments", "kills", "pauses", "restarts", "attaches")
+        sums = {name: getattr(self, name) + getattr(more, name) for name in (*summed, "judge_s")}
         listed = {name: getattr(self, name) + getattr(more, name) for name in ("findings", "undecided", "leaks")}
         total = replace(more, settings=self.settings, **sums, **listed)
         total.conclude()

@@ -149,9 +149,7 @@ def held_by(clients: list[Client]) -> tuple[int, ...]:
 def work_round(
     instance: Any, clients: list[Client], seats: tuple[int, ...], board: memoryview, order: Round
 ) -> Broken | None:
-    """Let the clients work until the round is over, several of them in threads; return what
-    broke.
-    """
+    """Let the clients work until the round is over, in threads if several; return what broke."""
     broken: list[Broken] = []
 
     def work(client: Client, seat: int) -> None:
