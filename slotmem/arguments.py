@@ -32,11 +32,11 @@ def checked_shape(item_size: Any, item_num: Any, type: Any) -> tuple[int, int, T
         raise InvalidSize(f"item_num {item_num} is too large: httpd's counters hold {MAX_ITEM_NUM} at most")
     if not is_representable(item_size, item_num):
         raise InvalidSize(
-            f"{item_num} slots of {item_size} bytes are more than {MAX_BYTES} bytes, which no offset can name; ask for fewer"
+            f"{item_num} slots of {item_size} bytes are more than {MAX_BYTES} bytes, the most that an offset can address; ask for fewer"
         )
     known = int(Type.PERSIST | Type.NOTMPSAFE | Type.PREGRAB | Type.CLEARINUSE)
     if flags & ~known:
-        raise InvalidArgument(f"type {flags:#x} has flags that are not known: {flags & ~known:#x}; use slotmem.Type")
+        raise InvalidArgument(f"type {flags:#x} has unknown flags: {flags & ~known:#x}; use slotmem.Type")
     return item_size, item_num, Type(flags)
 
 

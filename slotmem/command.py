@@ -34,16 +34,13 @@ from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
 from slotmem import __version__
+from slotmem.exit_codes import INTERRUPTED, UNREAD, USAGE
 from slotmem.status import SlotmemError
 
 GROUP = "slotmem.commands"
 # Ours are known without installed metadata: the command also works when the library is merely on
 # the path.
 _BUILT_IN = {"inspect": "slotmem.inspect.command"}
-
-USAGE = 2
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
-UNREAD = 141  # 128 + SIGPIPE
 
 
 class _Command(NamedTuple):
@@ -173,7 +170,7 @@ def _load(name: str) -> ModuleType:
         return importlib.import_module(_BUILT_IN[name])
     commands = _find()
     if name not in commands:
-        raise _Missing(f"there is no such command{_suggestion(name, commands)}")
+        raise _Missing(f"no such command{_suggestion(name, commands)}")
     found = commands[name]
     try:
         return importlib.import_module(found.module)
@@ -181,7 +178,7 @@ def _load(name: str) -> ModuleType:
         missing = error.name or ""
         if f"{found.module}.".startswith(f"{missing}."):
             raise _Missing(
-                f"{found.package} names the module {found.module}, which is not there; install it anew"
+                f"{found.package} names the module {found.module}, which is not there; reinstall it"
             ) from None
         top = missing.partition(".")[0]
         if top in sys.stdlib_module_names or importlib.util.find_spec(top):
@@ -194,7 +191,7 @@ def _suggestion(name: str, commands: Iterable[str]) -> str:
     from difflib import get_close_matches  # seldom needed
 
     close = get_close_matches(name, commands, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(sorted(commands))}"
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(commands))}"
 
 
 def _extra(found: _Command, missing: str) -> str:

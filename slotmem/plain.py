@@ -43,7 +43,7 @@ class PlainProvider(BaseProvider):
             )
         except (OSError, OverflowError) as error:
             raise NoSpace(
-                f"this process cannot have {shape.total} bytes for {item_num} slots of {item_size} bytes ({error}); ask for fewer"
+                f"this process cannot allocate {shape.total} bytes for {item_num} slots of {item_size} bytes ({error}); ask for fewer"
             ) from error
         control.write_header(memory, shape)
         image_class = SharedImage if sys.platform.startswith("linux") else ThreadImage

@@ -45,13 +45,13 @@ def provider(
         found = {entry.name: entry for entry in entry_points(group=GROUP)}
         if name not in found:
             known = ", ".join(sorted(found.keys() | _BUILT_IN.keys()))
-            raise InvalidArgument(f"there is no provider {name!r}; known are: {known}")
+            raise InvalidArgument(f"there is no provider {name!r}; known: {known}")
         factory = found[name].load()
     try:
         return factory(argument, runtime_dir=runtime_dir, generation=generation, **options)
     except TypeError as error:
         if "unexpected keyword" in str(error):
-            raise InvalidArgument(f"the provider {name!r} does not know an option: {error}") from None
+            raise InvalidArgument(f"the provider {name!r} does not take this option: {error}") from None
         raise
 
 

@@ -315,7 +315,7 @@ class Slots(Bounded):
             self.image.give_back(mutex)
             raise Unrecoverable(
                 f"mutex {self.mutexes.index(mutex)} was given up unrepaired by an owner of the lock; "
-                "stop every process that uses this segment and create it anew"
+                "stop every process that uses this segment and create it again"
             )
         elif status:
             raise Unrecoverable(
@@ -360,7 +360,7 @@ class Slots(Bounded):
                 if item_id >= self.item_num or nbytes > self.item_size:
                     raise Forged(
                         f"redo record {which} puts {nbytes} bytes to slot {item_id}, but the segment has "
-                        f"{self.item_num} slots of {self.item_size} bytes: somebody overwrote it; create the segment anew"
+                        f"{self.item_num} slots of {self.item_size} bytes: somebody overwrote it; create the segment again"
                     )
                 start = SLOTS_START + item_id * self.item_size
                 self.memory[start : start + nbytes] = self.redo[copy : copy + nbytes]

@@ -11,13 +11,12 @@ Interface:
   an `Opened`.
 
 Memory that lost its name lives on for those who have it, so segments are known by a key, not by
-their name. Maps are dictionaries that are never changed in place; `World.freeze` gives a hashable
-value.
+their name. Maps are dictionaries that are never changed in place.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from slotmem_model import spec
 from slotmem_model.spec import SUCCESS, Operation, Result, Slots
@@ -68,11 +67,6 @@ class World(NamedTuple):
     aside: tuple[File, ...]
     servers: dict[int, Server]
     next_key: int = 0
-
-    def freeze(self) -> tuple[Any, ...]:
-        """Return a hashable value that is equal for equal worlds."""
-        maps = (self.segments, self.names, self.files, self.servers)
-        return (*(tuple(sorted(each.items())) for each in maps), self.aside, self.next_key)
 
 
 Stepped = tuple[World, Result]

@@ -19,6 +19,7 @@ import argparse
 import json
 
 from slotmem.arguments import RUNTIME_DIR_VARIABLE, checked_generation, runtime_dir_path
+from slotmem.exit_codes import HELD, VIOLATED
 from slotmem.inspect import report as inspect_report
 from slotmem.inspect.finding import GENERATIONS, find
 from slotmem.inspect.judgement import Inspection, inspect
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             slot = shape and inspect_report.slot_text(result, shape, data, arguments.slot)
             for line in slot or inspect_report.text(result):
                 print(inspect_report.printable(line))
-    return 1 if result.problems else 0
+    return VIOLATED if result.problems else HELD
 
 
 def _checked_slot(result: Inspection, item_id: int) -> Geometry:

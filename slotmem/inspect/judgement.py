@@ -210,7 +210,7 @@ def _look(data: Bytes, shape: Geometry, usable: bool) -> _Look:
 
 def _judge_flags(result: Inspection) -> None:
     if result.shape is not None and (unknown := result.shape.type & ~_KNOWN):
-        result.problems.append(f"type {result.shape.type:#x} has flags that nobody knows: {unknown:#x}")
+        result.problems.append(f"type {result.shape.type:#x} has unknown flags: {unknown:#x}")
 
 
 def _judge_counter(result: Inspection, num_free: int, occupancy: Occupancy, *, ours: bool) -> None:
@@ -240,9 +240,9 @@ def _judge_locks(result: Inspection, still: bool) -> None:
         elif lock.state == "held" and not lock.alive and still:
             result.problems.append(f"{what} is held by {lock.holder}")
         elif lock.state == "given up":
-            result.problems.append(f"{what} was given up unrepaired; end every user of the segment and create it anew")
+            result.problems.append(f"{what} was given up unrepaired; end every user of the segment and create it again")
         elif lock.state == "damaged":
-            result.problems.append(f"{what} is overwritten; end every user of the segment and create it anew")
+            result.problems.append(f"{what} is overwritten; end every user of the segment and create it again")
     for record in result.redo:
         if not record.possible:
             result.problems.append(

@@ -71,7 +71,7 @@ def open_bytes(found: Found) -> Iterator[Bytes]:
         raise NoSegment(f"{found.path} was there a moment ago and is gone") from None
     except OSError as error:
         what = "is a symlink, which somebody may have planted" if os.path.islink(found.path) else "cannot be opened"
-        raise AccessDenied(f"{found.path} {what} ({error.strerror}); see to its owner and mode") from error
+        raise AccessDenied(f"{found.path} {what} ({error.strerror}); check its owner and mode") from error
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise AccessDenied(f"{found.path} is not a plain file, so it is neither a segment nor a persisted file")

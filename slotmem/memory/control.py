@@ -132,18 +132,18 @@ def read_geometry(memory: Memory, size: int, name: str) -> Geometry:
     """
     if size < SLOTS_START:
         raise Truncated(
-            f"segment {name!r} has {size} bytes, a header alone has {SLOTS_START}; create it anew with replace=True"
+            f"segment {name!r} has {size} bytes, a header alone has {SLOTS_START}; create it again with replace=True"
         )
     (length,) = struct.unpack_from("=Q", memory, 0)
     item_size, item_num, type_ = _DESCRIPTOR.unpack_from(memory, DESCRIPTOR_START)
     if not is_representable(item_size, item_num) or length != apr_length(item_size, item_num):
         raise Forged(
             f"segment {name!r} says {item_num} slots of {item_size} bytes and a length of {length}, which do not agree; "
-            "create it anew with replace=True"
+            "create it again with replace=True"
         )
     if size < length:
         raise Truncated(
-            f"segment {name!r} has {size} bytes, its header asks for {length}; create it anew with replace=True"
+            f"segment {name!r} has {size} bytes, its header asks for {length}; create it again with replace=True"
         )
     return shape_of(item_size, item_num, type_)
 
@@ -178,18 +178,18 @@ def check_control(memory: Memory, size: int, shape: Geometry, name: str) -> None
         )
     if size < shape.total:
         raise Truncated(
-            f"segment {name!r} has {size} bytes, its header asks for {shape.total}; create it anew with replace=True"
+            f"segment {name!r} has {size} bytes, its header asks for {shape.total}; create it again with replace=True"
         )
     said = (control.total, control.stripes, control.item_size, control.item_num, control.type)
     if said != (shape.total, shape.stripes, shape.item_size, shape.item_num, shape.type):
         raise Forged(
             f"the control block of segment {name!r} describes another shape than its header: somebody overwrote one of "
-            "them; create it anew with replace=True"
+            "them; create it again with replace=True"
         )
     if control.boot_id != boot_id():
         raise OtherBoot(
             f"segment {name!r} was made before the machine was started again, so its locks mean nothing; "
-            "create it anew with replace=True"
+            "create it again with replace=True"
         )
     if control.pid_namespace != pid_namespace():
         raise OtherNamespace(

@@ -151,7 +151,7 @@ def store(path: str, data: bytes) -> None:
     try:
         _sync_folder(path)
     except OSError as error:
-        raise NoSpace(f"{path} was stored, but its name is perhaps not on disk ({error.strerror})") from error
+        raise NoSpace(f"{path} was stored, but its name may not be on disk yet ({error.strerror})") from error
 
 
 def set_aside(path: str) -> str:

@@ -78,11 +78,11 @@ class SharedImage(_Mapped):
         status = posix.lock(mutex, deadline_s)
         if status == EBUSY:
             which = self.mutexes.index(mutex)
-            guarded = "the table" if which == 0 else f"slots {which - 1} + n * {self.geometry.stripes}"
+            guarded = "the table" if which == 0 else f"slots {which - 1} + n*{self.geometry.stripes}"
             tid = posix.holder(self.memory, self._mutex_start(which))
-            who = f"; it is held by {posix.describe_thread(tid)}" if tid else ""
+            who = f"; {posix.describe_thread(tid)} holds it" if tid else ""
             raise LockTimeout(
-                f"the lock of {guarded} was not to be had in {self.timeout_s} s{who}; "
+                f"timed out after {self.timeout_s} s waiting for the lock of {guarded}{who}; "
                 "raise timeout_s, or end the process that holds it"
             )
         return status
@@ -119,7 +119,7 @@ class ThreadImage(_Mapped):
             LockTimeout
         """
         if not mutex.lock.acquire(timeout=-1 if self.timeout_s is None else self.timeout_s):
-            raise LockTimeout(f"a lock was not to be had in {self.timeout_s} s; it is held by thread {mutex.owner}")
+            raise LockTimeout(f"timed out after {self.timeout_s} s waiting for a lock; thread {mutex.owner} holds it")
         mutex.owner = threading.get_ident()
         return 0
 

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-APR_LENGTH_START = 0
 DESCRIPTOR_START = 8
 DESCRIPTOR_FORMAT = "=QII"  # item_size, item_num, type
 DESCRIPTOR_BYTES = 16

@@ -181,5 +181,7 @@ def describe_thread(tid: int) -> str:
         with open(f"/proc/{tid}/status", encoding="utf-8", errors="replace") as lines:
             fields = dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
     except OSError:
-        return f"thread {tid}, which no longer exists"
-    return f"thread {tid} of process {fields.get('Tgid', '?')} ({fields.get('Name', '?')})"
+        return f"thread {tid}, which no longer exists,"
+    process = fields.get("Tgid", "?")
+    thread = "" if process == str(tid) else f"thread {tid} of "
+    return f"{thread}process {process} ({fields.get('Name', '?')})"

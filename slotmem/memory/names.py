@@ -61,13 +61,15 @@ def resolve(name: str | None, runtime_dir: str, generation: int) -> Names | None
     if name is None:
         return None
     if not isinstance(name, str):
-        raise WrongType(f"a slotmem name is a str or None, got {name!r}")
+        raise WrongType(f"a name is a str or None, got {name!r}")
     if name == "" or name.lower() == ANONYMOUS:
         return None
     try:
         os.fsencode(name)
     except UnicodeEncodeError:
-        raise InvalidName(f"the name {name!r} has no file name in this system's encoding; use other letters") from None
+        raise InvalidName(
+            f"the name {name!r} cannot be encoded as a file name on this system; use other characters"
+        ) from None
     if "\0" in name:
         raise InvalidName(f"the name {name!r} contains a NUL byte; leave it out")
     if name.startswith("/"):

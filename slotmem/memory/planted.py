@@ -45,7 +45,7 @@ def refusal(what: str, path: str, error: OSError) -> AccessDenied:
         return reason
     except OSError:
         pass  # the folder may not be searched either, or it is gone now
-    return AccessDenied(f"{what} cannot be opened ({error.strerror}); see to the rights of it and of its folder")
+    return AccessDenied(f"{what} cannot be opened ({error.strerror}); check its permissions and those of its folder")
 
 
 _KINDS = (

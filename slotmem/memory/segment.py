@@ -169,7 +169,7 @@ def open_segment(names: Names, *, writable: bool) -> Segment:
 
 
 def _busy(names: Names) -> SegmentExists:
-    return SegmentExists(f"segment {names.name!r} is being replaced by others all the time; end them and try again")
+    return SegmentExists(f"segment {names.name!r} keeps being replaced by other processes; stop them and try again")
 
 
 @contextmanager
@@ -236,7 +236,7 @@ def _make_way(names: Names, replace: bool) -> bool:
             if _flock(fd, fcntl.LOCK_SH) and _is_at(os.fstat(fd), names):
                 raise SegmentExists(
                     f"segment {names.name!r} is alive: a process has it open; attach it, end that process, or create "
-                    f"with replace=True and part from it (object {object_path(names)})"
+                    f"with replace=True, which leaves it with the old memory (object {object_path(names)})"
                 )
             return False
         finally:

@@ -18,6 +18,7 @@ from slotmem_conformance.reports.verdicts import ClauseVerdict
 from slotmem_model.clauses import CLAUSES
 from tools import example_drivers
 
+TRIES = 100  # races are up to the machine: until it is caught, but no longer
 TESTS = Path(__file__).parents[1]
 ALONE = [
     case for case in collect() if case.clause.profile in ("core", "httpd", "safe") or case.id.startswith("RESTORE")
@@ -54,7 +55,7 @@ def test_races_and_deaths_are_caught(mutant):
     """Real processes show what the model checker found in the same algorithm; a race may need
     several tries.
     """
-    assert any(mutant.failing(seed=seed) for seed in range(5))
+    assert any(mutant.failing(seed=seed) for seed in range(TRIES))
 
 
 @pytest.mark.parametrize(

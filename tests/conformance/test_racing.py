@@ -14,7 +14,7 @@ from slotmem_conformance.adapters import httpd
 from slotmem_conformance.rig import apart, racing, working
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler (Debian: gcc libc6-dev)")
-ATTEMPTS = 20
+ATTEMPTS = 200  # races are up to the machine: until one shows it, but no more than these
 
 
 @pytest.fixture
@@ -32,11 +32,9 @@ def test_the_reference_is_not_accused(tmp_path):
     end.
     """
     make = partial(slotmem.provider, "shm", runtime_dir=tmp_path)
-    grabs = racing.double_grabs(make, seconds=0.3)
-    assert grabs.grabs > 0
+    grabs = next(run for run in (racing.double_grabs(make, seconds=0.3) for _ in range(ATTEMPTS)) if run.grabs)
     assert (grabs.doubled, grabs.share, grabs.first, grabs.num_free_at_end) == (0, 0, None, grabs.num_slots)
-    gets = racing.torn_gets(make, 4096, seconds=0.3)
-    assert gets.gets > 0
+    gets = next(run for run in (racing.torn_gets(make, 4096, seconds=0.3) for _ in range(ATTEMPTS)) if run.gets)
     assert (gets.torn, gets.share, gets.example) == (0, 0, ())
     assert os.listdir(tmp_path) == []
 
@@ -44,7 +42,8 @@ def test_the_reference_is_not_accused(tmp_path):
 def test_a_slot_given_twice_is_counted(tmp_path):
     """ATOMIC-2: a grab that gives one slot to all is a double grab whenever somebody holds it."""
     make = partial(wrong_racers.Provider, wrong_racers.TwiceGiven, tmp_path)
-    seen = racing.double_grabs(make, processes=1, slots=4, seconds=0.1)
+    runs = (racing.double_grabs(make, processes=1, slots=4, seconds=0.1) for _ in range(ATTEMPTS))
+    seen = next(run for run in runs if run.grabs > 1)
     assert seen.doubled == seen.grabs - 1  # only the first found nobody
     assert seen.first.item_id == seen.first.holder == seen.first.grabber == 0
     assert 0 < seen.first.held_since <= seen.first.grab_start <= seen.first.grab_end
@@ -53,17 +52,22 @@ def test_a_slot_given_twice_is_counted(tmp_path):
 def test_a_torn_get_is_counted(tmp_path):
     """ATOMIC-3: a get that mixes two puts is torn, and one is kept to show."""
     make = partial(wrong_racers.Provider, wrong_racers.Torn, tmp_path)
-    seen = racing.torn_gets(make, 8, writers=1, readers=1, seconds=0.1)
-    assert seen.torn == seen.gets > 0
+    runs = (racing.torn_gets(make, 8, writers=1, readers=1, seconds=0.1) for _ in range(ATTEMPTS))
+    seen = next(run for run in runs if run.gets)
+    assert seen.torn == seen.gets
     assert seen.example == ((3, 1), (5, 2))
 
 
 def test_a_crash_in_a_race_is_told(tmp_path, monkeypatch):
     """A process that dies in a race is named by its signal, and nobody is left waiting for it."""
-    monkeypatch.setattr(racing, "_PATIENCE_S", 2.0)
     make = partial(wrong_racers.Provider, wrong_racers.Crashing, tmp_path)
-    with pytest.raises(racing.Died, match="SIGSEGV"):
-        racing.double_grabs(make, processes=1, seconds=0.1)
+    for patience_s in (2, 20, 200):  # a busy machine may need longer to start them
+        monkeypatch.setattr(racing, "_PATIENCE_S", patience_s)
+        with pytest.raises(racing.Died) as died:
+            racing.double_grabs(make, processes=1, seconds=0.1)
+        if "SIGSEGV" in str(died.value):
+            return
+    pytest.fail(str(died.value))
 
 
 def test_apaches_module_gives_slots_twice(apache):
@@ -88,19 +92,13 @@ def test_calls_apart():
     """Functions in processes of their own answer, raise, die or are ended when their time is up,
     each for itself.
     """
-    answers = apart.call_apart(
-        [
-            partial(divmod, 7, 2),
-            partial(divmod, 7, 0),
-            partial(os.abort),
-            partial(os._exit, 3),
-            partial(time.sleep, 60),
-        ],
-        timeout_s=3,
-    )
+    calls = [partial(divmod, 7, 2), partial(divmod, 7, 0), partial(os.abort), partial(os._exit, 3)]
+    answers = apart.call_apart(calls, timeout_s=600)
     assert answers[0] == apart.Ended((3, 1))
     assert answers[1].death.startswith("ZeroDivisionError: ")
-    assert [each.death for each in answers[2:]] == ["SIGABRT", "exit code 3", "did not come back in time"]
+    assert [each.death for each in answers[2:]] == ["SIGABRT", "exit code 3"]
+    [slept] = apart.call_apart([partial(time.sleep, 600)], timeout_s=0.5)
+    assert slept.death == "did not come back in time"
 
 
 def test_a_nursery_that_nobody_waits_for(capfd):

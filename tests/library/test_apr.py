@@ -55,7 +55,9 @@ def apr():
 
 
 def test_apr_attaches_to_our_segment(apr, tmp_path):
-    """BYTES-1, BYTES-3, NAME-6: APR finds our object by the segment name and sees httpd's bytes, the control block left out."""
+    """BYTES-1, BYTES-3, NAME-6: APR finds our object by the segment name and sees httpd's bytes,
+    the control block left out.
+    """
     with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
         w = provider.create("w", 4, 3, Type.PREGRAB)
         w.fgrab(1)
@@ -70,7 +72,9 @@ def test_apr_attaches_to_our_segment(apr, tmp_path):
 
 
 def test_we_attach_to_aprs_segment(apr, tmp_path):
-    """FOREIGN-1, FOREIGN-2: a segment made through APR, as httpd's is, can be read, and written only if one insists."""
+    """FOREIGN-1, FOREIGN-2: a segment made through APR, as httpd's is, can be read, and written
+    only if one insists.
+    """
     names = resolve("w", str(tmp_path), 0)
     content = files.mapped(spec.Slots(4, True, (False, True, False), (bytes(4), b"abcd", bytes(4))), PREGRAB)[8:]
     shm = apr.create(names.segment, len(content))
@@ -97,7 +101,9 @@ def test_we_attach_to_aprs_segment(apr, tmp_path):
 
 
 def test_a_get_does_not_mark_a_foreign_slot(apr, tmp_path):
-    """FOREIGN-1, COUNT-3: without PREGRAB a get of a segment attached for reading marks nothing, and free slots are counted."""
+    """FOREIGN-1, COUNT-3: without PREGRAB a get of a segment attached for reading marks nothing,
+    and free slots are counted.
+    """
     names = resolve("w", str(tmp_path), 0)
     content = bytearray(files.mapped(spec.Slots(2, False, (False, True), (b"ab", b"cd")), 0)[8:])
     content[16] = 77  # the drifted counter

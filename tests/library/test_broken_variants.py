@@ -104,7 +104,9 @@ class NeverConsistent(SharedImage):
     ],
 )
 def test_without_a_safeguard_a_crash_point_is_found(case, check, finding):
-    """KILL-2, KILL-4: without the repair, the recount or the redo record, or in the wrong order, a crash point is found."""
+    """KILL-2, KILL-4: without the repair, the recount or the redo record, or in the wrong order, a
+    crash point is found.
+    """
     assert any(finding in found for found in check(case).findings)
 
 
@@ -139,7 +141,7 @@ def overwrite_the_bad(path):
 
 
 def publish_early(names, shape, contents, *, replace=False):
-    """Give the object its name before its bytes are complete, as shm_open does."""
+    """Return the object its name before its bytes are complete, as shm_open does."""
     segment._make_way(names, replace)
     descriptor = segment.os.open(segment.object_path(names), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     segment.os.posix_fallocate(descriptor, 0, shape.total)
@@ -156,7 +158,9 @@ def publish_early(names, shape, contents, *, replace=False):
     ],
 )
 def test_without_a_safeguard_a_system_call_is_found(module, name, wrong, scenario, finding, tmp_path, monkeypatch):
-    """STORE-4, STORE-5, RESTORE-3, CREATE-8: stored in place, destroyed first, not kept or published early, it is found."""
+    """STORE-4, STORE-5, RESTORE-3, CREATE-8: stored in place, destroyed first, not kept or
+    published early, it is found.
+    """
     monkeypatch.setattr(module, name, wrong)
     assert any(finding in found for found in crash_calls(SCENARIOS[scenario], tmp_path).findings)
 
@@ -171,7 +175,9 @@ def test_without_a_safeguard_a_system_call_is_found(module, name, wrong, scenari
     ],
 )
 def test_without_fsync_or_rename_the_order_is_wrong(module, name, wrong, finding, tmp_path, monkeypatch):
-    """STORE-5: without an fsync, without the rename, or in another order, the order of the calls is found wrong."""
+    """STORE-5: without an fsync, without the rename, or in another order, the order of the calls is
+    found wrong.
+    """
     with monkeypatch.context() as patch:
         patch.setattr(module, name, wrong)
         provider = slotmem.provider("shm", runtime_dir=tmp_path)

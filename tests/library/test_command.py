@@ -1,4 +1,6 @@
-"""The command `slotmem`: it finds subcommands, says what is missing, and ends cleanly whatever happens."""
+"""The command `slotmem`: it finds subcommands, says what is missing, and ends cleanly whatever
+happens.
+"""
 
 import gc
 import os
@@ -13,17 +15,20 @@ from pathlib import Path
 import pytest
 
 import slotmem
-from slotmem import command
+from slotmem import command, exit_codes
 from slotmem.memory import control
 from slotmem.memory.segment import SHM_FOLDER
+from slotmem_model import verdict
 
 ROOT = Path(__file__).parents[2]
+BOUND_S = 600  # a bound for what ends much sooner, on a busy machine too
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "model", "stress", "tests")),
 }
 
-# As `python -m slotmem verify` where the package is installed. Background jobs of a shell ignore Ctrl-C; this one does not.
+# As `python -m slotmem verify` where the package is installed. Background jobs of a shell ignore
+# Ctrl-C; this one does not.
 VERIFY = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,7 +46,9 @@ def run(*arguments, **options):
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """Make a module a subcommand, as an installed package would; gives the function that calls it."""
+    """Make a module a subcommand, as an installed package would; gives the function that
+    calls it.
+    """
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def call(source, *arguments, requires=()):
@@ -58,7 +65,7 @@ def subcommand(body, head=""):
     return f'"""Do it."""\n{head}\ndef configure(parser): pass\ndef run(arguments):\n    {body}\n'
 
 
-# -- finding ------------------------------------------------------------------------------------------------------------
+# -- finding ---------------------------------------------------------------------------------------
 
 
 def test_help_lists_the_commands():
@@ -85,7 +92,9 @@ def test_help_imports_nothing_heavy():
 
 
 def test_version_and_no_command():
-    """--version says it; without a command the help goes to standard error, and the exit code is 2."""
+    """--version says it; without a command the help goes to standard error, and the exit
+    code is 2.
+    """
     assert run("--version").stdout == f"slotmem {slotmem.__version__}\n"
     done = run()
     assert (done.returncode, done.stdout) == (2, "")
@@ -93,7 +102,9 @@ def test_version_and_no_command():
 
 
 def test_help_of_a_command():
-    """The docstring stands around the options: its first line above, examples and exit codes below."""
+    """The docstring stands around the options: its first line above, examples and exit
+    codes below.
+    """
     said = run("inspect", "--help").stdout
     assert said.index("Show a live segment") < said.index("  --slot N") < said.index("exit codes: 0 sound")
 
@@ -101,8 +112,8 @@ def test_help_of_a_command():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("inspct", "x"), "slotmem inspct: there is no such command; did you mean 'inspect'?\n"),
-        (("zzz",), "slotmem zzz: there is no such command; known are: "),
+        (("inspct", "x"), "slotmem inspct: no such command; did you mean 'inspect'?\n"),
+        (("zzz",), "slotmem zzz: no such command; known: "),
         (("inspect",), "the following arguments are required: NAME|FILE"),
         (("--nonsense",), "unrecognized arguments: --nonsense"),
     ],
@@ -120,7 +131,7 @@ def test_exit_code_is_the_commands(plugin):
     assert [plugin(subcommand(f"return {code}")) for code in (0, 1, 3)] == [0, 1, 3]
 
 
-# -- what is missing --------------------------------------------------------------------------------------------------------
+# -- what is missing -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,7 +142,9 @@ def test_exit_code_is_the_commands(plugin):
     ],
 )
 def test_missing_package(plugin, capsys, requires, install):
-    """A command that needs a package which is not installed says what to install: the smallest extra that has it."""
+    """A command that needs a package which is not installed says what to install: the smallest
+    extra that has it.
+    """
     assert plugin(subcommand("return 0", "import absent.part"), requires=requires) == 2
     assert capsys.readouterr().err == (
         f"slotmem plugged: it needs the package 'absent', which is not installed; pip install {install}\n"
@@ -156,7 +169,9 @@ def test_bare_library_says_how_to_install_verify():
 
 @pytest.mark.parametrize("mistake", ["import slotmem.nonsense", "import json.nonsense"])
 def test_mistakes_are_not_missing_packages(plugin, mistake):
-    """A module that is not there in a package that is, is a mistake of the command: it is not hidden."""
+    """A module that is not there in a package that is, is a mistake of the command: it is not
+    hidden.
+    """
     with pytest.raises(ModuleNotFoundError):
         plugin(subcommand("return 0", mistake))
 
@@ -170,7 +185,7 @@ def test_missing_module_of_a_command(monkeypatch, capsys):
     assert "gone  (not usable" in capsys.readouterr().err
 
 
-# -- ending -------------------------------------------------------------------------------------------------------------------
+# -- ending ----------------------------------------------------------------------------------------
 
 
 def test_errors_of_slotmem_are_one_line(plugin, capsys):
@@ -186,7 +201,9 @@ def test_interrupt(plugin, capsys):
 
 
 def test_interrupt_under_another_name(plugin):
-    """What Python makes of a Ctrl-C in the body of a class is a Ctrl-C; without one, it is a mistake."""
+    """What Python makes of a Ctrl-C in the body of a class is a Ctrl-C; without one, it is a
+    mistake.
+    """
     head = "class Raising:\n    def __set_name__(self, owner, name):\n        {}\n"
     body = "\n    class Body:\n        member = Raising()"
     interrupted = head.format("import signal; signal.raise_signal(signal.SIGINT)")
@@ -200,7 +217,9 @@ def test_interrupt_under_another_name(plugin):
 
 
 def test_no_interrupt_is_lost(plugin):
-    """A Ctrl-C that comes where Python can raise nothing is raised a moment later; the hooks are as before afterwards."""
+    """A Ctrl-C that comes where Python can raise nothing is raised a moment later; the hooks are as
+    before afterwards.
+    """
     ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = sys.unraisablehook, signal.getsignal(signal.SIGALRM), signal.getsignal(signal.SIGINT), list(gc.callbacks)
     source = subcommand(
@@ -216,7 +235,8 @@ def test_no_interrupt_is_lost(plugin):
     assert after == before[:3]
 
 
-# The command as it is installed, with a Ctrl-C at the moment when Python looks for one of its modules.
+# The command as it is installed, with a Ctrl-C at the moment when Python looks for one of its
+# modules.
 STARTED = """
 import signal, sys
 class Interrupting:
@@ -235,7 +255,9 @@ sys.exit(main())
     "module", ["slotmem", "slotmem.slots", "slotmem.command", "argparse", "slotmem.inspect.command"]
 )
 def test_interrupt_of_the_imports(module):
-    """Ctrl-C while Python imports what the command needs is as quiet as later; a background job does not heed it."""
+    """Ctrl-C while Python imports what the command needs is as quiet as later; a background job
+    does not heed it.
+    """
 
     def start(how):
         arguments = [sys.executable, "-c", STARTED, module, how, "inspect", "--help"]
@@ -272,7 +294,7 @@ def test_other_broken_pipes_are_not_hidden(tmp_path):
 
 
 def objects_of(pid):
-    """Give the shared objects that a process created."""
+    """Return the shared objects that a process created."""
     found = []
     for path in Path(SHM_FOLDER).glob("ShM.*"):
         try:
@@ -286,7 +308,9 @@ def objects_of(pid):
 
 
 def living_in_group(group):
-    """Give the processes of a group that have not ended; whoever adopted the others may not have noticed yet."""
+    """Return the processes of a group that have not ended; whoever adopted the others may not have
+    noticed yet.
+    """
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -298,7 +322,9 @@ def living_in_group(group):
 
 @pytest.mark.parametrize("part", ["slots", "servers", "processes"])
 def test_interrupted_verify_leaves_nothing(tmp_path, part):
-    """Ctrl-C in any part of `slotmem verify` ends it and its workers, and leaves no file and no object."""
+    """Ctrl-C in any part of `slotmem verify` ends it and its workers, and leaves no file and no
+    object.
+    """
     with subprocess.Popen(
         [sys.executable, "-c", VERIFY, "--quick", "--runtime-dir", tmp_path],
         env={**ENVIRONMENT, "TMPDIR": str(tmp_path)},
@@ -308,15 +334,21 @@ def test_interrupted_verify_leaves_nothing(tmp_path, part):
     ) as verify:
         said = b""
         while f"{part}: ".encode() not in said:
-            assert select.select([verify.stderr], [], [], 120)[0]
+            assert select.select([verify.stderr], [], [], BOUND_S)[0]
             more = os.read(verify.stderr.fileno(), 4096)
             assert more, f"verify ended before it came to {part}; is slotmem installed? It said: {said.decode()}"
             said += more
         os.killpg(verify.pid, signal.SIGINT)
-        out, err = verify.communicate(timeout=60)
+        out, err = verify.communicate(timeout=BOUND_S)
     assert (verify.returncode, out, b"Traceback" in err) == (130, b"", False)
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + BOUND_S
     while living_in_group(verify.pid):
         assert time.monotonic() < ends
     assert os.listdir(tmp_path) == []
     assert objects_of(verify.pid) == []
+
+
+def test_exit_codes_are_the_same_in_every_package():
+    """What the library's command and the judges' commands end with means the same."""
+    ours = {name: code for name, code in vars(exit_codes).items() if name.isupper()}
+    assert ours == {each.name: each.value for each in verdict.Exit} | {"UNREAD": 141}

@@ -1,4 +1,6 @@
-"""SIGKILL at every single access to shared memory (KILL-2 to KILL-4): each operation has happened or not, nothing is stuck."""
+"""SIGKILL at every single access to shared memory (KILL-2 to KILL-4): each operation has happened
+or not, nothing is stuck.
+"""
 
 import pytest
 
@@ -9,7 +11,9 @@ CHANGING = [case for case in OPERATIONS if step(*case)[0] != case.state]
 
 @pytest.mark.parametrize("case", OPERATIONS, ids=str)
 def test_every_crash_point(case, record_property):
-    """KILL-2, KILL-3, KILL-4: killed before any access, an operation has happened or not, and everything works after."""
+    """KILL-2, KILL-3, KILL-4: killed before any access, an operation has happened or not, and
+    everything works after.
+    """
     campaign = crash_points(case)
     record_property("crash points", campaign.deaths)
     assert campaign.findings == []
@@ -18,7 +22,9 @@ def test_every_crash_point(case, record_property):
 
 @pytest.mark.parametrize("case", OPERATIONS, ids=str)
 def test_every_crash_point_with_every_repairer(case, record_property):
-    """KILL-2, KILL-3: whatever operation comes first after the death answers as if the dead one had happened or not."""
+    """KILL-2, KILL-3: whatever operation comes first after the death answers as if the dead one had
+    happened or not.
+    """
     campaign = crash_pairs(case)
     record_property("pairs of crash point and repairer", campaign.deaths)
     assert campaign.findings == []
@@ -27,7 +33,9 @@ def test_every_crash_point_with_every_repairer(case, record_property):
 
 @pytest.mark.parametrize("case", CHANGING, ids=str)
 def test_every_crash_point_of_the_repair(case, record_property):
-    """KILL-2, KILL-3: the repairer may die too, before any of its accesses, and the next one finishes the work."""
+    """KILL-2, KILL-3: the repairer may die too, before any of its accesses, and the next one
+    finishes the work.
+    """
     campaign = crash_repairs(case, ("snapshot",))
     record_property("crash points in repairs", campaign.deaths)
     assert campaign.findings == []

@@ -45,7 +45,9 @@ def test_published_bytes(tmp_path, path):
 
 
 def test_restored_in_another_process(tmp_path, path):
-    """RESTORE-1: another process restores slots, in-use flags and counter from a file written here."""
+    """RESTORE-1: another process restores slots, in-use flags and counter from a file
+    written here.
+    """
     path.write_bytes(PUBLISHED)
     script = f"""
 import slotmem
@@ -103,7 +105,9 @@ def spoil(data, how):
 
 @pytest.mark.parametrize("how", [0, 5, 8, 19, 20, 22, 23, 38, 39, 46, 47, 53, "grown", "truncated", "empty"])
 def test_a_bad_file_is_kept_aside(how, tmp_path, path, caplog):
-    """RESTORE-2, RESTORE-3: a file with any region spoilt is kept under another name, a warning says where, the segment is fresh."""
+    """RESTORE-2, RESTORE-3: a file with any region spoilt is kept under another name, a warning
+    says where, the segment is fresh.
+    """
     bad = spoil(PUBLISHED, how)
     path.write_bytes(bad)
     with open_provider(tmp_path) as provider, caplog.at_level(logging.WARNING, "slotmem"):
@@ -138,7 +142,9 @@ def test_files_aside_never_overwrite_each_other(tmp_path, path):
 
 
 def test_drifted_counter_is_made_exact(tmp_path, path):
-    """RESTORE-1, COUNT-2: httpd's stored counter may have drifted; what is restored counts the in-use bytes."""
+    """RESTORE-1, COUNT-2: httpd's stored counter may have drifted; what is restored counts the
+    in-use bytes.
+    """
     state = spec.Slots(4, False, (True, False, True), (b"ABCD", bytes(4), b"QRST"))
     payload = b"\3" + persisted(state, 1)[1:23]
     import hashlib
@@ -167,7 +173,9 @@ def test_missing_folder_is_told_at_create(tmp_path):
 
 
 def test_a_store_that_fails_loses_nothing(tmp_path, path, monkeypatch):
-    """STORE-4: if storing fails, the old file stays, the error says so, and the segment stays usable."""
+    """STORE-4: if storing fails, the old file stays, the error says so, and the segment stays
+    usable.
+    """
     path.write_bytes(PUBLISHED)
     provider = open_provider(tmp_path)
     w = provider.create("w", 4, 3, Type.PERSIST | Type.PREGRAB)

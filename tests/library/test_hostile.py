@@ -1,15 +1,14 @@
-"""Bad input, planted files, forged bytes, other users: each refused by an error of its own, and nothing else changes."""
+"""Bad input, planted files, forged bytes, other users: each refused by an error of its own, and
+nothing else changes.
+"""
 
 import fcntl
 import os
-import shutil
 import socket
 import stat
 import struct
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -21,13 +20,7 @@ from slotmem.memory.segment import SHM_FOLDER
 from slotmem_model.stored_bytes import persisted
 from tools.crashing import OPERATIONS, Trial, exercise
 from tools.crashing_calls import BAD, FLAGS, NEW, OLD, create, file_of, object_of, write
-
-NOBODY = 65534
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-
-
-def open_provider(folder, **options):
-    return slotmem.provider("shm", runtime_dir=folder, **options)
+from tools.hostile import look_at, open_provider, refused
 
 
 @pytest.fixture(params=["shm", "plain"])
@@ -36,44 +29,7 @@ def provider(request, tmp_path):
         yield opened
 
 
-@pytest.fixture
-def path(tmp_path):
-    """The path of the shared object, cleaned up at the end whatever stands there."""
-    place = object_of(tmp_path)
-    yield place
-    with suppress(FileNotFoundError):
-        os.unlink(place) if not os.path.isdir(place) or os.path.islink(place) else os.rmdir(place)
-
-
-def look_at(place):
-    """Give all that must not change about a path."""
-    if not os.path.lexists(place):
-        return None
-    info = os.lstat(place)
-    plain = stat.S_ISREG(info.st_mode)
-    content = os.readlink(place) if stat.S_ISLNK(info.st_mode) else None
-    if plain:
-        with open(place, "rb") as file:
-            content = file.read()
-    return info.st_ino, info.st_mode, info.st_uid, info.st_nlink, info.st_mtime_ns, content
-
-
-def look_into(folder):
-    return {name: look_at(os.path.join(folder, name)) for name in os.listdir(folder)}
-
-
-@contextmanager
-def refused(error, says, *, unchanged=(), status=None):
-    """Expect an error with a message, and that the paths are as before."""
-    before = [look_at(place) for place in unchanged]
-    with pytest.raises(error, match=says) as caught:
-        yield caught
-    assert type(caught.value) is error
-    assert status is None or caught.value.status.name == status
-    assert [look_at(place) for place in unchanged] == before
-
-
-# -- arguments -----------------------------------------------------------------------------------------------------
+# -- arguments -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flags", [Type.PREGRAB, Type(0)], ids=["pregrab", "plain"])
@@ -88,7 +44,9 @@ def refused(error, says, *, unchanged=(), status=None):
     ],
 )
 def test_bad_ids(item_id, error, says, flags, provider):
-    """ID-1: an id out of range, or of a wrong type, is refused by every operation, and nothing changes."""
+    """ID-1: an id out of range, or of a wrong type, is refused by every operation, and nothing
+    changes.
+    """
     instance = provider.create("table", 4, 3, flags)
     before = instance.algorithm().snapshot()
     for operation in (
@@ -115,7 +73,9 @@ def test_bad_ids(item_id, error, says, flags, provider):
     ],
 )
 def test_bad_lengths(nbytes, error, says, provider):
-    """GET-5, PUT-5: a negative or over-long length, or a wrong type, is refused, and nothing is marked or copied."""
+    """GET-5, PUT-5: a negative or over-long length, or a wrong type, is refused, and nothing is
+    marked or copied.
+    """
     instance = provider.create("table", 4, 3)
     with refused(error, says, status="APR_EINVAL"):
         instance.get(0, nbytes)
@@ -139,14 +99,18 @@ def test_bad_lengths(nbytes, error, says, provider):
     ],
 )
 def test_bad_sizes(item_size, item_num, error, says, provider, tmp_path):
-    """CREATE-9: a size that overflows 64 bits, is negative or no integer is refused, and nothing is made."""
+    """CREATE-9: a size that overflows 64 bits, is negative or no integer is refused, and nothing is
+    made.
+    """
     with refused(error, says, status="APR_EINVAL", unchanged=[object_of(tmp_path)]):
         provider.create("table", item_size, item_num, FLAGS)
     assert os.listdir(tmp_path) == []
 
 
 def test_more_than_the_machine_holds(provider, tmp_path):
-    """CREATE-9: a size that nothing here can hold is refused at create, with what is needed, and nothing is left."""
+    """CREATE-9: a size that nothing here can hold is refused at create, with what is needed, and
+    nothing is left.
+    """
     info = os.statvfs(SHM_FOLDER)
     for item_size in (info.f_frsize * info.f_blocks + 1, 2**61):
         with refused(slotmem.NoSpace, "ask for fewer", status="APR_ENOSPC", unchanged=[object_of(tmp_path)]):
@@ -157,7 +121,9 @@ def test_more_than_the_machine_holds(provider, tmp_path):
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "..", "nul\0byte", "/nul\0byte", "\ud800", "x" * 300])
 def test_bad_names(name, provider, tmp_path):
-    """NAME-7: a name that climbs out, has a NUL byte or no encoding, or is too long is refused by create and attach."""
+    """NAME-7: a name that climbs out, has a NUL byte or no encoding, or is too long is refused by
+    create and attach.
+    """
     for operation in (lambda: provider.create(name, 4, 1, FLAGS), lambda: provider.attach(name)):
         with refused(slotmem.InvalidName, "the name '", status="APR_EINVAL"):
             operation()
@@ -168,7 +134,9 @@ def test_bad_names(name, provider, tmp_path):
 
 
 def test_walks_and_pointers_kept_after_the_close(provider):
-    """ID-2: doall and dptr that somebody kept, even of an empty segment, say that it is closed; a walk stops there."""
+    """ID-2: doall and dptr that somebody kept, even of an empty segment, say that it is closed; a
+    walk stops there.
+    """
     for number, flags in ((3, Type(0)), (3, Type.PREGRAB), (0, Type(0))):
         instance = provider.create(f"table-{number}-{flags}", 4, number, flags)
         kept = [partial(instance.doall, print), partial(instance.dptr, 0), partial(instance.algorithm().dptr, 0)]
@@ -183,7 +151,7 @@ def test_walks_and_pointers_kept_after_the_close(provider):
     assert len(seen) == 1
 
 
-# -- what stands at our paths --------------------------------------------------------------------------------------
+# -- what stands at our paths ----------------------------------------------------------------------
 
 
 def plant_symlink(place, victim):
@@ -239,7 +207,9 @@ def victim(tmp_path):
 
 @pytest.mark.parametrize(("plant", "says"), [*PLANTS, HARD_LINK])
 def test_planted_at_the_object(plant, says, tmp_path, path, victim):
-    """ATTACH-6: what is not a plain file of one name at the object's path is refused by create and attach, untouched."""
+    """ATTACH-6: what is not a plain file of one name at the object's path is refused by create and
+    attach, untouched.
+    """
     plant(path, victim)
     with open_provider(tmp_path) as provider:
         for operation in (
@@ -253,7 +223,9 @@ def test_planted_at_the_object(plant, says, tmp_path, path, victim):
 
 
 def test_planted_at_the_object_of_a_live_segment(tmp_path, path, victim):
-    """ATTACH-6: what somebody put in the place of a live segment's object is left alone when that ends."""
+    """ATTACH-6: what somebody put in the place of a live segment's object is left alone when that
+    ends.
+    """
     with open_provider(tmp_path) as provider:
         create(provider)
         os.unlink(path)
@@ -265,7 +237,9 @@ def test_planted_at_the_object_of_a_live_segment(tmp_path, path, victim):
 
 @pytest.mark.parametrize(("plant", "says"), PLANTS)
 def test_planted_at_the_persisted_file(plant, says, tmp_path, victim):
-    """RESTORE-4: what is not a plain file at the place of the persisted file is refused at create, and nothing is made."""
+    """RESTORE-4: what is not a plain file at the place of the persisted file is refused at create,
+    and nothing is made.
+    """
     file = str(file_of(tmp_path))
     plant(file, victim)
     with open_provider(tmp_path) as provider:
@@ -275,7 +249,9 @@ def test_planted_at_the_persisted_file(plant, says, tmp_path, victim):
 
 
 def test_a_folder_appears_at_the_persisted_file(tmp_path):
-    """STORE-4: a folder that comes to stand at the file's path is named at the store; the segment lives until it is gone."""
+    """STORE-4: a folder that comes to stand at the file's path is named at the store; the segment
+    lives until it is gone.
+    """
     provider = open_provider(tmp_path)
     instance = create(provider)
     write(instance, NEW)
@@ -291,7 +267,9 @@ def test_a_folder_appears_at_the_persisted_file(tmp_path):
 
 @pytest.mark.parametrize(("plant", "says"), [*PLANTS, HARD_LINK])
 def test_planted_at_the_new_file(plant, says, tmp_path, victim):
-    """STORE-4: what somebody planted where the new file is written is neither followed nor overwritten; then storing works."""
+    """STORE-4: what somebody planted where the new file is written is neither followed nor
+    overwritten; then storing works.
+    """
     fresh = f"{file_of(tmp_path)}.new"
     provider = open_provider(tmp_path)
     write(create(provider), NEW)
@@ -306,7 +284,9 @@ def test_planted_at_the_new_file(plant, says, tmp_path, victim):
 
 
 def test_a_hard_link_at_the_persisted_file(tmp_path, victim):
-    """STORE-4: a persisted file that is another file's second name is replaced, never written through."""
+    """STORE-4: a persisted file that is another file's second name is replaced, never written
+    through.
+    """
     os.link(victim, file_of(tmp_path))
     with open_provider(tmp_path) as provider:
         assert create(provider).restored.outcome is slotmem.Outcome.SET_ASIDE
@@ -327,7 +307,9 @@ def test_a_remainder_of_a_store_is_used_up(tmp_path):
 
 
 def test_a_bad_file_that_cannot_be_set_aside(tmp_path, monkeypatch):
-    """RESTORE-3: if a bad file cannot be kept under another name, create says so, overwrites nothing and leaves nothing."""
+    """RESTORE-3: if a bad file cannot be kept under another name, create says so, overwrites
+    nothing and leaves nothing.
+    """
     file_of(tmp_path).write_bytes(BAD)
     with open_provider(tmp_path) as provider:
         with monkeypatch.context() as patch:
@@ -345,7 +327,7 @@ def test_a_bad_file_that_cannot_be_set_aside(tmp_path, monkeypatch):
         assert create(provider).restored.outcome is slotmem.Outcome.SET_ASIDE
 
 
-# -- bytes that are not ours, or no longer -----------------------------------------------------------------------------
+# -- bytes that are not ours, or no longer ---------------------------------------------------------
 
 
 @pytest.fixture
@@ -403,7 +385,9 @@ HEADER = {
 
 @pytest.mark.parametrize("field", HEADER)
 def test_forged_headers(field, tmp_path, remainder):
-    """ATTACH-5, ATTACH-7: a header that contradicts itself, of another boot or pid namespace, is refused, and no lock stays."""
+    """ATTACH-5, ATTACH-7: a header that contradicts itself, of another boot or pid namespace, is
+    refused, and no lock stays.
+    """
     offset, data, error, says = HEADER[field]
     spoil(remainder, offset, data)
     with open_provider(tmp_path) as provider:
@@ -415,7 +399,9 @@ def test_forged_headers(field, tmp_path, remainder):
 
 
 def test_every_bit_of_the_headers(tmp_path, remainder):
-    """ATTACH-5: with any byte of the headers changed, attach refuses, or sees the same shape as before."""
+    """ATTACH-5: with any byte of the headers changed, attach refuses, or sees the same shape as
+    before.
+    """
     with open(remainder, "rb") as file:
         whole = file.read()
     refusals = 0
@@ -436,7 +422,9 @@ def test_every_bit_of_the_headers(tmp_path, remainder):
 
 @pytest.mark.parametrize("size", [0, 1, 31, 32, 46, SHAPE.total - 1])
 def test_truncated_objects(size, tmp_path, remainder):
-    """ATTACH-5: an object with fewer bytes than it says is refused; create says how to insist, and then replaces it."""
+    """ATTACH-5: an object with fewer bytes than it says is refused; create says how to insist, and
+    then replaces it.
+    """
     os.truncate(remainder, size)
     with open_provider(tmp_path) as provider:
         with refused(slotmem.Truncated, f"has {size} bytes", status="APR_EMISMATCH", unchanged=[remainder]):
@@ -449,7 +437,9 @@ def test_truncated_objects(size, tmp_path, remainder):
 
 
 def test_forged_magic_is_a_foreign_segment(tmp_path, remainder):
-    """FOREIGN-1, FOREIGN-2: without our magic it is as httpd's: to be read only, and create does not judge its life."""
+    """FOREIGN-1, FOREIGN-2: without our magic it is as httpd's: to be read only, and create does
+    not judge its life.
+    """
     spoil(remainder, CONTROL, b"X")
     with open_provider(tmp_path) as provider:
         attached = provider.attach("table")
@@ -464,7 +454,9 @@ def test_forged_magic_is_a_foreign_segment(tmp_path, remainder):
 
 @pytest.mark.parametrize(("item", "nbytes"), [(5, 9), (1, 10), (2**63, 1), (1, 2**63), (2**64 - 1, 2**64 - 1)])
 def test_forged_redo_records(item, nbytes):
-    """KILL-2: a redo record that cannot be is not carried out: the first to find it is told so, all others that it is over."""
+    """KILL-2: a redo record that cannot be is not carried out: the first to find it is told so, all
+    others that it is over.
+    """
     case = next(case for case in OPERATIONS if case.operation[0] == "put" and case.state.pregrab)
     trial = Trial(case.state)
     assert trial.kill_at(case.operation, 3)
@@ -472,17 +464,19 @@ def test_forged_redo_records(item, nbytes):
     trial.image.words[word], trial.image.words[word + 1] = item, nbytes
     before = trial.image.memory[: trial.image.geometry.apr_length]
     slots = trial.slots()
-    with refused(slotmem.Forged, "create the segment anew", status="APR_EMISMATCH"):
+    with refused(slotmem.Forged, "create the segment again", status="APR_EMISMATCH"):
         slots.get(0)
     for operation in (lambda: slots.get(0), lambda: slots.put(0, b"x"), slots.snapshot, lambda: slots.get(0)):
-        with refused(slotmem.Unrecoverable, "create it anew", status="APR_EGENERAL"):
+        with refused(slotmem.Unrecoverable, "create it again", status="APR_EGENERAL"):
             operation()
     assert trial.image.memory[: trial.image.geometry.apr_length] == before
     assert slots.grab() == 1  # the table has a lock of its own
 
 
 def test_a_mutex_that_was_overwritten():
-    """KILL-3: a mutex whose bytes were overwritten gives an error that says so, and no other lock suffers."""
+    """KILL-3: a mutex whose bytes were overwritten gives an error that says so, and no other lock
+    suffers.
+    """
     trial = Trial(OPERATIONS[1].state)
     start = trial.image.geometry.mutexes_start
     trial.image.memory[start : start + 64] = b"\x7f" * 64
@@ -491,123 +485,3 @@ def test_a_mutex_that_was_overwritten():
         with refused(slotmem.Unrecoverable, "its memory was overwritten", status="APR_EGENERAL"):
             slots.grab()
     assert slots.get(0) == trial.state.data[0]
-
-
-# -- other users, rights --------------------------------------------------------------------------------------------
-
-
-def as_nobody(act):
-    """Do something as another user, in a child; give what it raised, as text."""
-    answers, answer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setegid(NOBODY)
-            os.seteuid(NOBODY)
-            act()
-            os.write(answer, b"done")
-        except BaseException as error:
-            os.write(answer, f"{type(error).__name__}: {error}".encode())
-        finally:
-            os._exit(0)
-    os.close(answer)
-    said = b""
-    while more := os.read(answers, 10_000):
-        said += more
-    os.close(answers)
-    os.waitpid(child, 0)
-    return said.decode()
-
-
-@pytest.fixture
-def shared_folder():
-    """A folder that everybody may write to, as /tmp."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o1777)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@as_root
-def test_another_users_object(shared_folder):
-    """ATTACH-6: another user's object is refused by create and attach, also by root, and stays as it is."""
-    path = object_of(shared_folder)
-    with open_provider(shared_folder) as owner:
-        create(owner)
-        before = look_at(path)
-        for operation in (
-            lambda: open_provider(shared_folder).attach("table"),
-            lambda: create(open_provider(shared_folder)),
-            lambda: create(open_provider(shared_folder), replace=True),
-        ):
-            said = as_nobody(operation)
-            assert said.startswith("OtherUser: the object")
-            assert f"belongs to user 0, this process is user {NOBODY}; run as its owner" in said
-        assert look_at(path) == before
-        os.chown(path, NOBODY, NOBODY)
-        with open_provider(shared_folder) as other:
-            for operation in (lambda: other.attach("table"), lambda: create(other, replace=True)):
-                with refused(slotmem.OtherUser, f"belongs to user {NOBODY}", status="APR_EACCES", unchanged=[path]):
-                    operation()
-        os.chown(path, 0, 0)
-
-
-@as_root
-def test_another_users_file(shared_folder):
-    """RESTORE-4: a persisted file, or a new one, that another user put there is refused, and stays as it is."""
-    file = file_of(shared_folder)
-    file.write_bytes(persisted(OLD, FLAGS))
-    os.chown(file, NOBODY, NOBODY)
-    with open_provider(shared_folder) as provider:
-        with refused(slotmem.OtherUser, "the persisted file", status="APR_EACCES", unchanged=[str(file)]):
-            create(provider)
-        assert not os.path.exists(object_of(shared_folder))
-        file.unlink()
-        create(provider)
-        fresh = f"{file}.new"
-        with open(fresh, "xb"):
-            os.chown(fresh, NOBODY, NOBODY)
-        with refused(slotmem.OtherUser, r"the file .*\.new belongs", status="APR_EACCES", unchanged=[fresh]):
-            provider.close()
-        os.unlink(fresh)
-
-
-@as_root
-def test_folders_without_rights(shared_folder):
-    """RESTORE-3: a folder that may not be written, or not be reached, is named, and a bad file in it is left alone."""
-    closed = shared_folder / "closed"
-    closed.mkdir(0o700)
-    said = as_nobody(lambda: open_provider(closed / "below"))
-    assert said.startswith(f"AccessDenied: the runtime directory {closed}/below cannot be made (Permission denied)")
-    read_only = shared_folder / "read-only"
-    read_only.mkdir(0o755)
-    file_of(read_only).write_bytes(BAD)
-    for place in (file_of(read_only), read_only):
-        os.chown(place, NOBODY, NOBODY)
-    read_only.chmod(0o500)
-    said = as_nobody(lambda: create(open_provider(read_only)))
-    assert said.startswith("AccessDenied: the persisted file")
-    assert "cannot be kept under another name (Permission denied)" in said
-    assert file_of(read_only).read_bytes() == BAD
-    assert not os.path.exists(object_of(read_only))
-    file_of(read_only).unlink()
-    said = as_nobody(lambda: create(open_provider(read_only)).close())
-    assert said.startswith("AccessDenied: the file")
-    os.unlink(object_of(read_only))
-
-
-@pytest.mark.parametrize("umask", [0, 0o077, 0o777])
-def test_modes(umask, tmp_path, path):
-    """CREATE-10: whatever the umask, folders are made with mode 0700, objects and files with 0600."""
-    folder = tmp_path / "a" / "b"
-    before = os.umask(umask)
-    try:
-        with open_provider(folder) as provider:
-            create(provider)
-            os.umask(0o022)
-            assert stat.S_IMODE(os.stat(object_of(folder)).st_mode) == 0o600
-            os.umask(umask)
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE(file_of(folder).stat().st_mode) == 0o600
-    assert {stat.S_IMODE(made.stat().st_mode) for made in (folder, folder.parent)} == {0o700}

@@ -1,4 +1,6 @@
-"""slotmem/README.md: the tutorial runs as it stands there, and the table of errors is the library's."""
+"""slotmem/README.md: the tutorial runs as it stands there, and the table of errors is the
+library's.
+"""
 
 import builtins
 import doctest
@@ -21,7 +23,9 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
 
 
 def test_the_table_of_errors():
-    """Each exception stands in the table once, with its status, its built-in base, and its own sentence."""
+    """Each exception stands in the table once, with its status, its built-in base, and its own
+    sentence.
+    """
     errors = [each for each in vars(status).values() if inspect.isclass(each) and issubclass(each, status.SlotmemError)]
     lines = README.read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]

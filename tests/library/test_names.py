@@ -15,14 +15,18 @@ def test_anonymous_names(name):
 
 
 def test_relative_name():
-    """NAME-2, NAME-4: a relative name lies under the runtime directory, the generation in hexadecimal in the segment name only."""
+    """NAME-2, NAME-4: a relative name lies under the runtime directory, the generation in
+    hexadecimal in the segment name only.
+    """
     found = resolve("foo", "/run/x", 26)
     assert found.segment == "/run/x/slotmem-shm-foo_1a.shm"
     assert found.persisted == "/run/x/slotmem-shm-foo.shm.persist"
 
 
 def test_absolute_name():
-    """NAME-3, NAME-5: an absolute name is its own segment name in every generation, and its file has .persist behind it."""
+    """NAME-3, NAME-5: an absolute name is its own segment name in every generation, and its file
+    has .persist behind it.
+    """
     for generation in (0, 5):
         found = resolve("/var/tmp/table", "/run/x", generation)
         assert (found.segment, found.persisted) == ("/var/tmp/table", "/var/tmp/table.persist")
@@ -45,7 +49,7 @@ def test_object_name(segment, shm_object):
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "..", "nul\0byte", "/nul\0byte", "\ud800"])
 def test_refused_names(name):
     """NAME-7: a name that climbs, has a NUL byte or no encoding is refused."""
-    with pytest.raises(InvalidName, match=r"without|leave it out|other letters"):
+    with pytest.raises(InvalidName, match=r"without|leave it out|use other characters"):
         resolve(name, "/run", 0)
 
 

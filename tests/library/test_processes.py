@@ -24,7 +24,8 @@ NUMBER = 8
 ROUNDS = 400
 EXACT = ([0] * 4, 4 * ROUNDS, 2)
 RACES = 20
-DEADLOCK_S = 30  # nothing here takes so long
+MOST_RACES = 2000  # who comes first is up to the machine; by then each must have been it
+DEADLOCK_S = 600  # nothing here takes so long, on a busy machine either
 
 
 def open_provider(folder, **options):
@@ -32,7 +33,9 @@ def open_provider(folder, **options):
 
 
 def grab_and_count(instance, rounds):
-    """Grab a slot, add one to its number under nobody's eyes but the holder's, release it: `rounds` times."""
+    """Grab a slot, add one to its number under nobody's eyes but the holder's, release it: `rounds`
+    times.
+    """
     for _ in range(rounds):
         while True:
             with suppress(NoFreeSlot):
@@ -53,7 +56,9 @@ def total(instance):
 
 
 def counts_with(start, folder, algorithm=slotmem.slots.Slots, workers=4):
-    """Let workers count in two slots, so that they meet; give how they ended, what they counted, and the free slots."""
+    """Let workers count in two slots, so that they meet; give how they ended, what they counted,
+    and the free slots.
+    """
     with open_provider(folder, algorithm=algorithm) as provider:
         instance = provider.create("table", 8, NUMBER, Type.PREGRAB)
         for item_id in range(2, NUMBER):
@@ -101,10 +106,10 @@ def test_exact_counts(start, tmp_path):
 
 def test_without_locks_the_counts_are_wrong(tmp_path):
     """ATOMIC-2: with the lock removed, the same check finds counts that are not exact."""
-    assert any(counts_with(forked, tmp_path, Unlocked) != EXACT for _ in range(50))
+    assert any(counts_with(forked, tmp_path, Unlocked) != EXACT for _ in range(MOST_RACES))
 
 
-# -- creating ------------------------------------------------------------------------------------------------------
+# -- creating --------------------------------------------------------------------------------------
 
 
 class Racer:
@@ -177,7 +182,9 @@ def exists(folder):
 
 @pytest.mark.parametrize("remainder", [False, True])
 def test_exactly_one_of_racing_creators_wins(remainder, tmp_path, record_property):
-    """CREATE-7: of four creators at once, on a free name or on a crash's remainder, one creates and the others attach."""
+    """CREATE-7: of four creators at once, on a free name or on a crash's remainder, one creates and
+    the others attach.
+    """
     for _ in range(RACES):
         assert exists(tmp_path) is (remainder and _ > 0)
         racers = start_racers([lambda: create_or_attach(tmp_path)] * 4)
@@ -194,9 +201,13 @@ def test_exactly_one_of_racing_creators_wins(remainder, tmp_path, record_propert
 
 
 def test_killing_half_of_the_racing_creators(tmp_path):
-    """CREATE-6 to CREATE-8: with half of the creators killed as they race the name is free or leads to a complete segment."""
+    """CREATE-6 to CREATE-8: with half of the creators killed as they race the name is free or leads
+    to a complete segment.
+    """
     seen = set()
-    for number in range(RACES):
+    for number in range(MOST_RACES):
+        if number >= RACES and b"created" in seen:
+            return
         racers = start_racers([lambda: create_or_attach(tmp_path)] * 4)
         if number % 2:
             racers[3].answer()
@@ -210,11 +221,13 @@ def test_killing_half_of_the_racing_creators(tmp_path):
         with open_provider(tmp_path) as provider:
             assert exercise(provider.create("table", 8, NUMBER, Type.PREGRAB).algorithm()) == ""
         assert not exists(tmp_path)
-    assert b"created" in seen
+    pytest.fail(f"in {MOST_RACES} races no creator that was left alive came first")
 
 
 def test_racing_replacers(tmp_path):
-    """CREATE-8: several that insist on a name all get a segment; the last one's is at the name, and no close removes it."""
+    """CREATE-8: several that insist on a name all get a segment; the last one's is at the name, and
+    no close removes it.
+    """
     for _ in range(10):
         racers = start_racers([lambda: create_or_attach(tmp_path, replace=True)] * 3)
         assert [racer.answer() for racer in racers] == [b"created"] * 3
@@ -237,7 +250,9 @@ def test_racing_replacers(tmp_path):
 
 
 def test_whoever_unlinks_has_the_right_to(tmp_path, monkeypatch):
-    """CREATE-8: at every unlink of an object its record lock is held, so that nobody replaces it between look and unlink."""
+    """CREATE-8: at every unlink of an object its record lock is held, so that nobody replaces it
+    between look and unlink.
+    """
     unlinked = []
 
     def unlink(path, unlink=os.unlink):
@@ -259,7 +274,9 @@ def test_whoever_unlinks_has_the_right_to(tmp_path, monkeypatch):
 
 
 def test_another_creator_while_the_flock_is_turned_from_exclusive_to_shared(tmp_path, monkeypatch):
-    """CREATE-7: the kernel lets others in between; who is replaced at that moment does not believe to have the name."""
+    """CREATE-7: the kernel lets others in between; who is replaced at that moment does not believe
+    to have the name.
+    """
     flock = fcntl.flock
 
     def turn(descriptor, how):
@@ -278,7 +295,9 @@ def test_another_creator_while_the_flock_is_turned_from_exclusive_to_shared(tmp_
 
 
 def test_nobody_attaches_before_the_creator_is_sure(tmp_path, monkeypatch):
-    """CREATE-8: until the creator knows that what it restored is right nobody can attach, and afterwards everybody can."""
+    """CREATE-8: until the creator knows that what it restored is right nobody can attach, and
+    afterwards everybody can.
+    """
     confirm = shm._Contents.confirm
     refused = []
 
@@ -297,7 +316,9 @@ def test_nobody_attaches_before_the_creator_is_sure(tmp_path, monkeypatch):
 
 
 def test_absent_or_complete_at_every_instant(tmp_path, record_property):
-    """CREATE-8: while a server creates and restarts again and again, an attacher finds nothing, or all of it."""
+    """CREATE-8: while a server creates and restarts again and again, an attacher finds nothing, or
+    all of it.
+    """
     name = str(tmp_path / "table")  # absolute: the same in every generation
 
     def serve():
@@ -309,7 +330,7 @@ def test_absent_or_complete_at_every_instant(tmp_path, record_property):
     server = start_racers([serve])[0]
     attached = absent = 0
     try:
-        with open_provider(tmp_path, timeout_s=5.0) as provider:
+        with open_provider(tmp_path, timeout_s=DEADLOCK_S) as provider:
             while attached < 200 or absent < 20:
                 server.check_running()
                 try:
@@ -330,7 +351,9 @@ def test_absent_or_complete_at_every_instant(tmp_path, record_property):
 
 
 def test_a_store_between_reading_the_file_and_having_the_name(tmp_path, monkeypatch):
-    """RESTORE-1: what another server stores while this one is creating is what gets restored, not what was read before."""
+    """RESTORE-1: what another server stores while this one is creating is what gets restored, not
+    what was read before.
+    """
     link = segment._link
     stores = iter([b"the second", b"the third."])
 
@@ -373,11 +396,13 @@ def test_threads_that_create_one_name(tmp_path):
             assert len(set(map(id, made))) == 1
 
 
-# -- ends ----------------------------------------------------------------------------------------------------------
+# -- ends ------------------------------------------------------------------------------------------
 
 
 def test_a_killed_server(tmp_path):
-    """KILL-1, CREATE-5, CREATE-6: nothing is stored, the segment remains; attached it is alive, let go it is replaced."""
+    """KILL-1, CREATE-5, CREATE-6: nothing is stored, the segment remains; attached it is alive, let
+    go it is replaced.
+    """
     server = start_racers([lambda: create_or_attach(tmp_path)])[0]
     assert server.answer() == b"created"
     server.kill()
@@ -422,7 +447,9 @@ with slotmem.provider("shm", runtime_dir=sys.argv[1]) as other:
 
 @pytest.mark.parametrize("how", ["close", "restart", "provider", "exit"])
 def test_a_forked_child_ends_what_it_made(how, tmp_path):
-    """RESTART-1, STORE-2: however a forked child ends, its parent's segments go on, and its own are stored and gone."""
+    """RESTART-1, STORE-2: however a forked child ends, its parent's segments go on, and its own are
+    stored and gone.
+    """
     done = subprocess.run(
         [sys.executable, "-c", CHILDREN, str(tmp_path), how], capture_output=True, text=True, check=True
     )
@@ -454,7 +481,9 @@ def test_fork_while_another_thread_creates(tmp_path):
 
 
 def test_a_bounded_wait_names_the_holder(tmp_path):
-    """WAIT-1: a wait that is over says for which lock, how long, and which process holds it; then all goes on."""
+    """WAIT-1: a wait that is over says for which lock, how long, and which process holds it; then
+    all goes on.
+    """
     with open_provider(tmp_path, timeout_s=0.01) as provider:
         instance = provider.create("table", 8, NUMBER, Type.PREGRAB)
         instance.fgrab(1)
@@ -467,18 +496,20 @@ def test_a_bounded_wait_names_the_holder(tmp_path):
 
         holder = start_racers([hold])[0]
         assert holder.answer() == b"held"
-        for operation, guarded in ((instance.grab, "the table"), (lambda: instance.get(1), r"slots 1 \+ n \* 8")):
+        for operation, guarded in ((instance.grab, "the table"), (lambda: instance.get(1), r"slots 1 \+ n\*8")):
             with pytest.raises(slotmem.LockTimeout, match=guarded) as caught:
                 operation()
             assert caught.value.status.name == "APR_TIMEUP"
-            assert f"of process {holder.pid} (" in str(caught.value)
+            assert f"process {holder.pid} (" in str(caught.value)
             assert "0.01 s" in str(caught.value)
         holder.kill()
         assert exercise(inner) == ""
 
 
 def test_what_is_stored_is_one_instant(tmp_path):
-    """STORE-6: while others move a mark from slot to slot, every stored state has it in one slot or in two, never in none."""
+    """STORE-6: while others move a mark from slot to slot, every stored state has it in one slot or
+    in two, never in none.
+    """
     with open_provider(tmp_path) as provider:
         instance = provider.create("table", 8, NUMBER, Type.PREGRAB)
         instance.fgrab(0)

@@ -1,4 +1,6 @@
-"""What both providers do: create, attach, restart, close, the default provider, provider strings."""
+"""What both providers do: create, attach, restart, close, the default provider, provider
+strings.
+"""
 
 import ctypes
 import gc
@@ -25,7 +27,9 @@ def test_protocols(provider):
 
 
 def test_create_shapes(provider):
-    """CREATE-1, CREATE-2, CREATE-4: a segment has the shape asked for, zeros included, and begins free and zero."""
+    """CREATE-1, CREATE-2, CREATE-4: a segment has the shape asked for, zeros included, and begins
+    free and zero.
+    """
     for item_size, item_num in [(8, 3), (0, 4), (5, 0), (0, 0)]:
         instance = provider.create(f"s{item_size}-{item_num}", item_size, item_num, Type.PREGRAB)
         assert (instance.slot_size(), instance.num_slots()) == (item_size, item_num)
@@ -34,7 +38,9 @@ def test_create_shapes(provider):
 
 
 def test_create_again(provider):
-    """CREATE-3, ATTACH-2: create and attach of a name that this server has give the same instance."""
+    """CREATE-3, ATTACH-2: create and attach of a name that this server has give the same
+    instance.
+    """
     first = provider.create("a", 8, 2, Type.PREGRAB)
     assert provider.create("a", 99, 99) is first
     assert provider.attach("a") is first
@@ -68,7 +74,9 @@ def test_partial_lengths(provider):
 
 
 def test_doall_order_and_stop(provider):
-    """DOALL-1, DOALL-3: the walk goes upwards, hands on `data`, and ends with the first status other than success."""
+    """DOALL-1, DOALL-3: the walk goes upwards, hands on `data`, and ends with the first status
+    other than success.
+    """
     instance = provider.create("a", 1, 4, Type.PREGRAB)
     for letter in b"abcd":
         instance.put(instance.grab(), bytes([letter]))
@@ -85,7 +93,9 @@ def test_doall_order_and_stop(provider):
 
 
 def test_dptr_is_the_memory_itself(provider):
-    """DPTR-1: what is written through dptr a get reads, and the other way round; it outlives the instance harmlessly."""
+    """DPTR-1: what is written through dptr a get reads, and the other way round; it outlives the
+    instance harmlessly.
+    """
     instance = provider.create("a", 4, 2)
     pointer = instance.dptr(1)
     pointer[:] = b"wxyz"
@@ -99,7 +109,9 @@ def test_dptr_is_the_memory_itself(provider):
 
 
 def test_view(provider):
-    """A ctypes structure lies over the slot's memory; one that is too large, or no structure, is refused."""
+    """A ctypes structure lies over the slot's memory; one that is too large, or no structure, is
+    refused.
+    """
 
     class Point(ctypes.Structure):
         _fields_ = (("x", ctypes.c_int32), ("y", ctypes.c_int32))
@@ -115,7 +127,9 @@ def test_view(provider):
 
 
 def test_restart_ends_everything(provider):
-    """RESTART-1 to RESTART-3: a restart ends every instance and name, and begins the next generation."""
+    """RESTART-1 to RESTART-3: a restart ends every instance and name, and begins the next
+    generation.
+    """
     instance = provider.create("a", 4, 1)
     anonymous = provider.create(None, 4, 1)
     provider.restart()
@@ -129,7 +143,9 @@ def test_restart_ends_everything(provider):
 
 
 def test_everything_closed_says_so(provider):
-    """ID-2: every call on a closed instance raises Closed, kept bound methods and counters included."""
+    """ID-2: every call on a closed instance raises Closed, kept bound methods and counters
+    included.
+    """
     instance = provider.create("a", 4, 2)
     instance.fgrab(0)
     kept = [instance.grab, lambda: instance.get(0), instance.num_free_slots, lambda get=instance.get: get(0)]
@@ -205,7 +221,7 @@ def test_bad_options(options, error, says, tmp_path):
 
 def test_provider_strings(tmp_path):
     """A provider string names a provider that is known, and an argument only where one is taken."""
-    with pytest.raises(slotmem.InvalidArgument, match=r"known are: .*plain, shm"):
+    with pytest.raises(slotmem.InvalidArgument, match=r"known: .*plain, shm"):
         slotmem.provider("nosuch")
     with pytest.raises(slotmem.InvalidArgument, match="takes nothing"):
         slotmem.provider("shm:argument", runtime_dir=tmp_path)
@@ -221,7 +237,9 @@ def test_bad_flags(provider, flags):
 
 
 def test_the_default_provider_stores_at_exit(tmp_path):
-    """slotmem.create and attach use $SLOTMEM_RUNTIME_DIR; what is persistent is stored when the interpreter ends."""
+    """slotmem.create and attach use $SLOTMEM_RUNTIME_DIR; what is persistent is stored when the
+    interpreter ends.
+    """
     script = """
 import slotmem
 table = slotmem.create("table", 4, 2, slotmem.Type.PERSIST)
@@ -241,7 +259,9 @@ table.put(0, b"kept")
 
 
 def test_the_default_folder_is_private(tmp_path, monkeypatch):
-    """Without argument and variable the runtime directory is this user's own, and one that others can write is refused."""
+    """Without argument and variable the runtime directory is this user's own, and one that others
+    can write is refused.
+    """
     monkeypatch.delenv("SLOTMEM_RUNTIME_DIR", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with slotmem.provider("plain") as opened:

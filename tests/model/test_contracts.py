@@ -22,7 +22,7 @@ def crosshair(target: str, folder: Path) -> tuple[int, str]:
         [*command, "--per_condition_timeout=60", target],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
         cwd=folder,
         env={"PYTHONPATH": ":".join([str(folder), *roots]), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
     )

@@ -39,7 +39,8 @@ BEHIND = 500
 """How many operations are shown after the violation."""
 MOST_LOOKED_AT = 20_000
 """Up to this many operations, the search for an order begins where the history does; else where the
-page does."""
+page does.
+"""
 
 
 def to_timeline(
