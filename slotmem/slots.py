@@ -22,7 +22,7 @@ The rules that make it safe (ATOMIC-1 to ATOMIC-3, KILL-2 to KILL-4, SIGNAL-1):
 1. No operation holds two mutexes, but for `snapshot`, which takes all of them in ascending order.
 2. An owner may die between any two accesses. The next one to lock is told (EOWNERDEAD), and repairs
    what the mutex guards: a put whose redo record is complete is finished, and `num_free` is counted
-   anew. Repair is idempotent, so that a repairer may die too.
+   again. Repair is idempotent, so that a repairer may die too.
 3. `put` writes its redo record first: the bytes, the length, and last the item id, which is what
    makes it valid.
 4. With PREGRAB, get and put look at `inuse` under the slot's mutex only. If a release comes between
@@ -31,7 +31,13 @@ The rules that make it safe (ATOMIC-1 to ATOMIC-3, KILL-2 to KILL-4, SIGNAL-1):
 5. Without PREGRAB get and put mark the slot, so the table's mutex guards everything.
 6. From the first store of a critical section to the last there is no call, so that a signal
    handler's exception cannot part them. An exception anywhere else finds nothing half done;
-   `_settle` sees to a dead owner's mutex taken over.
+   `_settle` repairs what a mutex taken over from the dead guards.
+
+The lock's prelude and postlude stand in every operation, and not in a helper. The same in a class
+used with `with` makes grab and release together 84 to 93 % slower, put 62 to 68 %, get 80 to 87 %
+(medians of 15 interleaved repeats of processor time, Python 3.11, 64 bytes a slot: 1,000, 730 and
+510 ns as they are). A generator with `contextmanager` costs more, and each call more is one more
+place where a signal handler's exception can come between a lock and the promise to unlock it.
 """
 
 from __future__ import annotations
