@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from accused.miniatures import FullIsNotFound, Miniature
+from accused.miniature import Miniature
+from accused.miniatures import FullIsNotFound
 from slotmem_conformance import runner, selection
 from slotmem_conformance.cases.case import case, collect, program
 from slotmem_conformance.commands import conform as conform_command

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from accused import faults, mutants
-from accused.miniatures import Miniature
+from accused.miniature import Miniature
 from slotmem_conformance import runner
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.cases.lives import LIVES, SHAPES

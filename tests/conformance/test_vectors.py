@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from accused.miniatures import FullIsNotFound, Miniature
+from accused.miniature import Miniature
+from accused.miniatures import FullIsNotFound
 from slotmem_conformance import runner
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.commands import vectors as vectors_command
