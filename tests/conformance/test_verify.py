@@ -12,6 +12,7 @@ from slotmem.slots import Slots
 from slotmem_conformance.commands import verify as verify_command
 from slotmem_conformance.verify import parts as verify_parts
 from slotmem_model.checker.standard import STANDARD, Standard
+from slotmem_stress.run.report import RunReport
 
 
 def verify(*arguments):
@@ -27,8 +28,8 @@ def test_verify_holds(provider, tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert (report["provider"], report["seed"], report["held"]) == (provider, 5, True)
     parts = {
-        "shm": ["slots", "servers", "interleavings", "processes", "core", "httpd", "safe"],
-        "plain": ["slots", "servers", "threads", "core", "httpd", "safe"],
+        "shm": ["core", "httpd", "safe", "interleavings", "slots", "servers", "processes"],
+        "plain": ["core", "httpd", "safe", "slots", "servers", "threads"],
     }
     assert [row["part"] for row in report["rows"]] == parts[provider]
     assert all(row["held"] and row["seconds"] > 0 for row in report["rows"])
@@ -117,3 +118,27 @@ def test_what_was_not_tried_is_not_said_to_hold(tmp_path, capsys):
     assert "verdict: undecided" in said
     assert verify("algorithm:one-lock", "--quick", "--budget-s", "0", "--markdown", "--runtime-dir", str(tmp_path)) == 3
     assert "Unfinished: the budget of 0 s was used up" in capsys.readouterr().out
+
+
+def test_every_part_keeps_to_its_share(tmp_path, capsys):
+    """Without time no part of our own providers is begun in earnest, and the page names all of
+    them, with the remedy.
+    """
+    assert verify("shm", "--budget-s", "0", "--runtime-dir", str(tmp_path)) == 3
+    said = capsys.readouterr().out
+    parts = "core, httpd, safe, atomic, robust, durable, interleavings, slots, servers, processes"
+    assert f"not all was tried of {parts}; --budget-s gives more time" in said
+    assert "verdict: undecided" in said
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_the_judge_had_no_time_for_is_no_violation(tmp_path, capsys, monkeypatch):
+    """A stress run that its judge could not decide leaves the verdict open."""
+
+    def undecided(settings, *_, **__):
+        return RunReport(settings, verdict="undecided", undecided=["the budget of 1 s is used up"])
+
+    monkeypatch.setattr(verify_parts, "stress", undecided)
+    assert verify("plain", "--quick", "--json", "--runtime-dir", str(tmp_path)) == 3
+    [row] = [row for row in json.loads(capsys.readouterr().out)["rows"] if row["part"] == "threads"]
+    assert (row["held"], row["tried"]) == (True, False)

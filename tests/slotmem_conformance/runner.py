@@ -114,7 +114,7 @@ class Progress:
     def __call__(self, text: str) -> None:
         """Say it, but not more often than is useful."""
         now = time.monotonic()
-        if now - self._began > 1 and now - self._said > (0.1 if self._terminal else 5.0):
+        if now - self._began > 1 and now - self._said > (0.1 if self._terminal else 2.0):
             self._said = now
             print(
                 f"\r\033[K{text}" if self._terminal else text,

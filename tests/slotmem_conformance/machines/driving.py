@@ -47,6 +47,13 @@ _MARKS = {
 }
 
 
+class OutOfTime(BaseException):
+    """The time for a search is used up.
+
+    No Exception, so that Hypothesis does not take it for a failure.
+    """
+
+
 class Difference(AssertionError):
     """An implementation and the specification answered differently."""
 

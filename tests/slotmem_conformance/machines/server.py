@@ -282,11 +282,14 @@ def run(
     steps: int = 30,
     seed: int | None = None,
     base: str | None = None,
+    tell: Callable[[], None] = lambda: None,
 ) -> None:
     """Search for a life that tells provider and specification apart; base is where its files are.
+
+    `tell` is called before each life, and may raise OutOfTime.
 
     Raises:
         Difference
     """
     traits = {"make_provider": staticmethod(make_provider), "shared": shared, "base": base}
-    run_machine(type("ServerMachine", (ServerMachine,), traits), examples, steps, seed)
+    run_machine(type("ServerMachine", (ServerMachine,), traits), examples, steps, seed, tell)

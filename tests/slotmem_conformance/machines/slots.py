@@ -106,19 +106,37 @@ class SlotsMachine(RuleBasedStateMachine):
             self.provider.close()
 
 
-def run(make_provider: Callable[[], Any], *, examples: int, steps: int = 30, seed: int | None = None) -> None:
+def run(
+    make_provider: Callable[[], Any],
+    *,
+    examples: int,
+    steps: int = 30,
+    seed: int | None = None,
+    tell: Callable[[], None] = lambda: None,
+) -> None:
     """Search for a program that tells provider and specification apart.
+
+    `tell` is called before each program, and may raise OutOfTime.
 
     Raises:
         Difference
     """
-    run_machine(
-        type("SlotsMachine", (SlotsMachine,), {"make_provider": staticmethod(make_provider)}), examples, steps, seed
-    )
+    traits = {"make_provider": staticmethod(make_provider)}
+    run_machine(type("SlotsMachine", (SlotsMachine,), traits), examples, steps, seed, tell)
 
 
-def run_machine(machine: type[RuleBasedStateMachine], examples: int, steps: int, seed: int | None) -> None:
+def run_machine(
+    machine: type[RuleBasedStateMachine], examples: int, steps: int, seed: int | None, tell: Callable[[], None]
+) -> None:
     """Run a state machine: bounded, reproducible by its seed, leaving no files behind."""
+
+    class Told(machine):  # type: ignore[valid-type, misc]
+        def __init__(self) -> None:
+            tell()
+            super().__init__()
+
+    Told.__name__ = machine.__name__
+    machine = Told
     if seed is not None:
         machine._hypothesis_internal_use_seed = seed  # what @seed sets on a test
     run_state_machine_as_test(

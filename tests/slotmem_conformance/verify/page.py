@@ -17,7 +17,7 @@ from rich.table import Table
 from slotmem_conformance.reports import reports
 from slotmem_conformance.reports.verdicts import ClauseVerdict, SuiteReport, by_clause, by_profile
 from slotmem_conformance.verify.profiles import Failure, failures
-from slotmem_conformance.verify.row import Row
+from slotmem_conformance.verify.row import Row, left_out
 from slotmem_model.clauses import CLAUSES, PROFILES
 
 _REASON_CHARACTERS = 240
@@ -49,6 +49,10 @@ def show(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> None:
     for row in rows:
         for line in _findings(row):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if cut := left_out(rows):
+        console.print(
+            f"\nnot all was tried of {', '.join(cut)}; --budget-s gives more time", highlight=False, soft_wrap=True
+        )
     tail = f"(seed {seed}; a run that finds nothing proves nothing about what it did not try)"
     console.print(f"\nverdict: {verdict} {tail}", highlight=False, soft_wrap=True)
 
