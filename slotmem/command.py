@@ -8,8 +8,8 @@ own and none imports upwards:
 - `configure(parser)` adds its arguments; `run(arguments)` does it and gives the exit code.
 
 Exit codes: what `run` gives (0 held, 1 violated, 2 usage or environment, 3 undecided); 2 for a
-usage error, an error of slotmem, or a missing package; 130 after Ctrl-C; 141 if nobody reads what
-is printed.
+usage error, an error of slotmem, or a missing package; 130 after Ctrl-C, 143 after SIGTERM; 141 if
+nobody reads what is printed.
 
 Only the module of the chosen command is imported. The help lines of the others are read from their
 source.
@@ -34,7 +34,7 @@ from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
 from slotmem import __version__
-from slotmem.exit_codes import INTERRUPTED, UNREAD, USAGE
+from slotmem.exit_codes import INTERRUPTED, TERMINATED, UNREAD, USAGE
 from slotmem.status import SlotmemError
 
 GROUP = "slotmem.commands"
@@ -73,15 +73,15 @@ def main(given: Sequence[str] | None = None) -> int:
             prog = f"slotmem {given[0]}"
             code = _run(given[0], given[1:], prog)
             sys.stdout.flush()  # here, where a closed pipe is still ours to see to
-            return code
+            return _signalled(interrupts) if code == INTERRUPTED else code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _signalled(interrupts)
     except SlotmemError as error:
         print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
     except Exception as error:
         if interrupts:
-            return INTERRUPTED  # Python makes other errors of it in some places, as in the body of a class
+            return _signalled(interrupts)  # Python makes other errors of it in some places, as in the body of a class
         if not isinstance(error, BrokenPipeError) or not _is_unread(sys.stdout.fileno()):
             raise  # a mistake, not ours to hide; so is some other pipe
         with open(os.devnull, "wb") as nowhere:  # what is still buffered is flushed once more at the end
@@ -89,9 +89,14 @@ def main(given: Sequence[str] | None = None) -> int:
         return UNREAD
 
 
+def _signalled(interrupts: Sequence[int]) -> int:
+    """Return the exit code of a command that a signal ended, as shells count."""
+    return TERMINATED if signal.SIGTERM in interrupts else INTERRUPTED
+
+
 @contextmanager
 def _noting(interrupts: list[int]) -> Iterator[None]:
-    """Note every Ctrl-C, and see to it that none is lost.
+    """Note every Ctrl-C, and let none be lost; SIGTERM counts as one.
 
     Where Python can raise nothing (in the collector's callbacks, which Hypothesis has, and in
     `__del__`), it reports a KeyboardInterrupt and goes on. Then it is raised again a moment later.
@@ -100,9 +105,12 @@ def _noting(interrupts: list[int]) -> Iterator[None]:
     if not heeded or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
-    hook = sys.unraisablehook
+    hook, process = sys.unraisablehook, os.getpid()
 
     def note(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM and os.getpid() != process:  # a forked child that somebody ends
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         interrupts.append(number)
         signal.default_int_handler(number, frame)
 
@@ -112,7 +120,10 @@ def _noting(interrupts: list[int]) -> Iterator[None]:
         else:
             hook(unraisable)
 
-    handlers = [(number, signal.signal(number, note)) for number in (signal.SIGINT, signal.SIGALRM)]
+    noted = [signal.SIGINT, signal.SIGALRM]
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        noted.append(signal.SIGTERM)
+    handlers = [(number, signal.signal(number, note)) for number in noted]
     sys.unraisablehook = raise_again
     try:
         yield

@@ -16,5 +16,7 @@ UNDECIDED = 3
 """Not everything was tried, so nothing is said."""
 INTERRUPTED = 130
 """Ctrl-C: 128 + SIGINT, as shells count."""
+TERMINATED = 143
+"""SIGTERM, which ends a command like Ctrl-C: 128 + SIGTERM."""
 UNREAD = 141
 """Nobody reads what is printed: 128 + SIGPIPE."""

@@ -26,7 +26,7 @@ class Exit(IntEnum):
     """A wrong argument, something the machine lacks, or a mistake of ours. Nothing was judged."""
     UNDECIDED = 3
     INTERRUPTED = 130
-    """Ctrl-C: 128 + SIGINT, as shells count."""
+    """Ctrl-C: 128 + SIGINT, as shells count. After SIGTERM the command `slotmem` makes it 143."""
 
 
 _EXIT = {HELD: Exit.HELD, VIOLATED: Exit.VIOLATED, UNDECIDED: Exit.UNDECIDED}

@@ -24,12 +24,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 class _Held:
-    """A signal handler that notes whether anything came."""
+    """A signal handler that notes what came last."""
 
-    came = False
+    came = 0
 
-    def __call__(self, *_: object) -> None:
-        self.came = True
+    def __call__(self, number: int, *_: object) -> None:
+        self.came = number
 
 
 @contextmanager
@@ -58,6 +58,8 @@ def without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # a signal that was pending reaches our handler here
         for number, handler in reversed(handlers):
             signal.signal(number, handler)
+    if held.came and callable(signal.getsignal(held.came)):
+        signal.raise_signal(held.came)  # whoever handles it may want to know which one it was
     if held.came:
         raise KeyboardInterrupt
 

@@ -318,12 +318,23 @@ def test_reports(wrong, tmp_path, capsys):
     assert "## GRAB-4/full: fail" in paths["md"].read_text()
     assert '<tr id="GRAB-4">' in paths["html"].read_text()
     ElementTree.fromstring((tmp_path / "badge.svg").read_text())
-    assert json.loads((tmp_path / "badge.json").read_text())["message"] == "core"
+    assert json.loads((tmp_path / "badge.badge.json").read_text())["message"] == "core"
     report = tmp_path / "report.json"
     report.write_text(json.dumps(given))
     assert SuiteReport.from_json(given).to_json() == given
     assert conform("--merge", str(report), str(report), "--html", str(paths["html"])) == 0
     assert paths["html"].read_text().count('<th scope="col">x<small>miniature') == 2
+    written = ["--junit", str(paths["xml"]), "--markdown", str(paths["md"]), "--badge", str(tmp_path / "both")]
+    for path in paths.values():
+        path.unlink()
+    assert conform("--merge", str(report), str(report), *written) == 0
+    assert not paths["html"].exists()
+    assert paths["md"].read_text().count("## GRAB-4/full: fail") == 2
+    assert 'name="core of x"' in paths["xml"].read_text()
+    ElementTree.parse(paths["xml"])
+    badges = ("both-1.svg", "both-1.badge.json", "both-2.svg", "both-2.badge.json")
+    assert all((tmp_path / name).exists() for name in badges)
+    assert conform("--merge", str(report)) == 2
     report.write_text('{"format": "slotmem conformance 1"}')
     assert conform("--merge", str(report), "--html", str(paths["html"])) == 2
 

@@ -320,10 +320,11 @@ def living_in_group(group):
     return found
 
 
-@pytest.mark.parametrize("part", ["slots", "servers", "processes"])
-def test_interrupted_verify_leaves_nothing(tmp_path, part):
-    """Ctrl-C in any part of `slotmem verify` ends it and its workers, and leaves no file and no
-    object.
+@pytest.mark.parametrize("part", ["httpd", "slots", "servers", "processes"])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+def test_interrupted_verify_leaves_nothing(tmp_path, part, sent, code):
+    """Ctrl-C or SIGTERM in any part of `slotmem verify` ends it and its workers, and leaves no file
+    and no object.
     """
     with subprocess.Popen(
         [sys.executable, "-c", VERIFY, "--quick", "--runtime-dir", tmp_path],
@@ -338,9 +339,9 @@ def test_interrupted_verify_leaves_nothing(tmp_path, part):
             more = os.read(verify.stderr.fileno(), 4096)
             assert more, f"verify ended before it came to {part}; is slotmem installed? It said: {said.decode()}"
             said += more
-        os.killpg(verify.pid, signal.SIGINT)
+        os.killpg(verify.pid, sent)
         out, err = verify.communicate(timeout=BOUND_S)
-    assert (verify.returncode, out, b"Traceback" in err) == (130, b"", False)
+    assert (verify.returncode, out, b"Traceback" in err) == (code, b"", False)
     ends = time.monotonic() + BOUND_S
     while living_in_group(verify.pid):
         assert time.monotonic() < ends
@@ -351,4 +352,4 @@ def test_interrupted_verify_leaves_nothing(tmp_path, part):
 def test_exit_codes_are_the_same_in_every_package():
     """What the library's command and the judges' commands end with means the same."""
     ours = {name: code for name, code in vars(exit_codes).items() if name.isupper()}
-    assert ours == {each.name: each.value for each in verdict.Exit} | {"UNREAD": 141}
+    assert ours == {each.name: each.value for each in verdict.Exit} | {"UNREAD": 141, "TERMINATED": 143}

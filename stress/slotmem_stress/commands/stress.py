@@ -32,14 +32,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from slotmem import SlotmemError
 from slotmem_model.counterexample import trace
@@ -63,8 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry out the run and print its report; return the exit code."""
     try:
         check(arguments)
-        with _ending_cleanly():
-            return _run(arguments)
+        return _run(arguments)
     except SlotmemError:
         raise
     except OSError as error:
@@ -178,17 +173,3 @@ class _Show:
 def _is_more_asked(arguments: argparse.Namespace) -> bool:
     """Return whether more was asked for than --last alone."""
     return arguments.hours is not None or arguments.operations is not None or arguments.provider != "shm"
-
-
-@contextmanager
-def _ending_cleanly() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does, so that it cleans up."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -29,6 +29,7 @@ from pathlib import Path
 from slotmem_conformance import runner, selection
 from slotmem_conformance.adapter_check.check import check_adapter
 from slotmem_conformance.cases.case import Case, collect
+from slotmem_conformance.machines.driving import hypothesis_in
 from slotmem_conformance.protocol.session import AdapterError, open_session
 from slotmem_conformance.reports import expected, html_report, reports
 from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_profile
@@ -69,8 +70,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit's XML")
     output.add_argument("--markdown", type=Path, metavar="FILE", help="write a page for a CI summary")
     output.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
-    output.add_argument("--badge", type=Path, metavar="FILE", help="write FILE.svg and FILE.json, for shields.io")
-    output.add_argument("--merge", nargs="+", type=Path, metavar="REPORT", help="make one page of several JSON reports")
+    output.add_argument("--badge", type=Path, metavar="FILE", help="write FILE.svg and FILE.badge.json, for shields.io")
+    output.add_argument("--merge", nargs="+", type=Path, metavar="REPORT", help="make pages of several JSON reports")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -111,17 +112,18 @@ def _conform(arguments: argparse.Namespace, cases: Sequence[Case], known: dict[s
     with tempfile.TemporaryDirectory(prefix="slotmem-conform-", dir=arguments.runtime_dir) as base:
         hello = runner.greet(opener, base)
         try:
-            report = runner.run(
-                cases,
-                opener,
-                provider=arguments.provider,
-                hello=hello,
-                seed=seed,
-                quick=arguments.quick,
-                budget_s=arguments.budget_s,
-                base=base,
-                tell=progress,
-            )
+            with hypothesis_in(base):
+                report = runner.run(
+                    cases,
+                    opener,
+                    provider=arguments.provider,
+                    hello=hello,
+                    seed=seed,
+                    quick=arguments.quick,
+                    budget_s=arguments.budget_s,
+                    base=base,
+                    tell=progress,
+                )
         finally:
             progress.end()
     surprises = expected.surprises(report, known)
@@ -153,8 +155,15 @@ def _write(arguments: argparse.Namespace, report: SuiteReport, known: dict[str, 
         if path is not None:
             path.write_text(text(report), encoding="utf-8")
     if arguments.badge is not None:
-        arguments.badge.with_suffix(".svg").write_text(reports.badge_svg(report), encoding="utf-8")
-        arguments.badge.with_suffix(".json").write_text(reports.badge_json(report), encoding="utf-8")
+        _write_badge(arguments.badge, report)
+
+
+def _write_badge(path: Path, report: SuiteReport) -> None:
+    """Write the picture and what shields.io asks for, beside a report of the same name if there is
+    one.
+    """
+    path.with_suffix(".svg").write_text(reports.badge_svg(report), encoding="utf-8")
+    path.with_suffix(".badge.json").write_text(reports.badge_json(report), encoding="utf-8")
 
 
 def _print(
@@ -206,9 +215,19 @@ def _merge(arguments: argparse.Namespace) -> int:
             found.append(SuiteReport.from_json(json.loads(path.read_text(encoding="utf-8"))))
         except ValueError as error:
             raise runner.Unusable(f"{path}: {error}") from None
-    if arguments.html is None:
-        raise runner.Unusable("--merge makes a page: say where with --html FILE")
-    arguments.html.write_text(html_report.page(found), encoding="utf-8")
+    outputs = (arguments.html, arguments.markdown, arguments.junit, arguments.badge)
+    if not any(outputs):
+        raise runner.Unusable("--merge makes pages: say where with --html, --markdown, --junit or --badge FILE")
+    if arguments.html is not None:
+        arguments.html.write_text(html_report.page(found), encoding="utf-8")
+    if arguments.markdown is not None:
+        arguments.markdown.write_text("\n".join(map(reports.markdown, found)), encoding="utf-8")
+    if arguments.junit is not None:
+        arguments.junit.write_text(reports.junit(*found), encoding="utf-8")
+    if arguments.badge is not None:
+        for number, report in enumerate(found):
+            suffix = f"-{number + 1}" if len(found) > 1 else ""
+            _write_badge(arguments.badge.with_name(arguments.badge.stem + suffix), report)
     for report in found:
         print(f"{reports.title(report)}: {reports.summary(report)}")
     return Exit.HELD
@@ -226,4 +245,4 @@ def _check_adapter(arguments: argparse.Namespace) -> int:
             print(each)
         found = f"{len(findings)} mistake{'s' if len(findings) > 1 else ''}; correct and check again, for one may hide others"
         print(found if findings else "the driver speaks the protocol")
-    return Exit.VIOLATED if findings else Exit.HELD
+    return Exit.USAGE if findings else Exit.HELD

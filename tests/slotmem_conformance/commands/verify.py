@@ -22,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from slotmem_conformance.machines.driving import hypothesis_in
 from slotmem_conformance.runner import Unusable
 from slotmem_conformance.verify import page as verify_page
 from slotmem_conformance.verify import parts as verify_parts
@@ -60,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     logging.getLogger("slotmem").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="slotmem-verify-", dir=arguments.runtime_dir) as folder:
         try:
-            rows = list(_rows(arguments, folder, seed))
+            with hypothesis_in(folder):
+                rows = list(_rows(arguments, folder, seed))
         except Unusable as error:
             print(f"slotmem verify: {error}", file=sys.stderr)
             return Exit.USAGE

@@ -11,7 +11,12 @@ Interface:
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from slotmem import Instance, SlotmemError
 from slotmem_model import spec
@@ -45,6 +50,18 @@ _MARKS = {
     "get": "GET-4",
     "put": "PUT-4",
 }
+
+
+@contextmanager
+def hypothesis_in(folder: str) -> Iterator[None]:
+    """Let Hypothesis keep its files in a folder, instead of the one where the user happens
+    to be.
+    """
+    set_hypothesis_home_dir(os.path.join(folder, "hypothesis"))
+    try:
+        yield
+    finally:
+        set_hypothesis_home_dir(None)
 
 
 class OutOfTime(BaseException):

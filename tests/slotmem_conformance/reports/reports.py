@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from itertools import product
 from xml.sax.saxutils import escape, quoteattr
 
 from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_clause, by_profile
@@ -72,10 +73,13 @@ def command(report: SuiteReport, outcome: CaseResult) -> str:
     return f"slotmem conform '{report.provider}' --reproduce {outcome.case} --seed {report.seed}{quick}"
 
 
-def junit(report: SuiteReport) -> str:
-    """Return JUnit's XML: a test suite for each profile, a test case for each case."""
+def junit(*found: SuiteReport) -> str:
+    """Return JUnit's XML: a test suite for each profile (of each provider), a test case for each
+    case.
+    """
     suites = []
-    for profile in PROFILES:
+    for report, profile in product(found, PROFILES):
+        named = profile if len(found) == 1 else f"{profile} of {report.provider}"
         of_it = [each for each in report.outcomes if CLAUSES[each.clause].profile == profile]
         if of_it:
             counts = Counter(each.verdict for each in of_it)
@@ -85,7 +89,7 @@ def junit(report: SuiteReport) -> str:
             totals = f'tests="{len(of_it)}" failures="{failed}" errors="{errors}" skipped="{skipped}"'
             time = f'time="{sum(each.seconds for each in of_it):.3f}"'
             cases = "".join(_test_case(profile, each) for each in of_it)
-            suites.append(f'  <testsuite name="{profile}" {totals} {time}>\n{cases}  </testsuite>\n')
+            suites.append(f"  <testsuite name={quoteattr(named)} {totals} {time}>\n{cases}  </testsuite>\n")
     return '<?xml version="1.0" encoding="utf-8"?>\n' + f"<testsuites>\n{''.join(suites)}</testsuites>\n"
 
 
