@@ -1,7 +1,6 @@
 """A driver in Python, for the library slotmem with its shared memory and persisted files.
 
-Run: slotmem conform exec:"python driver.py". To try your own, change what the operations call, and
-which errors are refusals.
+Run: slotmem conform exec:"python driver.py". To try your own, change what the operations call.
 """
 
 import json
@@ -48,8 +47,7 @@ def doall(segment: int, answers: tuple[str, ...] = ()) -> dict[str, Any]:
     return {"status": slotmem.Status(segments[segment].doall(callback)).name, "slots": slots}
 
 
-# A field that is missing, or one too many, is a wrong argument: Python itself raises, and the
-# response is an error.
+# A field that is missing, or one too many, is a wrong argument: Python raises, so it is an error.
 OPERATIONS: dict[str, Any] = {
     **{each.__name__: each for each in (create, attach, batch, dptr, doall)},
     "restart": lambda: provider.restart() or {"generation": provider.generation},
