@@ -1,13 +1,22 @@
-"""The README's examples do what they show."""
+"""The pages do what they show: examples, commands, links, and the names in the journeys.
+
+What the pages of one room show is run by the tests of that room: `test_..._readme.py`.
+"""
 
 import doctest
+import keyword
 import re
+import shlex
+import subprocess
+import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import slotmem
+from tools import pages
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,22 +41,24 @@ def test_the_first_page_is_short():
 
 
 def test_the_journeys_name_what_there_is():
-    """ARCHITECTURE.md: each linked file is there, and defines the names told of just before the
-    link.
-    """
+    """ARCHITECTURE.md: every folder is there; a linked file defines every name of a journey."""
     page = ROOT / ".github" / "ARCHITECTURE.md"
     text = page.read_text(encoding="utf-8")
-    links = list(re.finditer(r"\]\(([^)]+\.py)\)", text))
-    assert len(links) > 15
-    before = 0
-    for link in links:
-        source = (page.parent / link[1]).read_text(encoding="utf-8")
-        told = re.findall(r"`(?:\w+\.)?(\w+)`", text[before : link.start()])
-        defined = [name for name in told if re.search(rf"^\s*(?:def|class) {name}\b", source, re.MULTILINE)]
-        assert not told or defined or link[1].endswith(("naive.py", "engine.py")), link[0]
-        before = link.end()
-    folders = re.findall(r"^ *((?:\w+/)+)", text.partition("```")[2].partition("```")[0], re.MULTILINE)
-    assert len(folders) > 15
+    top, folders = "", []
+    for line in pages.fenced(text, "")[0].splitlines():
+        names = re.match(r"(?:[\w/]+/ +)*", line.strip() + " ")[0].split()
+        top = names.pop(0) if not line.startswith(" ") else top
+        folders += [top, *(top + name for name in names)]
+    assert len(folders) > 25
+    assert [name for name in folders if not (ROOT / name).is_dir()] == []
+    journeys = text.partition("## Journey 1")[2]
+    links = re.findall(r"\]\(([^)]+\.py)\)", journeys)
+    assert len(links) > 20
+    sources = "".join((page.parent / link).read_text(encoding="utf-8") for link in links)
+    defined = set(re.findall(r"^\s*(?:def|class) (\w+)", sources, re.MULTILINE))
+    told = [word for word in re.findall(r"`([\w.()]+)`", journeys) if not word.endswith(".py")]
+    parts = {part for word in told for part in word.removesuffix("()").split(".")}
+    assert parts - defined - set(keyword.kwlist) == set()
 
 
 PAGES = [
@@ -62,3 +73,44 @@ def test_links(page):
     """Every file that a page links to is there."""
     for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_are_commands(page):
+    """Each `slotmem` command of a page, also within a sentence, has options that are there."""
+    text = page.read_text(encoding="utf-8")
+    shown = [each.line for each in pages.commands(text) if each.line.startswith("slotmem ")]
+    for line in [*shown, *pages.inline(text)]:
+        pages.understand(line)
+
+
+@pytest.mark.parametrize("page", ["README.md", ".github/CONTRIBUTING.md"])
+def test_first_commands(page):
+    """What a newcomer types first installs an extra that is there, and starts what it says."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for line in (part for shown in pages.commands((ROOT / page).read_text()) for part in shown.line.split(" && ")):
+        words = shlex.split(line.removeprefix(".venv/bin/"))
+        if words[0] == "pip":
+            assert re.fullmatch(r"\.\[(\w+)\]", words[-1])[1] in extras
+        elif words[0] == "pytest":
+            found = subprocess.run(
+                [sys.executable, "-m", *words, "--collect-only", "-q"],
+                capture_output=True,
+                text=True,
+                cwd=ROOT,
+            )
+            assert found.returncode == 0, found.stdout + found.stderr
+        elif words[0] == "slotmem":
+            pages.understand(shlex.join(words))  # tests/conformance/test_verify.py runs it
+        elif words[0] == ".ci/run":
+            assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+        else:
+            assert line == "python3 -m venv .venv" or shlex.join(words).removesuffix(" --check .") in ci
+
+
+def test_words_are_explained():
+    """Every README links to the glossary."""
+    for page in ROOT.rglob("README.md"):
+        if not page.relative_to(ROOT).parts[0].startswith("."):
+            assert "GLOSSARY.md" in page.read_text(encoding="utf-8"), page

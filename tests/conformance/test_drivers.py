@@ -23,7 +23,7 @@ from slotmem_conformance.protocol import places
 from slotmem_conformance.protocol import session as sessions
 from slotmem_conformance.protocol.session import open_session
 from slotmem_model.verdict import Exit
-from tools import example_drivers
+from tools import example_drivers, schemas
 
 TESTS = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -48,6 +48,7 @@ def test_examples_conform(driver, capsys):
     code = conform_command.run(arguments)
     report = json.loads(capsys.readouterr().out)
     assert code == Exit.HELD, report
+    assert schemas.fault("conform", report) == ""
     passed = [each for each in report["outcomes"] if each["verdict"] == "pass"]
     assert len(passed) > 80
 

@@ -13,6 +13,7 @@ from slotmem_conformance.commands import verify as verify_command
 from slotmem_conformance.verify import parts as verify_parts
 from slotmem_model.checker.standard import STANDARD, Standard
 from slotmem_stress.run.report import RunReport
+from tools import schemas
 
 
 def verify(*arguments):
@@ -26,6 +27,7 @@ def test_verify_holds(provider, tmp_path, capsys):
     """Both providers hold, the report says what was done, and nothing is left behind."""
     assert verify(provider, "--quick", "--json", "--seed", "5", "--runtime-dir", str(tmp_path)) == 0
     report = json.loads(capsys.readouterr().out)
+    assert schemas.fault("verify", report) == ""
     assert (report["provider"], report["seed"], report["held"]) == (provider, 5, True)
     parts = {
         "shm": ["core", "httpd", "safe", "interleavings", "slots", "servers", "processes"],

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from slotmem import command
+from tools import schemas
 from tools.crashing_calls import object_of
 
 
@@ -33,10 +34,12 @@ def look(tmp_path, capsys):
 
 @pytest.fixture
 def examine(look):
-    """Run it with --json; gives the exit code and the report."""
+    """Run it with --json; gives the exit code and the report, which is what its schema says."""
 
     def run(*arguments):
         code, said = look(*arguments, "--json")
-        return code, json.loads(said)
+        report = json.loads(said)
+        assert schemas.fault("inspect", report) == ""
+        return code, report
 
     return run

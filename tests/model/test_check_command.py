@@ -19,6 +19,7 @@ from slotmem_model.commands import check_report
 from slotmem_model.commands.check_report import Live, Row
 from slotmem_model.counterexample import picture, trace
 from slotmem_model.verdict import HELD, VIOLATED
+from tools import schemas
 
 PAGE = Path(__file__).parents[2] / "model" / "CHECKS.md"
 
@@ -37,9 +38,11 @@ def check(*given):
 
 
 def report(capsys, *given):
-    """Run it with --json. Returns the exit code and the report."""
+    """Run it with --json. Returns the exit code and the report, which is what its schema says."""
     code = check(*given, "--json")
-    return code, json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
+    assert schemas.fault("check", printed) == ""
+    return code, printed
 
 
 class Outside:

@@ -18,6 +18,9 @@ from slotmem_model.checker.properties import ALWAYS, SOMETIMES
 from slotmem_model.commands import check as check_command
 from slotmem_model.counterexample import picture, wording
 from slotmem_model.counterexample.explain import explain
+from slotmem_model.judge.budget import Budget
+from slotmem_model.judge.events import History, Invoke, Return
+from slotmem_model.judge.search import Possibilities
 
 MODEL = Path(__file__).parents[2] / "model"
 README = (MODEL / "README.md").read_text(encoding="utf-8")
@@ -63,6 +66,34 @@ def check():
     assert check_command.run(parser.parse_args(["httpd", "--slots", "1", "--client", "grab -> a"])) == 1
 
 
+def judge():
+    """Draw a history of one slot, with the possibilities that the judge holds after each event."""
+
+    def step(value, operation):
+        yield (value, value) if operation == "get" else (int(operation[4]), None)
+
+    def lane(call):
+        said = f" {call.operation}{'' if call.result is None else f': {call.result}'} "
+        bar = f"├{said:─^{9 * (call.returned - call.invoked) - 1}}┤"
+        return f"process {call.process}  {' ' * 9 * call.invoked}{bar}"
+
+    history = History.from_events(
+        [
+            *(Invoke(1, "put(1)"), Invoke(2, "put(2)"), Return(1, None), Return(2, None)),
+            *(Invoke(3, "get"), Return(3, 1), Invoke(4, "get"), Return(4, 2)),
+        ]
+    )
+    lines = [f"event      {''.join(f'{number:<9}' for number in range(1, 9))}".rstrip(), *map(lane, history.calls), ""]
+    so_far = Possibilities(history.calls, [0], step, Budget(None, None))
+    for number, moment in enumerate(history.moments, 1):
+        call = history.calls[moment >> 1]
+        so_far.return_(moment >> 1) if moment & 1 else so_far.invoke(moment >> 1)
+        held = [f"{each.state}{' after put(2)' if each.done else ''}" for each in sorted(so_far.held)]
+        happens = f"process {call.process} {'returns' if moment & 1 else 'calls'}"
+        lines.append(f"{number}  {happens:<18} {', or '.join(held) or 'nothing is possible'}")
+    return fenced(lines)
+
+
 def fenced(lines):
     """Put a fence around lines."""
     return "\n".join(["```", *lines, "```"])
@@ -81,12 +112,13 @@ def shown(name):
     return rest.partition("\n\n")[0]
 
 
-@pytest.mark.parametrize("name", ["algorithm", "automaton", "always", "sometimes"])
+@pytest.mark.parametrize("name", ["algorithm", "automaton", "always", "sometimes", "judge"])
 def test_examples(name):
     """The algorithm, its automaton and the properties stand in the README as they are."""
     made = {
         "algorithm": algorithm,
         "automaton": automaton,
+        "judge": judge,
         "always": lambda: properties(ALWAYS),
         "sometimes": lambda: properties(SOMETIMES),
     }
@@ -109,10 +141,3 @@ def test_picture():
     model = compile_model(RACE, Httpd)
     found = shortest.find(model)
     assert (MODEL / "race.svg").read_text(encoding="utf-8") == picture.drawn(explain(model, found.broken, found.steps))
-
-
-def test_links():
-    """Every file that the README names is there."""
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
-    assert len(links) > 10
-    assert all((MODEL / link).exists() for link in links)

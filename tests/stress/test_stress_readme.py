@@ -12,6 +12,7 @@ from slotmem import command
 from slotmem_stress.bench import measure
 from slotmem_stress.bench.rivals import SETUPS
 from slotmem_stress.commands import bench as bench_command
+from tools import pages
 
 STRESS = Path(__file__).parents[2] / "stress"
 README = (STRESS / "README.md").read_text(encoding="utf-8")
@@ -26,13 +27,8 @@ def slotmem(tmp_path, monkeypatch):
     """The command `slotmem` as a function of a line, in a folder of the test's own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "history.jsonl").write_text(fenced(README, "json")[0])
+    (tmp_path / "history.jsonl").write_text(pages.fenced(README, "json")[0])
     return lambda line: command.main(shlex.split(line)[1:])
-
-
-def fenced(page, language):
-    """Return the contents of a page's blocks in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.S | re.M)
 
 
 def short(line):
@@ -53,7 +49,7 @@ def short(line):
     return line, int(code[1]) if code else 0
 
 
-@pytest.mark.parametrize("block", fenced(README, "sh"), ids=lambda block: block.split("#")[0].strip())
+@pytest.mark.parametrize("block", pages.fenced(README, "sh"), ids=lambda block: block.split("#")[0].strip())
 def test_commands(slotmem, capsys, block):
     """Each command ends with the exit code that stands beside it.
 
@@ -69,7 +65,7 @@ def test_commands(slotmem, capsys, block):
 
 def test_the_history_shown_is_judged_as_shown(slotmem, capsys):
     """What `slotmem judge` prints of it stands in the page, but for the seconds."""
-    (console,) = fenced(README, "console")
+    (console,) = pages.fenced(README, "console")
     line, _, expected = console.removeprefix("$ ").partition("\n")
     assert slotmem(line) == 1
     timeless = [re.sub(r"in \d+\.\d s", "in 0.0 s", text) for text in (capsys.readouterr().out, expected)]
@@ -78,7 +74,7 @@ def test_the_history_shown_is_judged_as_shown(slotmem, capsys):
 
 def test_commands_of_the_benchmark(slotmem, capsys):
     """Each of them measures."""
-    for line in fenced(BENCHMARK, "sh")[0].splitlines():
+    for line in pages.fenced(BENCHMARK, "sh")[0].splitlines():
         assert slotmem(short(line)[0]) == 0, capsys.readouterr()
     assert json.loads(Path("bench.json").read_text())["results"]
 
@@ -95,11 +91,3 @@ def test_the_benchmarks_table_has_the_form_that_is_printed():
         for text in (table, bench_command.to_text(report))
     )
     assert shown == printed
-
-
-@pytest.mark.parametrize("page", [README, BENCHMARK])
-def test_links(page):
-    """Every file that a page names is there."""
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", page) if not link.startswith("http")]
-    assert links
-    assert [link for link in links if not (STRESS / link).exists()] == []
