@@ -23,6 +23,7 @@ from slotmem_model.clauses import CLAUSES, Clause
 
 MODULES = (
     "sequences",
+    "scale",
     "shared",
     "files",
     "hostile",
@@ -83,7 +84,7 @@ def collect() -> tuple[Case, ...]:
     found: dict[str, Case] = {}
     for name in MODULES:
         module = import_module(f"slotmem_conformance.cases.{name}")
-        for each in (*vars(module).values(), *getattr(module, "PROGRAMS", ())):
+        for each in (*vars(module).values(), *getattr(module, "PROGRAMS", ()), *getattr(module, "LARGE", ())):
             if isinstance(each, Case):
                 if each.id in found or each.id.partition("/")[0] not in CLAUSES:
                     raise ValueError(f"the case {each.id} is there twice, or of a clause that there is not")

@@ -1,0 +1,160 @@
+"""Cases at the boundaries: what is cut, wraps around, stops early or loses its tail shows here.
+
+Two tables, the dimensions of a segment and the sizes at which implementations go wrong, give a case
+for each pair; `pairs` gives names that must not be taken for one another. The smaller ones are
+sequences of requests, and so are part of the vectors; the larger ones would make those megabytes
+long.
+
+What is not here: segments of 2 GiB and more, which most machines for tests cannot hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+from slotmem_conformance.cases.case import Case, program
+
+AROUND = (8, 32, 64, 256, 4096, 65536)
+"""A byte, a word, a longword, a number in a byte, a page, a number in two bytes."""
+BOUNDARIES = (1, *(number for around in AROUND for number in (around - 1, around, around + 1)))
+SMALL = tuple(number for number in BOUNDARIES if number <= 257)
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _pattern(length: int, shift: int = 0) -> str:
+    """Return text in which a byte differs from those one, two, four, ... 64 Ki places away."""
+    return "".join(_LETTERS[(at + at // 256 + at // 65536 + shift) % 26] for at in range(length))
+
+
+def _slot_size(size: int) -> str:
+    """Two neighbours, whole: no byte is lost, and none ends up next door."""
+    one, two = _pattern(size), _pattern(size, 1)
+    return f"create w {size} 2 PREGRAB; slot_size; fgrab 0; fgrab 1; put 0 {one}; put 1 {two}; get 0; get 1"
+
+
+def _length(length: int) -> str:
+    """A put and a get of so many bytes of a slot that has more: the rest stays, and is not
+    given.
+    """
+    return (
+        f"create w {length + 2} 1 PREGRAB; fgrab 0; put 0 {_pattern(length + 2)}; put 0 {'z' * length}; "
+        f"get 0 {length}; get 0 {length + 1}; get 0"
+    )
+
+
+def _aliases(slots: int) -> list[int]:
+    """Return the first slot, the last, and those a power of two from the first."""
+    return sorted({0, slots - 1, *(2**power for power in range(slots.bit_length()) if 2**power < slots)})
+
+
+def _slots(slots: int) -> str:
+    """Slots a power of two apart hold different bytes; the counts are right; the last slot is
+    there.
+    """
+    ids = _aliases(slots)
+    grabs = "; ".join(f"fgrab {each}" for each in ids)
+    puts = "; ".join(f"put {each} {_LETTERS[number]}" for number, each in enumerate(ids))
+    gets = "; ".join(f"get {each}" for each in ids)
+    return f"create w 1 {slots} PREGRAB; num_slots; num_free_slots; {grabs}; {puts}; {gets}; num_free_slots; release {ids[-1]}; num_free_slots"
+
+
+def _last_free(slots: int) -> str:
+    """All but the last slot are in use: grab gives the last one, and then none."""
+    return f"create w 1 {slots} PREGRAB; {_fill(slots - 1)}num_free_slots; grab; num_free_slots; put {slots - 1} z; get {slots - 1}"
+
+
+def _fill(slots: int) -> str:
+    return "".join(f"fgrab {item_id}; " for item_id in range(slots))
+
+
+def _walk(slots: int) -> str:
+    """doall comes to every slot, the last one included."""
+    last = slots - 1
+    return f"create w 1 {slots}; put {last} z; doall"
+
+
+def _segments(number: int) -> str:
+    """So many segments at once: each keeps its own bytes, and can be attached."""
+    makes = "; ".join(f"create segment{each} 4 1; @{each} put 0 {each:04d}" for each in range(number))
+    looks = "; ".join(f"@{each} get 0" for each in range(number))
+    return f"{makes}; {looks}; attach segment{number - 1}; @{number} get 0"
+
+
+def _generations(number: int) -> str:
+    """So many restarts: the generation is counted on."""
+    return "; ".join(["restart"] * number)
+
+
+def pairs() -> Iterator[tuple[str, str, str]]:
+    """Yield names that must not be taken for one another, and what sets them apart."""
+    yield "case", "worker", "Worker"
+    for separator, other in (("_", "."), ("_", "-"), (".", "-"), ("_", "")):
+        yield (
+            f"separator-{ord(separator):x}-{ord(other):x}" if other else "no-separator",
+            f"a{separator}b",
+            f"a{other}b",
+        )
+    yield "suffix", "worker", "worker1"
+    yield "dot-at-the-end", "worker", "worker."
+    yield "none-as-a-prefix", "none", "nonesuch"
+    yield "none-as-a-suffix", "none", "anone"
+    for length in (31, 63, 64, 127, 200):
+        yield f"after-{length}", "n" * length + "a", "n" * length + "b"
+        yield f"longer-than-{length}", "n" * length, "n" * (length + 1)
+    yield "accents", "\u00e9", "e\u0301"
+
+
+def _apart(one: str, other: str) -> str:
+    """Two segments, whatever their names have in common."""
+    return f"create '{one}' 4 1; create '{other}' 4 1; @0 put 0 AAAA; @1 put 0 BBBB; @0 get 0; @1 get 0"
+
+
+def _alone(other: str, one: str) -> str:
+    """The other name is not there because one is."""
+    return f"create '{one}' 4 1; attach '{other}'"
+
+
+PROGRAMS: tuple[Case, ...] = (
+    *(program(f"PUT-1/slots-of-{size}-bytes", _slot_size(size)) for size in SMALL),
+    *(program(f"PUT-3/{length}-bytes-of-a-slot", _length(length)) for length in SMALL),
+    *(program(f"COUNT-2/{slots}-slots", _slots(slots)) for slots in BOUNDARIES),
+    *(program(f"GRAB-1/last-of-{slots}", _last_free(slots)) for slots in SMALL),
+    *(program(f"DOALL-1/{slots}-slots", _walk(slots), "doall") for slots in SMALL),
+    *(program(f"CREATE-1/{number}-segments", _segments(number)) for number in (65, 257)),
+    *(program(f"RESTART-3/{number}-generations", _generations(number), "restart") for number in (9, 257)),
+    *(
+        program(f"ATTACH-1/{name}", f"create {name} 4 1; put 0 ABCD; attach {name}; @1 get 0")
+        for name in ("nonesuch", "None1", "anone", "NONE-", "none.none")
+    ),
+    *(program(f"NAME-2/{what}", _apart(one, other)) for what, one, other in pairs()),
+    *(
+        program(f"ATTACH-3/{what}-{way}", _alone(*names))
+        for what, one, other in pairs()
+        for way, names in (("one-way", (one, other)), ("the-other-way", (other, one)))
+        if "none" not in names
+    ),
+)
+"""What the vectors ship."""
+
+
+def _large(id: str, text: str, *needs: str) -> Case:
+    """Make a case of a program that is too long for the vectors."""
+    made = program(id, text, *needs)
+    return Case(id, made.run, f"a large one of {id.partition('/')[0]}'s cases at a boundary", needs=needs)
+
+
+LARGE: tuple[Case, ...] = (
+    *(
+        _large(f"{clause}/{shape.format(number)}", text(number), *needs)
+        for number, (clause, shape, text, needs) in product(
+            [number for number in BOUNDARIES if number > 257],
+            (
+                ("PUT-1", "slots-of-{}-bytes", _slot_size, ()),
+                ("PUT-3", "{}-bytes-of-a-slot", _length, ()),
+            ),
+        )
+    ),
+    *(_large(f"DOALL-1/{slots}-slots", _walk(slots), "doall") for slots in (4095, 4096, 4097)),
+    *(_large(f"GRAB-1/last-of-{slots}", _last_free(slots)) for slots in (4095, 4096, 4097)),
+)
