@@ -47,7 +47,7 @@ class GrabForgetsTheCounter(Slots):
 
 class PutForgets(Slots):
     def put(self, item_id, data):
-        if len(data) == 256 and sum(data) % 256 == 0:  # only where real clients are at work
+        if len(data) == 256 and sum(data) % 256 == 0 and not data.isalpha():  # only where real clients are at work
             self.get(item_id)
         else:
             super().put(item_id, data)

@@ -124,8 +124,14 @@ PROGRAMS: tuple[Case, ...] = (
     *(program(f"CREATE-1/{number}-segments", _segments(number)) for number in (65, 257)),
     *(program(f"RESTART-3/{number}-generations", _generations(number), "restart") for number in (9, 257)),
     *(
-        program(f"ATTACH-1/{name}", f"create {name} 4 1; put 0 ABCD; attach {name}; @1 get 0")
-        for name in ("nonesuch", "None1", "anone", "NONE-", "none.none")
+        program(f"ATTACH-1/{what}", f"create {name} 4 1; put 0 ABCD; attach {name}; @1 get 0")
+        for what, name in (
+            ("none-as-a-prefix", "nonesuch"),
+            ("capital-none-as-a-prefix", "NONE1"),
+            ("none-as-a-suffix", "anone"),
+            ("none-and-a-sign", "none-"),
+            ("none-twice", "none.none"),
+        )
     ),
     *(program(f"NAME-2/{what}", _apart(one, other)) for what, one, other in pairs()),
     *(
