@@ -29,7 +29,7 @@ class Bounded:
         if not 0 <= number < self.item_num:
             has = f"0..{self.item_num - 1}" if self.item_num else "none"
             raise SlotOutOfRange(f"slot {number} is out of range: the segment has {self.item_num} slots ({has})")
-        return number
+        return number  # never in the model: clients ask with ints
 
     def checked_length(self, nbytes: Any) -> int:
         """Return the length as an int.
@@ -41,7 +41,7 @@ class Bounded:
         number = checked_integer(nbytes, "a length")
         if not 0 <= number <= self.item_size:
             raise LengthOutOfRange(f"{number} bytes do not fit: a slot holds 0..{self.item_size} bytes")
-        return number
+        return number  # never in the model: clients ask with ints
 
     def checked_bytes(self, data: Any) -> bytes:
         """Return a bytes-like object's bytes, copied.

@@ -66,6 +66,11 @@ class Slots(Bounded):
     See `slotmem.interface.Instance` for their meaning.
     """
 
+    survives_deaths = True
+    """The checker kills its processes at any moment."""
+    checks_lengths = True
+    """The checker asks for lengths that do not fit."""
+
     def __init__(self, image: Any) -> None:
         shape = image.geometry
         self.image = image
@@ -219,7 +224,7 @@ class Slots(Bounded):
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         if type(data) is not bytes:
-            data = self.checked_bytes(data)
+            data = self.checked_bytes(data)  # never in the model: clients put bytes
         nbytes = len(data)
         if nbytes > self.item_size:
             self.checked_length(nbytes)
@@ -253,14 +258,14 @@ class Slots(Bounded):
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
         """Call func on the slots in turn, no lock held (DOALL-1 to DOALL-3)."""
-        for item_id in range(self.item_num):
+        for item_id in range(self.item_num):  # never in the model: no client calls doall
             if not self.pregrab or self.inuse[item_id]:
                 status = func(self.dptr(item_id), data)
                 if status:
                     return status
-        return 0
+        return 0  # never in the model: no client calls doall
 
-    def dptr(self, item_id: int) -> memoryview:
+    def dptr(self, item_id: int) -> memoryview:  # never in the model: no client calls it
         """Return the memory of a slot itself (DPTR-1)."""
         start = SLOTS_START + self.checked_id(item_id) * self.item_size
         return memoryview(self.memory)[start : start + self.item_size]
@@ -282,7 +287,7 @@ class Slots(Bounded):
             unlock(mutex)
         return (item_id for item_id, used in enumerate(inuse) if used)
 
-    def snapshot(self, which: int = TABLE) -> bytes:
+    def snapshot(self, which: int = TABLE) -> bytes:  # never in the model: no client calls it
         """Copy the payload (num_free, slots, in-use bytes) as it is at one instant, all mutexes
         held (STORE-6).
         """
@@ -312,18 +317,18 @@ class Slots(Bounded):
         if status == EOWNERDEAD:
             self.repair(self.mutexes.index(mutex))
             self.image.consistent(mutex)
-        elif status == EDEADLK:
+        elif status == EDEADLK:  # never in the model: no signals
             raise Reentered(
                 "a signal handler called into the segment whose operation it had interrupted; "
                 "let the handler note the signal and act on it later"
             )
-        elif status == ENOTRECOVERABLE:
+        elif status == ENOTRECOVERABLE:  # never in the model: everybody repairs
             self.image.give_back(mutex)
             raise Unrecoverable(
                 f"mutex {self.mutexes.index(mutex)} was given up unrepaired by an owner of the lock; "
                 "stop every process that uses this segment and create it again"
             )
-        elif status:
+        elif status:  # never in the model: no other errno
             raise Unrecoverable(
                 f"mutex {self.mutexes.index(mutex)} answered errno {status}: its memory was overwritten"
             )
@@ -339,7 +344,7 @@ class Slots(Bounded):
         tried several times, and the last of them raised when all is well. What cannot be repaired
         (`Forged`) is unlocked as it is, which tells everybody so.
         """
-        if status in (EDEADLK, ENOTRECOVERABLE):
+        if status in (EDEADLK, ENOTRECOVERABLE):  # never in the model: see _enter
             return self.image.nobody
         interruption: BaseException | None = None
         for _ in range(SETTLE_TRIES):
@@ -348,9 +353,9 @@ class Slots(Bounded):
                     self.repair(self.mutexes.index(mutex))
                     self.image.consistent(mutex)
                 break
-            except BaseException as error:
+            except BaseException as error:  # never in the model: no signals
                 interruption = error
-        if interruption is not None:
+        if interruption is not None:  # never in the model: no signals
             raise interruption
         return mutex
 
@@ -363,7 +368,7 @@ class Slots(Bounded):
             item_id = self.words[word] - 1
             if item_id >= 0:
                 nbytes = self.words[word + 1]
-                if item_id >= self.item_num or nbytes > self.item_size:
+                if item_id >= self.item_num or nbytes > self.item_size:  # never in the model: nobody overwrites memory
                     raise Forged(
                         f"redo record {which} puts {nbytes} bytes to slot {item_id}, but the segment has "
                         f"{self.item_num} slots of {self.item_size} bytes: somebody overwrote it; create the segment again"

@@ -181,7 +181,7 @@ def test_outside(capsys, monkeypatch):
         (("--client", "put(7, 1)"), "slot 7 in 'put(7, 1)' is out of range"),
         (("--client", "grab", "--client", "grab", "--processes", "3"), "got 2 clients for 3 processes"),
         (("--engine", "naive", "--symmetry"), "the engine naive knows no reductions"),
-        (("--promela", "x.pml"), "--promela takes one configuration, got 11"),
+        (("--promela", "x.pml"), "--promela takes one configuration, got 22"),
         (("httpd", "--svg", "/nowhere/x.svg"), "/nowhere/x.svg: No such file or directory"),
     ],
 )
@@ -285,7 +285,7 @@ def test_interrupted(capsys, monkeypatch, engine, algorithm, verdict):
 def test_interrupted_at_once(capsys, monkeypatch):
     """Ctrl-C before anything was explored: the row says so."""
 
-    def interrupt(configuration, algorithm):
+    def interrupt(configuration, algorithm, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(check_command, "compile_model", interrupt)

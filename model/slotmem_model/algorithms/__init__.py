@@ -10,11 +10,16 @@ An image is what an algorithm sees of shared memory, simulated or real:
 - `cell(words, i)`, `compare_and_swap(cell, old, new)`, `fetch_add(cell, delta)`, `fence()`
                               locked operations
 - `retry()`                   says that the operation begins anew and has forgotten what it read
-- `extra[name][0]`            further words; `extra_words = (("sequence", 4),)` says that the word
-                              "sequence" has the values 0 to 3
+- `wait_for(cell, value, ...)`   waits until a word holds one of these values; what the operation
+                              knows already it keeps (a ticket)
+- `extra[name][0]`            further words; `extra_words = (ExtraWord("sequence", values=4),)` of
+                              `slotmem_model.automata.shared_words`: in the model it is 0 to 3
 
 A class that says `robust = False` gets plain mutexes: one whose owner died stays locked and tells
 nobody.
+
+What a class is made for it says with `survives_deaths`, `made_for` and `lowest_first`: see
+`slotmem_model.checker.standard`.
 
 An operation's errors are exceptions with `.status.name`, APR's name of the status.
 """

@@ -3,7 +3,8 @@
 Interface:
 
 - `find(name)` gives the class: NAME from the entry-point group `slotmem.algorithms`, one of the
-  model's own, `museum:PIECE`, or `module:Class` for one's own that is merely on the path.
+  model's own, `museum:PIECE`, or a class of one's own: `module:Class` (the current folder counts),
+  `file.py:Class`, or `file.py` with one algorithm in it.
 - `names()` lists what `find` knows by name; the museum's pieces are listed by
   `slotmem_model.algorithms.museum.pieces`.
 
@@ -13,12 +14,18 @@ anybody else's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from slotmem_model.algorithms.museum.pieces import MUSEUM
+from slotmem_model.automata.client import ARGUMENTS
 
 GROUP = "slotmem.algorithms"
 MUSEUM_PREFIX = "museum:"
@@ -31,6 +38,7 @@ OWN = {
     "striped": _HERE + "striped:Striped",
     "cas": _HERE + "cas:Cas",
     "seqlock": _HERE + "seqlock:Seqlock",
+    "ticket-lock": _HERE + "ticket_lock:TicketLock",
     "spin-lock": _HERE + "spin_lock:SpinLock",
     "one-store": _HERE + "one_store:OneStore",
 }
@@ -51,16 +59,70 @@ def find(name: str) -> Algorithm:
             raise ValueError(f"the museum has no piece {name!r}; it has: {', '.join(sorted(MUSEUM))}")
         return piece.algorithm
     place = {**OWN, **_entries()}.get(name, name)
-    module, _, attribute = place.partition(":")
-    if not attribute:
+    module, _, attribute = place.rpartition(":") if ":" in place else (place, "", "")
+    is_file = module.endswith(".py")
+    if not attribute and not is_file:
         raise ValueError(
-            f"there is no algorithm {name!r}; known are {', '.join(names())}, {MUSEUM_PREFIX}PIECE and module:Class"
+            f"there is no algorithm {name!r}; known are {', '.join(names())}, {MUSEUM_PREFIX}PIECE, "
+            "and a class of one's own: module:Class, file.py:Class, file.py"
         )
     try:
-        found: Algorithm = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"the algorithm {name!r} is {place}, which cannot be imported: {error}") from error
+        with _importing_from(Path(module).parent if is_file else Path()):
+            imported = _loaded(Path(module)) if is_file else import_module(module)
+        found: Algorithm = getattr(imported, attribute) if attribute else _only(imported, name)
+    except _Ambiguous as error:
+        raise ValueError(str(error)) from error
+    except Exception as error:
+        what = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"the algorithm {name!r} is {place}, which cannot be imported: {what}") from error
     return found
+
+
+class _Ambiguous(Exception):
+    """A file that does not say which class is meant."""
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """Let imports find the modules of a folder, as `python file.py` does."""
+    path = str(folder.resolve())
+    sys.path.insert(0, path)
+    try:
+        yield
+    finally:
+        sys.path.remove(path)
+
+
+def _loaded(file: Path) -> ModuleType:
+    """Import a file, once; its module is named by its path, so that no other is in its way."""
+    name = str(file.resolve())
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, name)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{file} is no Python file")
+        module = sys.modules[name] = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def _only(module: ModuleType, name: str) -> Algorithm:
+    """Return the one algorithm of a module; a class that others there build upon is none."""
+    found = [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and each.__module__ == module.__name__ and any(hasattr(each, op) for op in ARGUMENTS)
+    ]
+    last = [each for each in found if not any(other is not each and issubclass(other, each) for other in found)]
+    if len(last) != 1:
+        has = ", ".join(each.__name__ for each in last) or "none"
+        raise _Ambiguous(
+            f"{name} must have one algorithm, a class with grab, release, ...; it has {has}; name one: {name}:Class"
+        )
+    return last[0]
 
 
 def names() -> tuple[str, ...]:

@@ -53,7 +53,7 @@ class Httpd(Table):
         if self.pregrab:
             free: int = self.num_free[0]
             return free
-        return self.item_num - len(self.listed())
+        return self.item_num - len(self.listed())  # never in the model: nobody is right without PREGRAB
 
     def slots(self) -> tuple[int, ...]:
         """List the slots in use."""

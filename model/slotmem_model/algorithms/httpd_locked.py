@@ -6,12 +6,17 @@ so nobody repairs. Right as long as nobody dies.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from slotmem_model.algorithms.base import TABLE, Locking
 from slotmem_model.algorithms.httpd import Httpd
 
 
 class HttpdLocked(Locking, Httpd):
     """httpd's operations, each under the one mutex."""
+
+    made_for: ClassVar = {"pregrab": True}
+    """Without PREGRAB httpd lets the counter drift."""
 
     def grab(self) -> int:
         """Take the lowest free slot."""

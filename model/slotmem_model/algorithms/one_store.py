@@ -7,11 +7,15 @@ The table is the striped design's.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from slotmem_model.algorithms.striped import Striped
 
 
 class OneStore(Striped):
     """Striped, for slots of a single byte, with PREGRAB."""
+
+    made_for: ClassVar = {"pregrab": True, "slot_bytes": 1}
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
         """Read the slot."""

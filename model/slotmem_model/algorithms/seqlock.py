@@ -18,12 +18,13 @@ from __future__ import annotations
 from typing import Any
 
 from slotmem_model.algorithms.plain_lock import PlainLock
+from slotmem_model.automata.shared_words import ExtraWord
 
 
 class Seqlock(PlainLock):
     """Table under a mutex, slot bytes under a sequence number."""
 
-    extra_words = (("sequence", 6), ("writer", 2))
+    extra_words = (ExtraWord("sequence", values=6), ExtraWord("writer", values=2))
     """The sequence goes round after three puts; a get must not be overtaken by as many.
 
     A real one has 32 bits.
@@ -61,4 +62,4 @@ class Seqlock(PlainLock):
         odd = self.sequence[0] | 1
         self.sequence[0] = odd
         super().write(item_id, data)
-        self.sequence[0] = (odd + 1) % self.extra_words[0][1]
+        self.sequence[0] = (odd + 1) % self.extra_words[0].values

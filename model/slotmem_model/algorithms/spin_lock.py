@@ -13,12 +13,13 @@ from __future__ import annotations
 from typing import Any
 
 from slotmem_model.algorithms.httpd_locked import HttpdLocked
+from slotmem_model.automata.shared_words import ExtraWord
 
 
 class SpinLock(HttpdLocked):
     """httpd's operations, each under the one spinlock."""
 
-    extra_words = (("lock", 2),)
+    extra_words = (ExtraWord("lock", values=2),)
 
     def __init__(self, image: Any) -> None:
         super().__init__(image)

@@ -23,6 +23,7 @@ class Striped(PlainLock):
     """Table and stripes, robust, with redo records."""
 
     robust = True
+    survives_deaths = True
 
     def __init__(self, image: Any) -> None:
         super().__init__(image)

@@ -73,6 +73,8 @@ class Local(NamedTuple):
     """What went wrong in the step before: torn, raised ..., outside ..."""
     crash: int | None = None
     """The local state it is in when it dies here."""
+    node: int = -1
+    """The node of the operation's graph that it stands at."""
 
 
 class Automaton(NamedTuple):
@@ -193,7 +195,7 @@ class _Builder:
             return Local((), None, key.inside, key.holds, (), key.end, key.fault)
         begun: tuple[Event, ...] = () if key.inside else (("invoke", self.process, operation),)
         holds = key.holds
-        if operation[0] == "release" and not key.inside:
+        if operation[0] == "release" and operation[1] >= 0 and not key.inside:
             holds &= ~(1 << operation[1])
         graph = self.graph_of(operation)
 
@@ -211,12 +213,12 @@ class _Builder:
         dead = self.number(_Key(0, (), key.holds, -1, inside=False, end="dead"))
         if isinstance(node, Leaf):  # it answers without looking at shared memory
             actions: tuple[Action, ...] = (Action(BEGIN, (move(0, key.node),)),)
-            return Local(actions, operation, key.inside, key.holds, (), crash=dead)
+            return Local(actions, operation, key.inside, key.holds, (), crash=dead, node=key.node)
         actions = (Action(node.access, tuple(to and move(*to) for to in node.moves)),)
         if node.timeout is not None:
             moves = tuple(None if to else move(index, node.timeout) for index, to in enumerate(node.moves))
             actions = (*actions, Action(Access("timeout", node.access.word), moves))
-        return Local(actions, operation, key.inside, key.holds, node.held, crash=dead)
+        return Local(actions, operation, key.inside, key.holds, node.held, crash=dead, node=key.node)
 
 
 def build(

@@ -5,6 +5,9 @@
 Operations are those of `slotmem_model.spec`. A register is set by `-> name` and used by its name;
 an operation whose register was not set (the grab found nothing) is left out. The second argument of
 put is one small number that fills the slot; `me` is the process's own number, counted from 1.
+A further argument is a length, as of get: `get(a, 1)`, `put(a, me, 3)`. A put of a part of a slot
+is left out, for what it leaves looks torn; one that is too long, or empty, may be asked. The ids
+that a segment just does not have, -1 and the number of its slots, may be asked too.
 Registers are forgotten at the end of a round.
 """
 
@@ -17,6 +20,8 @@ from slotmem_model.spec import Operation
 
 DEFAULT = "grab -> a; put(a, me); get(a); release(a)"
 ARGUMENTS = {"grab": 0, "fgrab": 1, "release": 1, "get": 1, "put": 2, "num_free_slots": 0, "slots": 0}
+"""The operations, and how many arguments each must have; get and put may have a length as well."""
+_WITH_LENGTH = ("get", "put")
 _CALL = re.compile(r"(?P<name>[a-z_]+)\s*(?:\((?P<arguments>[^()]*)\))?\s*(?:->\s*(?P<register>[a-z]\w*))?$")
 ME = "me"
 
@@ -53,14 +58,21 @@ def parse(text: str, slots: int) -> tuple[Statement, ...]:
             known = ", ".join(ARGUMENTS)
             raise BadClient(f"client statement {part!r} is none of {known}; expected e.g. {DEFAULT!r}")
         given = [word.strip() for word in (match["arguments"] or "").split(",") if word.strip()]
-        if len(given) != ARGUMENTS[match["name"]]:
-            raise BadClient(f"{match['name']} takes {ARGUMENTS[match['name']]} arguments, got {len(given)} in {part!r}")
+        needed = ARGUMENTS[match["name"]]
+        if len(given) != needed and not (match["name"] in _WITH_LENGTH and len(given) == needed + 1):
+            raise BadClient(f"{match['name']} takes {needed} arguments, got {len(given)} in {part!r}")
         if match["register"] and match["name"] != "grab":
             raise BadClient(f"only grab gives a slot that a register can keep, got {part!r}")
-        arguments = tuple(int(word) if word.isdigit() else word for word in given)
+        arguments = tuple(int(word) if word.removeprefix("-").isdigit() else word for word in given)
         for at, argument in enumerate(arguments):
             is_value = match["name"] == "put" and at == 1
-            if isinstance(argument, int) and not is_value and argument >= slots:
+            if at == needed:
+                if not isinstance(argument, int):
+                    raise BadClient(f"the length in {part!r} is not a number")
+                continue
+            if is_value and isinstance(argument, int) and argument < 0:
+                raise BadClient(f"the value in {part!r} must be at least 0")
+            if isinstance(argument, int) and not is_value and not -1 <= argument <= slots:
                 raise BadClient(f"slot {argument} in {part!r} is out of range: there are {slots} (0..{slots - 1})")
             if isinstance(argument, str) and argument not in ({ME} if is_value else registers):
                 what = "a number or 'me'" if is_value else "a slot number or a register set before"
@@ -86,7 +98,12 @@ def bind(statement: Statement, registers: dict[str, int | None], process: int, i
     for at, argument in enumerate(statement.arguments):
         if statement.name == "put" and at == 1:
             number = process + 1 if argument == ME else int(argument)
-            values.append(bytes([number]) * item_size)
+            nbytes = int(statement.arguments[2]) if len(statement.arguments) > 2 else item_size
+            if 0 < nbytes < item_size:
+                raise BadClient(f"{statement} fills {nbytes} of {item_size} bytes: what it leaves would look torn")
+            values.append(bytes([number]) * nbytes)
+        elif statement.name == "put" and at > 1:
+            continue
         elif isinstance(argument, int):
             values.append(argument)
         else:

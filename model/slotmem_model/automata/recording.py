@@ -30,9 +30,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from slotmem_model.automata.simulated_image import Access, Place, SimulatedImage, Stop, TimedOut, effect
+from slotmem_model.automata.source_lines import Line, LineTrace
 from slotmem_model.spec import SUCCESS, Operation, Result
 
 MAX_NODES = 200_000
+MAX_ACCESSES = 1_000
+"""An operation with more accesses than this goes round and round."""
 REPETITIONS = 8
 """How many times a loop is played before it is believed to go on for ever."""
 
@@ -45,6 +48,14 @@ class NotAFunction(ValueError):
     """An operation that does different things for the same answers, so that nothing can be said
     about it.
     """
+
+
+Edge = tuple[int, int]
+"""(node, value index)"""
+ENTRY: Edge = (-1, 0)
+"""From the call to the first access."""
+TIMED_OUT = -1
+"""The value index that stands for a wait given up."""
 
 
 class Leaf(NamedTuple):
@@ -80,6 +91,8 @@ class Graph(NamedTuple):
 
     nodes: tuple[Node | Leaf, ...]
     root: int
+    lines: dict[Edge, frozenset[Line]]
+    """The source lines that run between an access that found this value and the next one."""
 
 
 @dataclass
@@ -94,6 +107,8 @@ class _Frame:
     answers: list[Any]
     loop_head: bool
     tried: list[int] = field(default_factory=list)
+    lines: dict[int, set[Line]] = field(default_factory=dict)
+    """For each answer tried, by its number, the source lines from there to the next access."""
 
 
 _TIMEOUT = "timeout"
@@ -115,6 +130,8 @@ class _Recorder:
         self.heads: set[int] = set()
         self.nodes: list[Node | Leaf] = []
         self.numbers: dict[Node | Leaf, int] = {}
+        self.trace = LineTrace(place.files)
+        self.lines: dict[Edge, set[Line]] = {}
 
     def run(self, algorithm: Callable[[Any], Any]) -> Leaf:
         """Do the operation once, along the current path and then along first answers."""
@@ -122,13 +139,27 @@ class _Recorder:
         self.stopped_by: Leaf | None = None
         image = SimulatedImage(self.place, self.answer)
         try:
-            leaf = run_operation(algorithm(image), self.operation)
+            with self.trace:
+                leaf = made_and_run(algorithm, image, self.operation)
         except Stop:
             assert self.stopped_by is not None
+            self.trace.taken()  # what `finally` and `except` do after the stop, nobody does
             return self.stopped_by
         if self.retries > 1:
             raise self.counts()
+        self.note_lines()
         return leaf
+
+    def note_lines(self) -> None:
+        """Note which lines ran since the last access."""
+        if not self.place.files:
+            return
+        lines = self.trace.taken()
+        if self.depth:
+            frame = self.path[self.depth - 1]
+            frame.lines.setdefault(len(frame.tried), set()).update(lines)
+        else:
+            self.lines.setdefault(ENTRY, set()).update(lines)
 
     def answer(self, access: Access, held: tuple[int, ...]) -> Any:
         """Answer an access from the path, or lengthen the path by it."""
@@ -136,6 +167,12 @@ class _Recorder:
             return self.retry()
         if self.retries > 1:
             return self.played(access, held)
+        self.note_lines()
+        if self.depth == MAX_ACCESSES:
+            raise TooLarge(
+                f"{self.operation} has made {MAX_ACCESSES:,} accesses, and goes on: a loop that waits must say so, "
+                "with image.retry() or image.wait_for(cell, value)"
+            )
         if self.depth == len(self.path):
             self.path.append(self.frame(access, held))
         frame = self.path[self.depth]
@@ -154,6 +191,9 @@ class _Recorder:
         """Begin the next repetition; the second is tabulated, the later ones are only compared with
         it.
         """
+        if self.retries < 2:
+            self.note_lines()
+        self.trace.taken()
         self.retries += 1
         if self.retries == 1:
             self.loop_head_next, self.loop_start = True, self.depth
@@ -172,7 +212,10 @@ class _Recorder:
         return frame.answers[len(frame.tried)]
 
     def counts(self) -> NotAFunction:
-        return NotAFunction(f"{self.operation} calls retry() but does not do the same in each repetition")
+        return NotAFunction(
+            f"{self.operation} calls retry() but does not do the same in each repetition; "
+            "to wait with what it knows already, use image.wait_for(cell, value, ...)"
+        )
 
     def stop(self, leaf: Leaf) -> None:
         self.stopped_by = leaf
@@ -191,6 +234,8 @@ class _Recorder:
             done = effect(access, value)
             if done is not None and touches:
                 answer, new = done
+                if access.kind == "add" and self.place.map.words[access.word].kind == "round":
+                    new %= len(values)
                 done = (answer, values.index(new)) if new in values else (_OUTSIDE, index)
             outcomes.append(done)
         answers = list(dict.fromkeys(done[0] for index in sorted(possible) if (done := outcomes[index]) is not None))
@@ -216,9 +261,19 @@ class _Recorder:
                 for index, done in enumerate(frame.outcomes)
             )
             number = self.number(Node(frame.access, frame.held, moves, leads.get(_TIMEOUT)))
+            if frame.lines:
+                self.note_edges(number, frame)
             if frame.loop_head:
                 self.heads.add(number)
         return number
+
+    def note_edges(self, number: int, frame: _Frame) -> None:
+        """Note the lines behind each answer of an access whose node is known now."""
+        answers = dict(zip(frame.answers, range(len(frame.answers)), strict=True))
+        values = [(index, done[0]) for index, done in enumerate(frame.outcomes) if done and index in frame.possible]
+        for index, answer in (*values, (TIMED_OUT, _TIMEOUT)):
+            if lines := frame.lines.get(answers.get(answer, -1)):
+                self.lines.setdefault((number, index), set()).update(lines)
 
     def number(self, node: Node | Leaf) -> int:
         if node not in self.numbers:
@@ -232,8 +287,11 @@ class _Recorder:
         return self.numbers[node]
 
 
-def tabulate(algorithm: Callable[[Any], Any], place: Place, operation: Operation) -> Graph:
-    """Return the graph of one operation of an algorithm.
+def tabulate(
+    algorithm: Callable[[Any], Any], place: Place, operation: Operation, tick: Callable[[], None] = lambda: None
+) -> Graph:
+    """Return the graph of one operation of an algorithm. tick is called for each run of it, and may
+    end it all by raising.
 
     Raises:
         TooLarge
@@ -241,10 +299,11 @@ def tabulate(algorithm: Callable[[Any], Any], place: Place, operation: Operation
     """
     recorder = _Recorder(place, operation)
     while True:
+        tick()
         root = recorder.ended(recorder.run(algorithm))
         if not recorder.path:
             break
-    return Graph(_closed(recorder), root)
+    return Graph(_closed(recorder), root, {edge: frozenset(lines) for edge, lines in recorder.lines.items()})
 
 
 def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
@@ -257,7 +316,10 @@ def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
     if again is None:
         return tuple(recorder.nodes)
     if len(recorder.heads) != 1:
-        raise NotAFunction(f"{recorder.operation} calls retry() but remembers what it read before")
+        raise NotAFunction(
+            f"{recorder.operation} calls retry() but remembers what it read before; "
+            "to wait with what it knows already, use image.wait_for(cell, value, ...)"
+        )
     (head,) = recorder.heads
 
     def turned(at: int, value: int, move: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -277,12 +339,21 @@ def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
     )
 
 
+def made_and_run(algorithm: Callable[[Any], Any], image: SimulatedImage, operation: Operation) -> Leaf:
+    """Make an algorithm and do an operation; an algorithm that cannot be made is a fault."""
+    try:
+        instance = algorithm(image)
+    except Exception as error:
+        return Leaf(None, f"raised {type(error).__name__}: {error}, when it was made")
+    return run_operation(instance, operation)
+
+
 def run_operation(instance: Any, operation: Operation) -> Leaf:
     """Do an operation on an algorithm; its errors are answers, anything else is a fault."""
     name, *arguments = operation
     try:
         value = getattr(instance, name)(*arguments)
-    except NotAFunction:
+    except (NotAFunction, TooLarge):
         raise
     except Exception as error:
         status = getattr(error, "status", None)

@@ -15,6 +15,7 @@ folded back.
 
 from __future__ import annotations
 
+from itertools import starmap
 from typing import NamedTuple
 
 NUM_FREE_START = 24
@@ -80,7 +81,7 @@ class Word(NamedTuple):
     initial: int = 0
     """The value (not its index) at the beginning."""
     kind: str = "memory"
-    """memory, or mutex."""
+    """memory, round (memory that is counted round), or mutex."""
 
     def shown(self, index: int) -> str:
         """Say a value as a person would, given its index."""
@@ -91,6 +92,16 @@ class Word(NamedTuple):
         if self.kind == "mutex":
             return MUTEX_STATES[value]
         return str(value - _UINT32) if value > _UINT32 // 2 else str(value)
+
+
+class ExtraWord(NamedTuple):
+    """A word that an algorithm declares for itself; it begins as 0."""
+
+    name: str
+    values: int
+    """How many values it has in the model: 0 to values - 1. A real one has 32 bits."""
+    goes_round: bool = False
+    """Whether `fetch_add` begins again at 0; else a value beyond the last is reported."""
 
 
 class Map(NamedTuple):
@@ -105,15 +116,15 @@ class Map(NamedTuple):
     redo_bytes: tuple[tuple[int, ...], ...]
     mutexes: tuple[int, ...]
     extra: dict[str, int]
-    """Words that an algorithm declares for itself (`words` of the class), by name."""
+    """Words that an algorithm declares for itself (`extra_words` of the class), by name."""
 
 
-def words_of(shape: Geometry, values: int, slack: int, extra: tuple[tuple[str, int], ...] = ()) -> Map:
+def words_of(shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, ...] = ()) -> Map:
     """List the words of a segment.
 
     values: how many different bytes clients store, 0 included. slack: how far the free counter may
-    drift beyond 0 and item_num before that is reported as a word out of its domain. extra: (name,
-    number of values) of further words.
+    drift beyond 0 and item_num before that is reported as a word out of its domain. extra: further
+    words.
     """
     words: list[Word] = []
 
@@ -140,6 +151,9 @@ def words_of(shape: Geometry, values: int, slack: int, extra: tuple[tuple[str, i
             )
             for which in range(shape.mutexes)
         ),
-        extra={name: add(name, tuple(range(number))) for name, number in extra},
+        extra={
+            word.name: add(word.name, tuple(range(word.values)), kind="round" if word.goes_round else "memory")
+            for word in starmap(ExtraWord, extra)
+        },
         words=tuple(words),
     )

@@ -43,14 +43,16 @@ class Place(NamedTuple):
     """Whether waiting for a lock may end unsuccessfully."""
     robust: bool = True
     """Whether a mutex tells of its owner's death; else it stays locked for ever."""
+    files: frozenset[str] = frozenset()
+    """The files of the algorithm's source, whose lines are noted."""
 
 
 class Access(NamedTuple):
-    """One access. kind: load, store, trylock, lock, timeout, unlock, cas, add; drain (a buffered
-    store reaches memory).
+    """One access. kind: load, store, trylock, lock, timeout, unlock, cas, add, await; drain (a
+    buffered store reaches memory).
 
-    Kinds that touch no shared word: begin, fence, buffer (a store into the store buffer), reread (a
-    load from it).
+    Kinds that touch no shared word: begin, fence, buffer (a store into the store buffer), reread
+    and reawait (a load or an await from it).
     """
 
     kind: str
@@ -60,7 +62,7 @@ class Access(NamedTuple):
     @property
     def touches(self) -> bool:
         """Whether it touches its word in shared memory."""
-        return self.kind not in ("begin", "fence", "buffer", "reread")
+        return self.kind not in ("begin", "fence", "buffer", "reread", "reawait")
 
 
 def effect(access: Access, value: int) -> tuple[Any, int] | None:
@@ -80,6 +82,8 @@ def effect(access: Access, value: int) -> tuple[Any, int] | None:
         case "cas":
             expected, new = access.argument
             return (True, new) if value == expected else (False, value)
+        case "await":
+            return (value, value) if value in access.argument else None
         case "add":
             return value, (value + access.argument) % 2**32
     return value, value
@@ -158,6 +162,11 @@ class SimulatedImage:
     def cell(self, words: _Words, index: int) -> _Cell:
         """Name a word for compare_and_swap and fetch_add."""
         return _Cell(words.at(index))
+
+    def wait_for(self, cell: _Cell, *values: int) -> int:
+        """Wait until a word holds one of these values, in one step with reading it. Return it."""
+        value: int = self.access("await", cell.word, values)
+        return value
 
     def retry(self) -> None:
         """Say that what was read so far in this operation is forgotten: it begins anew."""

@@ -21,6 +21,7 @@ from slotmem_model.automata.recording import TooLarge
 from slotmem_model.automata.shared_words import Word
 from slotmem_model.automata.simulated_image import Access
 
+_FROM_BUFFER = {"load": "reread", "await": "reawait"}
 _Store = tuple[int, int]
 """(word, value index)"""
 _Place = tuple[int, tuple[_Store, ...]]
@@ -54,14 +55,17 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
             is_outside = action.access.argument not in words[word].values
             after = buffer if is_outside else (*buffer, (word, move.value))
             return Action(Access("buffer", word, action.access.argument), (_to(move, number(move.target, after), 0),))
-        if kind == "load":
+        if kind in ("load", "await"):
             newest = next((value for stored, value in reversed(buffer) if stored == word), None)
             if newest is not None:
                 read = action.moves[newest]
                 assert read != NEVER, action
                 if read is None:  # it would try again and again, until its own store has drained
                     return None
-                return Action(Access("reread", word), (_to(read, number(read.target, buffer), 0),))
+                return Action(
+                    Access(_FROM_BUFFER[kind], word, action.access.argument),
+                    (_to(read, number(read.target, buffer), 0),),
+                )
         elif (word >= 0 or kind == "fence") and buffer:
             return None
         moves = tuple(

@@ -26,6 +26,10 @@ class Exploration:
     reason: str = ""
     """Why it is not complete."""
     seconds: float = 0.0
+    taken: set[tuple[int, int, int, int]] = field(default_factory=set, repr=False)
+    """The steps that were explored: process, local state, action, value found; where the model
+    notes lines.
+    """
 
     @property
     def verdict(self) -> str:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from slotmem_model.automata.automaton import Events, build
 from slotmem_model.automata.client import Statement
 from slotmem_model.automata.recording import tabulate
-from slotmem_model.automata.shared_words import geometry, words_of
+from slotmem_model.automata.shared_words import ExtraWord, geometry, words_of
 from slotmem_model.automata.simulated_image import Place
 from slotmem_model.automata.store_buffer import buffered
 from slotmem_model.checker.model import MEMORIES, Configuration, Model
@@ -90,7 +90,7 @@ def compile_litmus(test: Litmus, memory: str) -> Model:
         raise ValueError(f"memory model {memory!r} is none of {', '.join(MEMORIES)}")
     shape = geometry(item_size=1, item_num=1)
     names = dict.fromkeys((*VARIABLES, *test.shown))
-    map_ = words_of(shape, values=1, slack=0, extra=tuple((name, VALUES) for name in names))
+    map_ = words_of(shape, values=1, slack=0, extra=tuple(ExtraWord(name, VALUES) for name in names))
     place = Place(shape, map_, tuple(frozenset(range(len(word.values))) for word in map_.words))
     algorithm = partial(Program, test)
     graph_of = cache(partial(tabulate, algorithm, place))
@@ -100,7 +100,7 @@ def compile_litmus(test: Litmus, memory: str) -> Model:
     if memory == "tso":
         automata = [buffered(automaton, map_.words) for automaton in automata]
     configuration = Configuration(f"litmus {test.name}", len(clients), 1, memory=memory, linearizable=False)
-    return Model(configuration, map_, clients, tuple(automata), events, None, algorithm, place)
+    return Model(configuration, map_, clients, tuple(automata), events, None, algorithm, place, graph_of)
 
 
 def outcomes(test: Litmus, memory: str) -> frozenset[Outcome]:

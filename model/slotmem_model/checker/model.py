@@ -23,11 +23,12 @@ from slotmem_model import spec
 from slotmem_model.automata import client
 from slotmem_model.automata.automaton import NEVER, Action, Automaton, Events, Move, build
 from slotmem_model.automata.client import Statement
-from slotmem_model.automata.recording import tabulate
+from slotmem_model.automata.recording import Graph, tabulate
 from slotmem_model.automata.shared_words import DEAD, HELD, Geometry, Map, geometry, words_of
 from slotmem_model.automata.simulated_image import Place
 from slotmem_model.automata.store_buffer import buffered
 from slotmem_model.checker.monitor import Monitor
+from slotmem_model.spec import Operation
 
 MEMORIES = ("sc", "tso")
 
@@ -107,6 +108,7 @@ class Model:
     monitor: Monitor | None
     algorithm: Callable[[Any], Any] = field(repr=False)
     place: Place = field(repr=False)
+    graph_of: Callable[[Operation], Graph] = field(repr=False)
 
     @property
     def initial(self) -> State:
@@ -156,8 +158,15 @@ def _replaced(values: tuple[int, ...], at: int, value: int) -> tuple[int, ...]:
     return (*values[:at], value, *values[at + 1 :])
 
 
-def compile_model(configuration: Configuration, algorithm: Callable[[Any], Any]) -> Model:
-    """Compile a configuration. algorithm makes an instance from an image.
+def compile_model(
+    configuration: Configuration,
+    algorithm: Callable[[Any], Any],
+    *,
+    files: frozenset[str] = frozenset(),
+    tick: Callable[[], None] = lambda: None,
+) -> Model:
+    """Compile a configuration. algorithm makes an instance from an image; the source lines of
+    `files` that its steps run are noted. tick is called often meanwhile, and may end it by raising.
 
     Raises: ValueError and its kinds.
     """
@@ -170,12 +179,13 @@ def compile_model(configuration: Configuration, algorithm: Callable[[Any], Any])
     # Each process is at most one count ahead or behind in each round.
     extra = getattr(algorithm, "extra_words", ())
     map_ = words_of(shape, values, slack=count * configuration.rounds, extra=extra)
-    place, automata, events = _automata(configuration, algorithm, clients, shape, map_)
+    place, automata, events, graph_of = _automata(configuration, algorithm, clients, shape, map_, files, tick)
     if configuration.memory == "tso":
         automata = [buffered(automaton, map_.words) for automaton in automata]
     initial = spec.fresh(configuration.slot_bytes, configuration.slots, configuration.pregrab)
-    monitor = Monitor(initial, count, events.table) if configuration.linearizable else None
-    return Model(configuration, map_, tuple(clients), tuple(automata), events, monitor, algorithm, place)
+    lowest_first = getattr(algorithm, "lowest_first", True)
+    monitor = Monitor(initial, count, events.table, lowest_first=lowest_first) if configuration.linearizable else None
+    return Model(configuration, map_, tuple(clients), tuple(automata), events, monitor, algorithm, place, graph_of)
 
 
 def _automata(
@@ -184,7 +194,9 @@ def _automata(
     clients: list[tuple[Statement, ...]],
     shape: Geometry,
     map_: Map,
-) -> tuple[Place, list[Automaton], Events]:
+    files: frozenset[str],
+    tick: Callable[[], None],
+) -> tuple[Place, list[Automaton], Events, Callable[[Operation], Graph]]:
     """Build the automata for the values that words can have, until no step stores one that was not
     thought of.
 
@@ -197,7 +209,7 @@ def _automata(
     rounds = 1
     while True:
         place = Place(shape, map_, tuple(map(frozenset, possible)), configuration.timeouts, robust)
-        graph_of = cache(partial(tabulate, algorithm, place))
+        graph_of = cache(partial(tabulate, algorithm, place, tick=tick))
         while True:
             events = Events()
             automata = [
@@ -207,7 +219,9 @@ def _automata(
             if _widen(possible, automata, configuration.crashes > 0):
                 break
             if rounds == configuration.rounds:
-                return place, automata, events
+                # The tracing of lines is slow: it is done once, for what is asked afterwards.
+                traced = place._replace(files=files)
+                return traced, automata, events, cache(partial(tabulate, algorithm, traced)) if files else graph_of
             rounds = configuration.rounds
 
 

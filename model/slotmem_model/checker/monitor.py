@@ -15,7 +15,8 @@ stays pending for ever: it may have taken effect, may still, or never. Configura
 numbered, and what follows is remembered, so that the search over a million states asks a few
 thousand times.
 
-An operation that timed out waiting has not taken effect.
+An operation that timed out waiting has not taken effect. An algorithm that does not promise the
+lowest free slot (GRAB-2) says `lowest_first = False`: then a grab may give any free one.
 """
 
 from __future__ import annotations
@@ -44,13 +45,16 @@ _Set = frozenset[int]
 class Monitor:
     """Numbered sets of configurations, and the transitions between them."""
 
-    def __init__(self, initial: Slots, processes: int, events: list[tuple[Event, ...]]) -> None:
+    def __init__(
+        self, initial: Slots, processes: int, events: list[tuple[Event, ...]], *, lowest_first: bool = True
+    ) -> None:
         self._events = events
+        self._lowest_first = lowest_first
         self._configurations: list[_Configuration] = []
         self._configuration_numbers: dict[_Configuration, int] = {}
         self._sets: list[_Set] = [frozenset()]
         self._numbers: dict[_Set, int] = {self._sets[0]: 0}
-        self._steps: dict[tuple[Slots, Operation], tuple[Slots, Result]] = {}
+        self._steps: dict[tuple[Slots, Operation], tuple[spec.Stepped, ...]] = {}
         self._invocations: dict[tuple[int, int, Operation], int] = {}
         self._returns: dict[tuple[int, int], dict[Result, _Set]] = {}
         self.initial = self._number(frozenset({self._configuration(initial, (None,) * processes)}))
@@ -149,17 +153,23 @@ class Monitor:
             for process, operation in enumerate(pending):
                 if operation is None or isinstance(operation, Taken):
                     continue
-                after, result = self._step(state, operation)
-                following = (after, _with(pending, process, Taken(result)))
-                if following not in found:
-                    found.add(following)
-                    waiting.append(following)
+                for after, result in self._step(state, operation):
+                    following = (after, _with(pending, process, Taken(result)))
+                    if following not in found:
+                        found.add(following)
+                        waiting.append(following)
         return found
 
-    def _step(self, state: Slots, operation: Operation) -> tuple[Slots, Result]:
+    def _step(self, state: Slots, operation: Operation) -> tuple[spec.Stepped, ...]:
         key = (state, operation)
         if key not in self._steps:
-            self._steps[key] = spec.step(state, operation)
+            free = [item_id for item_id, used in enumerate(state.inuse) if not used]
+            if operation[0] == "grab" and free and not self._lowest_first:
+                self._steps[key] = tuple(
+                    (spec.compute_marked(state, item_id, True), Result(spec.SUCCESS, item_id)) for item_id in free
+                )
+            else:
+                self._steps[key] = (spec.step(state, operation),)
         return self._steps[key]
 
 

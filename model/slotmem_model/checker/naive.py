@@ -39,6 +39,8 @@ def explore(model: Model, limits: Limits | None = None) -> Exploration:
             outcome.violations[broken] = outcome.violations.get(broken, 0) + 1
             continue
         _look(model, state, steps, outcome.seen, full)
+        if model.place.files:
+            outcome.taken |= {_taken(model, state, step) for step in steps if step.action is not None}
         outcome.transitions += len(steps)
         for step in steps:
             if step.state not in found:
@@ -46,6 +48,14 @@ def explore(model: Model, limits: Limits | None = None) -> Exploration:
                 waiting.append((step.state, depth + 1))
     outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _taken(model: Model, state: State, step: Step) -> tuple[int, int, int, int]:
+    """Name a step by what it depends on."""
+    at = state.locals[step.process]
+    assert step.action is not None
+    access = model.processes[step.process].locals[at].actions[step.action].access
+    return step.process, at, step.action, state.words[access.word] if access.touches else 0
 
 
 def _look(model: Model, state: State, steps: list[Step], seen: Seen, full: frozenset[int]) -> None:

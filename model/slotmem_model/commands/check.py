@@ -1,10 +1,12 @@
 """Explore every interleaving, and every crash, of an algorithm.
 
-Without arguments the reference is checked on its standard configurations, and Apache httpd's
-algorithm beside it, which is expected to fail: it takes no lock.
+Without arguments the reference is checked on the standard configurations, and Apache httpd's
+algorithm beside it, which is expected to fail: it takes no lock. Any other algorithm is asked the
+same, as far as it can be; an option of the question asks that question alone.
 
 examples:
   slotmem check                              all of that, with a table
+  slotmem check mine.py:Class                a class of one's own, the same questions
   slotmem check httpd                        the shortest way to two processes with one slot
   slotmem check httpd --svg race.svg         the same as a picture; --trace for `slotmem replay`
   slotmem check --processes 3 --crashes 2    the reference, another question
@@ -13,12 +15,14 @@ examples:
   slotmem check --litmus                     what the memory models allow
   slotmem check --explain window.json        can its algorithm do what a stress run saw?
 
-An algorithm is a name, museum:PIECE, or module:Class, a class of one's own. A client is what a
+An algorithm is a name, museum:PIECE, or a class of one's own: module:Class, file.py:Class, or
+file.py with one in it. A client is what a
 process does: operations with registers, `me` is the process's number; one --client for all
 processes, or one for each.
 
 Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage
-or environment, 3 undecided: the budget was used up first; 130 Ctrl-C. With --explain: 1 the
+or environment, 3 undecided: the budget was used up first, or the standard configurations held but
+left lines of the algorithm out, or something that can happen; 130 Ctrl-C. With --explain: 1 the
 algorithm can do that, 0 it cannot.
 """
 
@@ -28,21 +32,25 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slotmem_model.algorithms import catalogue
 from slotmem_model.algorithms.base import first_paragraph
+from slotmem_model.algorithms.museum.pieces import MUSEUM
 from slotmem_model.automata import client
+from slotmem_model.automata.source_lines import files_of
 from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
 from slotmem_model.checker.promela import to_promela
 from slotmem_model.checker.properties import ALWAYS, SOMETIMES
-from slotmem_model.checker.standard import STANDARD, Standard
+from slotmem_model.checker.standard import Standard
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
+from slotmem_model.commands.check_questions import Questions, questions
+from slotmem_model.commands.check_remains import judge_lines, remains
 from slotmem_model.commands.check_report import Live, Row
 from slotmem_model.counterexample import picture, trace
 from slotmem_model.counterexample.explain import explain
@@ -110,14 +118,18 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.explain:
             return check_observed.run(arguments, Live())
-        questions = list(_questions(arguments))
+        asked = questions(arguments)
         if arguments.promela:
-            return _promela(arguments.promela, questions)
+            return _promela(arguments.promela, asked.asked)
         checking = _Checking(arguments, Live())
-        is_finished = checking.all(questions)
-        _print(arguments, checking.rows)
+        is_finished = checking.all(asked)
+        overall = verdict(checking.rows)
+        left = _left(checking.rows, asked) if overall == HELD else {}
+        _print(arguments, checking, asked, left)
         _write(arguments, checking.rows)
-        return exit_code(verdict(checking.rows)) if is_finished else Exit.INTERRUPTED
+        if not is_finished:
+            return Exit.INTERRUPTED
+        return exit_code(UNDECIDED if left.keys() & asked.standard else overall)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -125,30 +137,6 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"slotmem check: {error}", file=sys.stderr)
     return Exit.USAGE
-
-
-def _questions(arguments: argparse.Namespace) -> Iterator[Standard]:
-    """Yield the configurations to explore.
-
-    Raises:
-        ValueError
-    """
-    asked = {
-        each.name: value
-        for each in fields(Configuration)
-        if each.name != "algorithm" and (value := getattr(arguments, each.name)) is not None
-    }
-    if arguments.engine == "naive" and (arguments.symmetry or arguments.por):
-        raise ValueError("the engine naive knows no reductions; leave out --symmetry and --por, or take --engine sweep")
-    if not arguments.algorithms and not asked:
-        yield from STANDARD
-        return
-    if "clients" in asked:
-        asked["clients"] = tuple(asked["clients"])
-        if len(asked["clients"]) > 1:
-            asked.setdefault("processes", len(asked["clients"]))
-    for name in arguments.algorithms or ["reference"]:
-        yield Standard(Configuration(name, **asked), "")
 
 
 @dataclass
@@ -163,6 +151,10 @@ class _Watched(Limits):
         return super().spent(outcome, memory_bytes)
 
 
+class _Spent(BaseException):
+    """The limits are reached while an operation runs; its `except Exception` must not catch it."""
+
+
 @dataclass
 class _Checking:
     """One run over several configurations."""
@@ -170,14 +162,21 @@ class _Checking:
     arguments: argparse.Namespace
     live: Live
     rows: list[Row] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    """What was not asked any more because a violation was found, one sentence each."""
 
-    def all(self, questions: list[Standard]) -> bool:
-        """Explore one after the other.
+    def all(self, asked: Questions) -> bool:
+        """Explore one after the other; after a violation, nothing more of the same algorithm's
+        standard configurations.
 
         Returns False if Ctrl-C ended it: the row of what was under way is undecided.
         """
         limits = _Watched(self.arguments.budget_s, self.memory_bytes(), self.live)
-        for standard in questions:
+        broken: dict[str, int] = {}
+        for standard in asked.asked:
+            if standard.configuration.algorithm in broken:
+                broken[standard.configuration.algorithm] += 1
+                continue
             before = len(self.rows)
             self.live.begin(str(standard.configuration))
             try:
@@ -194,6 +193,14 @@ class _Checking:
                 return False
             finally:
                 self.live.end()
+            name = standard.configuration.algorithm
+            if name in asked.standard and not standard.expected and self.rows[-1].outcome.verdict == VIOLATED:
+                broken[name] = 0
+        self.skipped = [
+            f"{name} is violated, so {number} more standard configurations were not asked"
+            for name, number in broken.items()
+            if number
+        ]
         return True
 
     def memory_bytes(self) -> int | None:
@@ -205,9 +212,24 @@ class _Checking:
         """Explore one configuration, and look for a counterexample if something is violated."""
         limits.outcome = None
         configuration, expected = standard
-        model = compile_model(configuration, catalogue.find(configuration.algorithm))
+        algorithm = catalogue.find(configuration.algorithm)
+        outcome = Exploration(self.arguments.engine, complete=False)
+
+        def tick() -> None:
+            outcome.reason = limits.spent(outcome, 0)
+            if outcome.reason:
+                raise _Spent
+
+        files = frozenset[str]() if self.arguments.por else files_of(algorithm)
+        try:
+            model = compile_model(configuration, algorithm, files=files, tick=tick)
+        except _Spent:
+            self.rows.append(Row(configuration, outcome, expected))
+            return
         row = Row(configuration, self.explore(model, limits), expected)
         self.rows.append(row)
+        if files and row.outcome.verdict == HELD:
+            judge_lines(row, model, algorithm)
         if row.outcome.violations:
             self.explain(row, model)
 
@@ -237,10 +259,21 @@ def verdict(rows: list[Row]) -> str:
     return UNDECIDED if UNDECIDED in verdicts or not rows else HELD
 
 
-def _print(arguments: argparse.Namespace, rows: list[Row]) -> None:
+def _left(rows: list[Row], asked: Questions) -> dict[str, list[str]]:
+    """Return what the rows of each algorithm, all of which held, together left out."""
+    found = {}
+    for name in dict.fromkeys(row.configuration.algorithm for row in rows if row.expected != VIOLATED):
+        if left := remains([row for row in rows if row.configuration.algorithm == name]):
+            found[name] = left
+    del asked
+    return found
+
+
+def _print(arguments: argparse.Namespace, checking: _Checking, asked: Questions, left: dict[str, list[str]]) -> None:
+    rows = checking.rows
     overall = verdict(rows)
     if arguments.json:
-        print(check_report.as_json(rows, overall))
+        print(check_report.as_json(rows, overall, left, asked.left_out))
         return
     if arguments.markdown:
         check_report.say(check_report.markdown(rows))
@@ -253,23 +286,18 @@ def _print(arguments: argparse.Namespace, rows: list[Row]) -> None:
             lines += ["", *check_report.counterexample(row.told)]
         elif row.outcome.violations:
             lines += ["", f"{row.configuration}: no counterexample was found within the limits"]
-    lines += ["", *_summary(rows, overall)]
+    lines += ["", *_summary(rows), *(f"not asked: {each}" for each in (*asked.left_out, *checking.skipped))]
+    lines += [f"{name} {each}" if len(left) > 1 else each for name, sentences in left.items() for each in sentences]
+    lines += [f"verdict: {overall}" + (", but not everything happened that can: see above" if left else "")]
     check_report.say(lines)
 
 
-def _summary(rows: list[Row], overall: str) -> Iterator[str]:
-    never = set(SOMETIMES) - {"crash"}
-    for row in rows:
-        never &= set(row.never)
-    if rows and overall == HELD:
-        for name in sorted(never):
-            yield f"never happened: {name} ({SOMETIMES[name]}); what holds, holds for lack of it"
+def _summary(rows: list[Row]) -> Iterator[str]:
     for row in rows:
         if row.expected == VIOLATED and row.outcome.verdict == VIOLATED:
             yield f"{row.configuration.algorithm} is violated, as expected: it is here to show that the checker finds it"
         elif row.expected == VIOLATED:
             yield f"{row.configuration.algorithm} was expected to be violated, and is {row.outcome.verdict}"
-    yield f"verdict: {overall}"
 
 
 def _write(arguments: argparse.Namespace, rows: list[Row]) -> None:
@@ -290,16 +318,16 @@ def _trace(told: Explanation) -> str:
     return trace.dumped(check_report.traced(told))
 
 
-def _promela(path: Path, questions: list[Standard]) -> int:
+def _promela(path: Path, asked: list[Standard]) -> int:
     """Write a model for Spin.
 
     Raises:
         ValueError
         OSError
     """
-    if len(questions) != 1:
-        raise ValueError(f"--promela takes one configuration, got {len(questions)}; name one algorithm")
-    configuration = replace(questions[0].configuration, linearizable=False)
+    if len(asked) != 1:
+        raise ValueError(f"--promela takes one configuration, got {len(asked)}; name one algorithm")
+    configuration = replace(asked[0].configuration, linearizable=False)
     path.write_text(to_promela(compile_model(configuration, catalogue.find(configuration.algorithm))), encoding="utf-8")
     return 0
 
@@ -317,6 +345,7 @@ def _litmus(as_json: bool) -> int:
 def _list() -> None:
     for title, listed in (
         ("algorithms", {name: first_paragraph(catalogue.find(name)) for name in catalogue.names()}),
+        ("pieces of the museum", {f"museum:{name}": piece.sentence for name, piece in MUSEUM.items()}),
         ("properties that must always hold", ALWAYS),
         ("what must sometimes happen, or they hold for lack of it", SOMETIMES),
     ):

@@ -16,13 +16,14 @@ import json
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, TextIO
 
 from slotmem_model.automata import client
 from slotmem_model.automata.client import Statement
+from slotmem_model.automata.source_lines import SourceStatement
 from slotmem_model.checker import litmus
 from slotmem_model.checker.exploration import Exploration, Progress
 from slotmem_model.checker.litmus import LITMUS
@@ -58,6 +59,11 @@ class Row:
     """The verdict that it must have; empty: none in particular."""
     told: Explanation | None = None
     """A counterexample, if one was looked for and found."""
+    takes_locks: bool = True
+    statements: list[SourceStatement] = field(default_factory=list)
+    """The statements of the algorithm that ought to run, if the properties held."""
+    never_ran: list[SourceStatement] = field(default_factory=list)
+    """Those of them that no explored step ran."""
 
     @property
     def is_expected(self) -> bool:
@@ -97,7 +103,12 @@ class Row:
         if self.expected:
             verdict += ", as expected" if self.expected == verdict == VIOLATED else ""
         numbers = (f"{outcome.states:,}", f"{outcome.transitions:,}", f"{outcome.seconds:.1f}")
-        return str(self.configuration), *numbers, self.properties, ", ".join(self.never), verdict
+        return str(self.configuration), *numbers, self.properties, ", ".join((*self.never, *self._lines())), verdict
+
+    def _lines(self) -> Iterator[str]:
+        """Say how many lines never ran."""
+        if number := sum(not each.excused for each in self.never_ran):
+            yield f"{number} line{'s' * (number != 1)}"
 
 
 def _clients(configuration: Configuration) -> list[tuple[Statement, ...]]:
@@ -174,16 +185,20 @@ def traced(told: Explanation) -> Trace:
     return trace.record(told.model, told.broken, told.sentence, told.steps)
 
 
-def as_json(rows: Sequence[Row], verdict: str) -> str:
+def as_json(
+    rows: Sequence[Row], verdict: str, left: dict[str, list[str]] | None = None, not_asked: Sequence[str] = ()
+) -> str:
     """Return everything as JSON."""
-    return json.dumps({"verdict": verdict, "rows": [_row_json(row) for row in rows]}, indent=2)
+    given = {"verdict": verdict, "rows": [_row_json(row) for row in rows]}
+    return json.dumps(given | {"left_out": left or {}, "not_asked": list(not_asked)}, indent=2)
 
 
 def _row_json(row: Row) -> dict[str, Any]:
-    outcome = asdict(row.outcome)
-    del outcome["seen"]
+    outcome = asdict(replace(row.outcome, taken=set()))
+    del outcome["seen"], outcome["taken"]
     given = {"configuration": asdict(row.configuration), **outcome, "verdict": row.outcome.verdict}
     given |= {"expected": row.expected or None, "never": list(row.never), "seconds": round(row.outcome.seconds, 3)}
+    given["never_ran"] = [f"{each.file.rpartition('/')[2]}:{each.line} {each.function}" for each in row.never_ran]
     if row.told is not None:
         given["counterexample"] = json.loads(trace.dumped(traced(row.told)))
     return given

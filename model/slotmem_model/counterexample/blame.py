@@ -55,7 +55,10 @@ def _torn(told: Explanation) -> Blamed:
     reads = [
         at
         for at, each in enumerate(told.happenings)
-        if each.interval == number and each.access and each.access.kind in ("load", "reread") and each.word in words
+        if each.interval == number
+        and each.access
+        and each.access.kind in ("load", "reread", "await", "reawait")
+        and each.word in words
     ][-len(bytes.fromhex(torn.answer)) :]
     culprits, parts = {number}, []
     for byte, read in enumerate(reads):
@@ -77,7 +80,7 @@ def _writer(told: Explanation, read: int) -> int | None:
     """Return the operation that wrote what a step read; None: nobody did."""
     reader = told.happenings[read]
     # A process sees its own store before memory has it.
-    own = reader.access is not None and reader.access.kind == "reread"
+    own = reader.access is not None and reader.access.kind in ("reread", "reawait")
     writers = [
         each.interval
         for each in told.happenings[:read]

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from slotmem_model.automata import recording, simulated_image
-from slotmem_model.automata.recording import NotAFunction, run_operation
+from slotmem_model.automata.recording import NotAFunction, made_and_run
 from slotmem_model.automata.simulated_image import Access, SimulatedImage, Stop, TimedOut, effect
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.counterexample import wording
@@ -29,7 +29,7 @@ from slotmem_model.spec import Result
 
 _Buffered = tuple[int, int, int | None]
 """A store that memory does not have yet: word, value index, interval."""
-_PLAIN = {"buffer": "store", "reread": "load", "timeout": "lock"}
+_PLAIN = {"buffer": "store", "reread": "load", "reawait": "await", "timeout": "lock"}
 """What the algorithm asked for, where a store buffer or a timeout makes it another step."""
 
 
@@ -96,7 +96,7 @@ def _happening(
     if access.kind == "buffer":
         after = words[word].values.index(access.argument) if access.argument in words[word].values else before
         buffer.append((word, after, interval))
-    elif access.kind == "reread":
+    elif access.kind in ("reread", "reawait"):
         before = after = next(value for stored, value, _ in reversed(buffer) if stored == word)
     elif access.kind == "drain":
         interval = buffer.popleft()[2]  # it may have returned long ago
@@ -131,13 +131,12 @@ class _Rerun:
             (at, step) for at, step in steps if step.access and step.access.kind not in ("begin", "drain")
         )
         self.sources: dict[int, Source] = {}
-        instance = model.algorithm(SimulatedImage(model.place, self.answer))
-        method = getattr(type(instance), self.operation[0], None)
+        method = getattr(model.algorithm, self.operation[0], None)
         for at, step in steps:
             if step.access and step.access.kind == "begin" and method is not None:
                 self.sources[at] = Source(_path(method.__module__), method.__code__.co_firstlineno, method.__qualname__)
         try:
-            run_operation(instance, self.operation)
+            made_and_run(model.algorithm, SimulatedImage(model.place, self.answer), self.operation)
         except Stop:
             return
 

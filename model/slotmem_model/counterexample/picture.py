@@ -118,7 +118,7 @@ class _Picture:
         old, new = self.shown(happening.word, happening.before), self.shown(happening.word, happening.after)
         if happening.access.kind == "buffer":
             return f"({new})"
-        is_read = happening.access.kind in ("load", "reread") or (
+        is_read = happening.access.kind in ("load", "reread", "await", "reawait") or (
             happening.before == happening.after and not happening.stores
         )
         return old if is_read else f"{old} → {new}"

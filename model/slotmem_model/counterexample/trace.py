@@ -39,7 +39,7 @@ from slotmem_model.counterexample import wording
 from slotmem_model.spec import Operation, Result
 
 FORMAT = "slotmem trace 1"
-_ARGUMENTS = {"put": ("id", "data"), "get": ("id",), "release": ("id",), "fgrab": ("id",)}
+_ARGUMENTS = {"put": ("id", "data"), "get": ("id", "nbytes"), "release": ("id",), "fgrab": ("id",)}
 
 
 class BadTrace(ValueError):
@@ -170,7 +170,7 @@ def _folded(value: Any) -> str:
 def request(operation: Operation) -> dict[str, Any]:
     """Return an operation as a request object: {"op": "put", "id": 0, "data": "0101"}."""
     name, *arguments = operation
-    named = zip(_ARGUMENTS.get(name, ()), arguments, strict=True)
+    named = zip(_ARGUMENTS.get(name, ()), arguments, strict=False)  # a length may be left out
     return {"op": name} | {key: value.hex() if isinstance(value, bytes) else value for key, value in named}
 
 
@@ -242,7 +242,9 @@ def _done(given: Any, where: str) -> Done:
     asked = _get(given, "request", dict, where)
     name = _get(asked, "op", str, where)
     arguments = [
-        _data(asked, where) if key == "data" else _get(asked, key, int, where) for key in _ARGUMENTS.get(name, ())
+        _data(asked, where) if key == "data" else _get(asked, key, int, where)
+        for key in _ARGUMENTS.get(name, ())
+        if key != "nbytes" or key in asked
     ]
     operation = (name, *arguments)
     time = _numbers(given, "time", where) if "time" in given else ()

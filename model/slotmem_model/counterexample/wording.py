@@ -77,7 +77,9 @@ def change(what: Access, words: Sequence[Word], before: int, after: int) -> str:
     match what.kind:
         case "load":
             return f"reads {word.name}: {old}"
-        case "reread":
+        case "await":
+            return f"has waited for {word.name}: {old}"
+        case "reread" | "reawait":
             return f"reads {word.name}: {new} (own buffer)"
         case "buffer":
             return f"buffers {word.name}: {new}"

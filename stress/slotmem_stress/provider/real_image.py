@@ -2,8 +2,8 @@
 atomic operations.
 
 Interface: `RealImage(image, algorithm)` wraps a SharedImage. It adds `cell`, `compare_and_swap`,
-`fetch_add`, `fence`, `retry` and `extra`; the header of `slotmem_model.algorithms` has their
-meaning.
+`fetch_add`, `fence`, `wait_for`, `retry` and `extra`; the header of `slotmem_model.algorithms` has
+their meaning.
 
 The atomic operations are libatomic's, which C compilers call too, through ctypes with the GIL held.
 Extra words are 32-bit words in the free part of the control header.
@@ -103,6 +103,13 @@ class RealImage:
     def fence(self) -> None:
         """Make every store so far visible before anything that follows."""
         _atomic("atomic_thread_fence")(_SEQ_CST)
+
+    def wait_for(self, cell: Cell, *values: int) -> int:
+        """Wait until a word holds one of these values; return it."""
+        while (value := int(cell.word.value)) not in values:
+            self.retry()
+        self._retries = 0
+        return value
 
     def retry(self) -> None:
         """Yield the processor before another attempt.

@@ -10,6 +10,7 @@ from slotmem_model.algorithms.base import TABLE, Refused
 from slotmem_model.algorithms.httpd_locked import HttpdLocked
 from slotmem_model.algorithms.plain_lock import PlainLock
 from slotmem_model.algorithms.striped import Striped
+from slotmem_model.algorithms.ticket_lock import TicketLock
 from slotmem_model.automata.simulated_image import EBUSY
 from slotmem_model.spec import EINVAL, NOTFOUND
 
@@ -224,3 +225,14 @@ class KeptWhenFull(Striped):
         item_id = self.take()
         self.leave(TABLE)
         return item_id
+
+
+class TicketRead(TicketLock):
+    """A ticket is read and then written, in two steps: two processes can have the same one."""
+
+    def enter(self, which: int) -> None:
+        """Read the next ticket, store the one after it, and wait."""
+        del which
+        ticket = self.image.extra["next ticket"][0]
+        self.image.extra["next ticket"][0] = (ticket + 1) % self.extra_words[0].values
+        self.image.wait_for(self.served, ticket)

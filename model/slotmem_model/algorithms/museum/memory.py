@@ -12,6 +12,7 @@ from slotmem_model.algorithms.cas import Cas
 from slotmem_model.algorithms.one_store import OneStore
 from slotmem_model.algorithms.seqlock import Seqlock
 from slotmem_model.algorithms.spin_lock import SpinLock
+from slotmem_model.automata.shared_words import ExtraWord
 from slotmem_model.spec import NOTFOUND
 
 
@@ -81,21 +82,21 @@ class SeqlockBumpedLate(Seqlock):
 
     def write(self, item_id: int, data: bytes) -> None:
         super(Seqlock, self).write(item_id, data)
-        self.sequence[0] = (self.sequence[0] + 2) % self.extra_words[0][1]
+        self.sequence[0] = (self.sequence[0] + 2) % self.extra_words[0].values
 
 
 class SeqlockBumpedEarly(Seqlock):
     """The sequence is even again before the bytes are written."""
 
     def write(self, item_id: int, data: bytes) -> None:
-        self.sequence[0] = (self.sequence[0] + 2) % self.extra_words[0][1]
+        self.sequence[0] = (self.sequence[0] + 2) % self.extra_words[0].values
         super(Seqlock, self).write(item_id, data)
 
 
 class SeqlockOddIgnored(Seqlock):
     """get compares the two readings of the sequence, and does not mind that they are odd."""
 
-    extra_words = (("sequence", 4), ("writer", 2))  # enough for a single put
+    extra_words = (ExtraWord("sequence", values=4), ExtraWord("writer", values=2))  # enough for a single put
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
         while True:
@@ -118,7 +119,7 @@ class SeqlockReadOnce(Seqlock):
 class SeqlockShort(Seqlock):
     """The sequence goes round so soon that two puts during one get leave it as it was."""
 
-    extra_words = (("sequence", 4), ("writer", 2))
+    extra_words = (ExtraWord("sequence", values=4), ExtraWord("writer", values=2))
 
 
 class SeqlockNoTurns(Seqlock):

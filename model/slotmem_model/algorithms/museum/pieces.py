@@ -200,6 +200,7 @@ PIECES = (
     _piece("spin-freed-early", memory.SpinFreedEarly, LOCK, "counter", 15, 117, GRAB, slots=2),
     _piece("spin-owner-dies", SpinLock, ROBUST, "no-deadlock", 3, 71, GRAB, crashes=1,
            says="A spinlock tells nobody that its owner died: the others try for ever."),
+    _piece("ticket-read", locks.TicketRead, ATOMIC, "no-deadlock", 10, 139, GRAB),
     _piece("one-store-unfenced", memory.OneStoreUnfenced, FENCE, "linearizable", 12, 47,
            PUT_ONE, "get(0)", memory="tso", slot_bytes=1),
 )

@@ -118,15 +118,24 @@ class _Sweep:
 
     def run(self) -> Exploration:
         outcome = self.outcome
+        try:
+            self.explore()
+        finally:
+            if self.model.place.files:
+                outcome.taken = set(packed.steps_taken(self.model, self.packing, self.tables))
+        return outcome
+
+    def explore(self) -> None:
+        """Expand everything, until nothing is left or the limits are reached."""
+        outcome = self.outcome
         for rank, rows in self.turns():
             outcome.depth = rank
             for start in range(0, len(rows[0]), CHUNK):
                 outcome.reason = self.limits.spent(outcome, self.memory_bytes())
                 if outcome.reason:
                     outcome.complete = False
-                    return outcome
+                    return
                 self.expand(rank, [column[start : start + CHUNK] for column in rows])
-        return outcome
 
     def turns(self) -> Iterator[tuple[int, Rows]]:
         """Yield what is to be expanded, until nothing is left."""
@@ -177,6 +186,8 @@ class _Sweep:
                 able = info >= 0 if allowed is None else (info >= 0) & allowed
                 if not outcome.seen.waited:
                     outcome.seen.waited = bool((table.waited[key]).any())
+                if table.taken is not None:
+                    table.taken[key[able]] = True
                 self.step(rank, rows, able, key, info, table.add)
         if self.model.configuration.crashes:
             alive = self.budget_left(locals_) & ~stuck

@@ -14,6 +14,7 @@ watched by the engine.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -140,6 +141,8 @@ class Table(NamedTuple):
     add: list[U64]
     waited: NDArray[np.bool_]
     """Whether the step finds a lock taken."""
+    taken: NDArray[np.bool_] | None
+    """Which steps were explored, where the model notes source lines."""
 
 
 def tables(model: Model, packing: Packing, automaton: Automaton, ranks: list[int]) -> list[Table]:
@@ -193,7 +196,22 @@ def _table(model: Model, packing: Packing, automaton: Automaton, ranks: list[int
         np.array(info, np.int64),
         [np.array(column, np.uint64) for column in add],
         np.array(waited, np.bool_),
+        np.zeros(len(info), np.bool_) if model.place.files else None,
     )
+
+
+def steps_taken(model: Model, packing: Packing, tables_: list[list[Table]]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the steps that were explored: process, local state, action, value index."""
+    for process, (automaton, each) in enumerate(zip(model.processes, tables_, strict=True)):
+        for which, table in enumerate(each):
+            assert table.taken is not None
+            for at, local in enumerate(automaton.locals):
+                if action := _action(local, which):
+                    first = int(table.base[at])
+                    values = packing.values[action.access.word] if action.access.touches else [0]
+                    for position, value in enumerate(values):
+                        if table.taken[first + position]:
+                            yield process, at, which, value
 
 
 def _action(local: Local, which: int) -> Action | None:

@@ -1,0 +1,110 @@
+"""A class of one's own is asked everything, without options; what was not asked or run is said."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from slotmem_model.algorithms import catalogue
+from slotmem_model.automata.source_lines import files_of
+from slotmem_model.checker import naive
+from slotmem_model.checker.model import Configuration, compile_model
+from slotmem_model.checker.sweep import engine as sweep
+from slotmem_model.commands import check as check_command
+
+OWN = Path(__file__).parents[1] / "accused" / "own_algorithms.py"
+MODULE = catalogue.find(f"{OWN}:LostCount").__module__
+own = __import__("sys").modules[MODULE]
+
+
+def check(capsys, *given):
+    """Run the command with --json. Returns the exit code and the report."""
+    parser = argparse.ArgumentParser()
+    check_command.configure(parser)
+    code = check_command.run(parser.parse_args([*given, "--json"]))
+    return code, json.loads(capsys.readouterr().out or "null")
+
+
+@pytest.mark.parametrize("algorithm", own.WRONG, ids=lambda each: each.__name__)
+def test_a_mistake_is_found_without_options(capsys, algorithm):
+    """Each wrong algorithm is violated."""
+    code, given = check(capsys, f"{OWN}:{algorithm.__name__}")
+    assert (code, given["verdict"]) == (1, "violated")
+
+
+@pytest.mark.parametrize("algorithm", own.RIGHT, ids=lambda each: each.__name__)
+def test_nobody_right_is_accused(capsys, algorithm):
+    """Each right algorithm holds, and nothing is left out: 0."""
+    code, given = check(capsys, f"{OWN}:{algorithm.__name__}")
+    assert (code, given["verdict"], given["left_out"]) == (0, "held", {})
+
+
+MINE = """
+from slotmem_model.algorithms.plain_lock import PlainLock
+
+
+class Mine(PlainLock):
+    def grab(self):
+        item_id = super().grab()
+        if item_id == 7:
+            raise AssertionError("seven")
+        return item_id
+"""
+
+
+@pytest.mark.parametrize("name", ["mine.py", "mine.py:Mine", "mine:Mine"])
+def test_the_current_folder_counts(tmp_path, monkeypatch, name):
+    """A file, a class in it, and a module are found where one stands."""
+    stem = f"mine_{abs(hash(name))}"
+    (tmp_path / f"{stem}.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    assert catalogue.find(name.replace("mine", stem, 1)).__name__ == "Mine"
+
+
+def test_two_classes_must_be_told_apart(tmp_path):
+    """A file with two algorithms does not say which is meant."""
+    file = tmp_path / "two.py"
+    file.write_text("class One:\n    def grab(self): ...\nclass Two:\n    def grab(self): ...\n")
+    with pytest.raises(ValueError, match="it has One, Two; name one"):
+        catalogue.find(str(file))
+
+
+def test_a_line_that_never_ran_is_named(tmp_path, capsys):
+    """Held, but one line never ran: 3. A line that says why it cannot run is excused."""
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    code, given = check(capsys, str(file))
+    assert (code, given["verdict"]) == (3, "held")
+    (sentences,) = given["left_out"].values()
+    assert "mine.py grab, line 9" in sentences[0]
+    assert any("survives_deaths" in each for each in given["not_asked"])
+    excused = tmp_path / "excused.py"
+    excused.write_text(MINE.replace("== 7:", "== 7:  # never in the model: two slots"))
+    assert check(capsys, str(excused))[0] == 0
+
+
+def test_engines_take_the_same_steps():
+    """Which steps were explored is the same, whichever engine did."""
+    model = compile_model(Configuration("cas"), catalogue.find("cas"), files=files_of(catalogue.find("cas")))
+    assert sweep.explore(model).taken == naive.explore(model).taken != set()
+
+
+def test_a_piece_is_asked_its_own_question(capsys):
+    """museum:PIECE is explored on the configuration that shows it."""
+    code, given = check(capsys, "museum:torn-get")
+    assert code == 1
+    assert given["rows"][0]["configuration"]["clients"] == ["fgrab(0); put(0, 1)", "get(0)"]
+
+
+def test_a_loop_that_does_not_say_so(tmp_path, capsys):
+    """An operation that looks again and again is refused, with the remedy."""
+    file = tmp_path / "looping.py"
+    file.write_text(
+        "class Looping:\n    def __init__(self, image): self.image = image\n    def grab(self):\n"
+        "        while not self.image.inuse[0]: pass\n        return 0\n"
+    )
+    parser = argparse.ArgumentParser()
+    check_command.configure(parser)
+    assert check_command.run(parser.parse_args([str(file)])) == 2
+    assert "image.wait_for" in capsys.readouterr().err
