@@ -192,7 +192,8 @@ def test_every_piece_can_be_told(name):
     broken = piece(name)
     assert broken.sentence
     assert all(each.source for each in broken.happenings if each.access is not None)
-    assert max(map(len, lanes.drawn(broken, verbose=True))) <= lanes.WIDTH
+    width = lanes.WIDTH + 22 * max(0, len(broken.model.processes) - 2)
+    assert max(map(len, lanes.drawn(broken, verbose=True))) <= width
     ElementTree.fromstring(picture.drawn(broken))
     recorded = trace.record(broken.model, broken.broken, broken.sentence, broken.steps)
     assert trace.load(trace.dumped(recorded)) == recorded
@@ -224,10 +225,11 @@ def test_dead_holder():
 
 def test_lanes():
     """The race as text: bars run from an operation's first step to its last, the answer stands at
-    the end.
+    the end; beside each step its line of the source, and what that says.
     """
     race = told(HTTPD, Httpd)
-    bare = [re.sub(r"  +\S+\.py:\d+ \w+$", "", line) for line in lanes.drawn(race)]
+    bare = [re.sub(r"  +\S+\.py:\d+ \w+  .+$", "", line) for line in lanes.drawn(race)]
+    assert all(len(line) <= lanes.WIDTH for line in lanes.drawn(race))
     assert bare[2:] == [
         "      ┌ grab()",
         "   1  │ reads inuse[0]: 0",
@@ -264,6 +266,7 @@ def test_picture():
     assert "Processes 1 and 2 were both given slot 0" in texts
     assert texts.count("grab() → slot 0") == 2
     assert {"process 1", "process 2", "inuse[0]", "num_free", "0 → 1", "2 → 1", "1 → 0"} <= set(texts)
+    assert "base.py:80  self.inuse[item_id] = 1".replace(" ", "\N{NO-BREAK SPACE}") in texts
     assert not re.search(r"href|url\(|<style|<script|@import", drawn)
     red = [element for element in root.iter() if element.get("stroke") == "#c8102e" and element.tag.endswith("}rect")]
     assert len(red) == 2

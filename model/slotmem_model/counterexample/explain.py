@@ -12,10 +12,11 @@ source of that step.
 
 from __future__ import annotations
 
+import linecache
 import sys
 from collections import deque
 from collections.abc import Sequence
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from slotmem_model.automata import recording, simulated_image
@@ -134,7 +135,7 @@ class _Rerun:
         method = getattr(model.algorithm, self.operation[0], None)
         for at, step in steps:
             if step.access and step.access.kind == "begin" and method is not None:
-                self.sources[at] = Source(_path(method.__module__), method.__code__.co_firstlineno, method.__qualname__)
+                self.sources[at] = _source(method.__module__, method.__code__, method.__code__.co_firstlineno)
         try:
             made_and_run(model.algorithm, SimulatedImage(model.place, self.answer), self.operation)
         except Stop:
@@ -167,8 +168,9 @@ def _asking(frame: FrameType | None) -> Source:
     while frame is not None and frame.f_code.co_filename in _NOT_ALGORITHMS:
         frame = frame.f_back
     assert frame is not None
-    return Source(_path(frame.f_globals["__name__"]), frame.f_lineno, frame.f_code.co_qualname)
+    return _source(frame.f_globals["__name__"], frame.f_code, frame.f_lineno)
 
 
-def _path(module: str) -> str:
-    return module.replace(".", "/") + ".py"
+def _source(module: str, code: CodeType, line: int) -> Source:
+    text = " ".join(linecache.getline(code.co_filename, line).split())
+    return Source(module.replace(".", "/") + ".py", line, code.co_qualname, text)

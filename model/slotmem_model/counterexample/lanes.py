@@ -2,15 +2,16 @@
 
 Interface: `drawn(explanation)` gives the lines; with `verbose`, memory after each step as well.
 
-    step  process 1                   process 2                   where
+    step  process 1            process 2            where
           ┌ grab()
-       1  │ reads inuse[0]: 0                                     httpd.py:31 grab
-          │                           ┌ grab()
-       2  │                           │ reads inuse[0]: 0         httpd.py:31 grab
-       3  │ inuse[0]: 0 -> 1                                      httpd.py:32 grab
-          └ slot 0                    │
+       1  │ reads inuse[0]: 0                       mine.py:31 grab  if not inuse[0]:
+          │                    ┌ grab()
+       2  │                    │ reads inuse[0]: 0  mine.py:31 grab  if not inuse[0]:
+       3  │ inuse[0]: 0 -> 1                        mine.py:32 grab  inuse[0] = 1
+          └ slot 0             │
 
-A bar runs along a lane from an operation's first step to its last; a cross is a death.
+A bar runs along a lane from an operation's first step to its last; a cross is a death. On the right
+are the line that did the step, its function, and what it says, as far as there is room.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from slotmem_model.checker.model import State
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.story import Explanation, Happening, Interval
 
-WIDTH = 110
+WIDTH = 120
 _NARROWEST, _WIDEST = 20, 44
 _STEP = 4
-ASCII = str.maketrans({"┌": ".", "│": "|", "└": "'", "✗": "X", "─": "-", "·": ";", "→": ">"})
+_TEXT = 36
+"""The columns that a source line's text has at least."""
+ASCII = str.maketrans({"┌": ".", "│": "|", "└": "'", "✗": "X", "─": "-", "·": ";", "→": ">", "…": "~"})
 """For terminals that cannot show lines."""
 
 
 def drawn(told: Explanation, *, verbose: bool = False) -> list[str]:
-    """Draw it. Lines are at most 110 columns wide for up to four processes."""
+    """Draw it. Lines are at most 120 columns wide, and 22 more for each process after the second."""
     drawing = _Drawing(told)
     for number, happening in enumerate(told.happenings):
         drawing.step(number, happening)
@@ -43,12 +46,13 @@ class _Drawing:
         self.told = told
         count = len(told.model.processes)
         self.where = max((len(_where(each)) for each in told.happenings), default=0)
-        room = (WIDTH - _STEP - 2 - self.where) // count - 2
+        room = (WIDTH - _STEP - 4 - self.where - _TEXT) // count - 2
         widest = max(len(each.text) for each in told.happenings) + 2
         self.width = max(_NARROWEST, min(room, max(widest, 14), _WIDEST))
         self.inside = [False] * count
         self.lines: list[str] = []
         titles = [wording.process(process) for process in range(count)]
+        self.text = max(_TEXT, WIDTH - _STEP - 4 - (self.width + 2) * count - self.where)
         self.line("step", titles, "where")
         self.line("─" * _STEP, ["─" * self.width] * count, "─" * self.where)
 
@@ -82,9 +86,17 @@ class _Drawing:
         if happening.access is None:
             self.edge(process, "✗", happening.text, str(number + 1))
             return
-        self.cell(process, happening.text, str(number + 1), _where(happening))
+        self.cell(process, happening.text, str(number + 1), self.source(happening))
         if interval is not None and interval.last == number:
             self.edge(process, "└", _ending(interval))
+
+    def source(self, happening: Happening) -> str:
+        """Return where a step is in the source, and what its line says."""
+        if happening.source is None:
+            return ""
+        text = happening.source.text
+        text = text if len(text) <= self.text else f"{text[: self.text - 1]}…"
+        return f"{_where(happening):<{self.where}}  {text}"
 
     def memory(self, state: State) -> None:
         """List the words that the run uses."""

@@ -5,7 +5,8 @@ style sheets, no scripts.
 
 Time runs to the right, one column a step. A bar is an operation from its first step to its last; a
 ring is a read, a disc a write, a cross a death. A line leads from each to the word that it touches,
-whose row shows who gave it its value. What the sentence is about is red.
+whose row shows who gave it its value. What the sentence is about is red. At the end stand the
+source lines that did the steps.
 """
 
 from __future__ import annotations
@@ -142,7 +143,8 @@ class _Picture:
         for number, happening in enumerate(self.told.happenings):
             self.mark(number, happening)
         lines = self.caption()
-        width, height = self.width, self.bottom + _GAP + 22 + lines * 30
+        sources = self.sources(self.bottom + _GAP + 22 + lines * 30)
+        width, height = self.width, self.bottom + _GAP + 22 + lines * 30 + sources * 17 + (14 if sources else 0)
         title = escape(self.told.sentence or str(self.told.model.configuration))
         return "\n".join(
             [
@@ -273,6 +275,15 @@ class _Picture:
         for number, each in enumerate(lines):
             self.text(28, y + 34 + number * 30, each, 21, _RED, font_weight="bold")
         return len(lines)
+
+    def sources(self, y: float) -> int:
+        """List the source lines of the steps, from y downwards. Returns how many there are."""
+        found = sorted({each.source for each in self.told.happenings if each.source})
+        width = max((len(str(each)) for each in found), default=0)
+        for number, each in enumerate(found):
+            said = f"{each!s:<{width}}  {each.text}".replace(" ", "\u00a0")  # which no viewer folds
+            self.text(28, y + 14 + number * 17, said, 12, _INK, mono="yes")
+        return len(found)
 
 
 def _attributes(given: dict[str, str]) -> str:

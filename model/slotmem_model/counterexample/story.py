@@ -18,12 +18,13 @@ from slotmem_model.spec import Operation, Result
 
 class Source(NamedTuple):
     """Where in an algorithm a step is: the file's path below its package's parent, the line, the
-    function.
+    function, and what the line says.
     """
 
     file: str
     line: int
     function: str
+    text: str
 
     def __str__(self) -> str:
         return f"{self.file.rpartition('/')[2]}:{self.line}"
