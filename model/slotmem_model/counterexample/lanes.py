@@ -32,7 +32,7 @@ ASCII = str.maketrans({"┌": ".", "│": "|", "└": "'", "✗": "X", "─": "-
 
 
 def drawn(told: Explanation, *, verbose: bool = False) -> list[str]:
-    """Draw it. Lines are at most 120 columns wide, and 22 more for each process after the second."""
+    """Draw it. Lines are at most 120 columns wide, 22 more for each process after the second."""
     drawing = _Drawing(told)
     for number, happening in enumerate(told.happenings):
         drawing.step(number, happening)
