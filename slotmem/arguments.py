@@ -16,7 +16,7 @@ RUNTIME_DIR_VARIABLE = "SLOTMEM_RUNTIME_DIR"
 
 
 def checked_shape(item_size: Any, item_num: Any, type: Any) -> tuple[int, int, Type]:
-    """Return the shape of a segment in plain types.
+    """Return item_size, item_num and type in plain types.
 
     Raises:
         WrongType
@@ -32,7 +32,7 @@ def checked_shape(item_size: Any, item_num: Any, type: Any) -> tuple[int, int, T
         raise InvalidSize(f"item_num {item_num} is too large: httpd's counters hold {MAX_ITEM_NUM} at most")
     if not is_representable(item_size, item_num):
         raise InvalidSize(
-            f"{item_num} slots of {item_size} bytes are more than {MAX_BYTES} bytes, the most that an offset can address; ask for fewer"
+            f"{item_num} slots of {item_size} bytes take more than {MAX_BYTES} bytes, the most that an offset can address; ask for fewer"
         )
     known = int(Type.PERSIST | Type.NOTMPSAFE | Type.PREGRAB | Type.CLEARINUSE)
     if flags & ~known:
@@ -49,7 +49,7 @@ def checked_generation(generation: Any) -> int:
     """
     number = checked_integer(generation, "the generation")
     if not 0 <= number < 2**31:
-        raise InvalidArgument(f"the generation is an int from 0 to {2**31 - 1}, as httpd's is; got {number}")
+        raise InvalidArgument(f"the generation must be from 0 to {2**31 - 1}, as in httpd; got {number}")
     return number
 
 
@@ -63,7 +63,7 @@ def checked_timeout(timeout_s: Any) -> float | None:
     if timeout_s is None:
         return None
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
-        raise WrongType(f"timeout_s is a number of seconds or None, got {timeout_s!r}")
+        raise WrongType(f"timeout_s must be a number of seconds or None, got {timeout_s!r}")
     if not 0 <= timeout_s < 1e9:
         raise InvalidArgument(f"timeout_s must be 0 or more seconds (None waits for ever), got {timeout_s}")
     return float(timeout_s)
@@ -87,7 +87,7 @@ def checked_runtime_dir(runtime_dir: Any) -> str:
 
 
 def runtime_dir_path(runtime_dir: Any) -> str:
-    """Return the same path, whether there is such a folder or not; nothing is made.
+    """Return the absolute path of the runtime directory, whether it exists or not; nothing is made.
 
     Raises:
         WrongType
@@ -97,14 +97,16 @@ def runtime_dir_path(runtime_dir: Any) -> str:
 
 
 def _named_runtime_dir(runtime_dir: Any) -> str | None:
-    """Return the runtime directory that somebody chose, as an absolute path; None if nobody did."""
+    """Return the runtime directory that the caller or the environment names, as an absolute path;
+    None if neither does.
+    """
     given = runtime_dir if runtime_dir is not None else os.environ.get(RUNTIME_DIR_VARIABLE) or None
     if given is None:
         return None
     try:
         path = os.path.abspath(os.fsdecode(given))
     except TypeError:
-        raise WrongType(f"runtime_dir is a path, got {given!r}") from None
+        raise WrongType(f"runtime_dir must be a path, got {given!r}") from None
     if "\0" in path:
         raise InvalidName(f"runtime_dir {path!r} contains a NUL byte; leave it out")
     return path
@@ -119,7 +121,7 @@ def _private_path() -> str:
 
 
 def _private_folder() -> str:
-    """Return this user's own folder, which nobody else may write to."""
+    """Return this user's own folder, which nobody else may write to; make it if need be."""
     user = os.geteuid() if hasattr(os, "geteuid") else 0
     path = _private_path()
     _make_folder(path)
@@ -127,7 +129,7 @@ def _private_folder() -> str:
     if hasattr(os, "geteuid") and (not stat.S_ISDIR(info.st_mode) or info.st_uid != user or info.st_mode & 0o077):
         raise AccessDenied(
             f"the default runtime directory {path} must be a folder of user {user} with mode 0700, but it belongs to user "
-            f"{info.st_uid} with mode {stat.S_IMODE(info.st_mode):04o}; mend it, or set {RUNTIME_DIR_VARIABLE}"
+            f"{info.st_uid} with mode {stat.S_IMODE(info.st_mode):04o}; fix that, or set {RUNTIME_DIR_VARIABLE}"
         )
     return path
 
@@ -140,14 +142,14 @@ def _make_folder(path: str) -> None:
         folder = os.path.dirname(folder)
     try:
         for folder in reversed(missing):  # os.makedirs would give the mode to the last one only
-            with suppress(FileExistsError):  # somebody else makes it too
+            with suppress(FileExistsError):  # somebody else is making it too
                 os.mkdir(folder, 0o700)
                 os.chmod(folder, 0o700)  # whatever the umask
         if not os.path.isdir(path):
             raise FileExistsError(path)
     except FileExistsError:
-        raise InvalidName(f"the runtime directory {path} is not a folder; name another") from None
+        raise InvalidName(f"the runtime directory {path} is not a folder; choose another") from None
     except PermissionError as error:
-        raise AccessDenied(f"the runtime directory {path} cannot be made ({error.strerror}); name another") from None
+        raise AccessDenied(f"the runtime directory {path} cannot be made ({error.strerror}); choose another") from None
     except OSError as error:
-        raise NoSpace(f"the runtime directory {path} cannot be made ({error.strerror}); name another") from error
+        raise NoSpace(f"the runtime directory {path} cannot be made ({error.strerror}); choose another") from error

@@ -1,7 +1,6 @@
-"""What a careless argument of a slot operation asks for: a clear error (ID-1, GET-5, PUT-5).
+"""Clear errors for careless arguments of slot operations (ID-1, GET-5, PUT-5).
 
-The operations look at plain arguments themselves, because that is quick; whatever does not look
-plain comes here.
+The operations check plain arguments themselves, because that is quick; anything else comes here.
 """
 
 from __future__ import annotations
@@ -56,12 +55,12 @@ class Bounded:
 
 
 def checked_integer(value: Any, what: str) -> int:
-    """Return an int, or what an integer-like object (numpy's) stands for.
+    """Return an int, or the value of an integer-like object such as numpy's.
 
     Raises:
         WrongType: also for bool.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise WrongType(f"{what} is an int, got {value!r}")
+        raise WrongType(f"{what} must be an int, got {value!r}")
     number: int = value.__index__()
     return number

@@ -3,13 +3,12 @@
 A subcommand is a module in the entry-point group `slotmem.commands`, so that each package adds its
 own and none imports upwards:
 
-- its docstring: the first line is its line in `slotmem --help`, what follows stands below its own
-  help;
-- `configure(parser)` adds its arguments; `run(arguments)` does it and gives the exit code.
+- its docstring: the first line is shown in `slotmem --help`, the rest at the end of its own help;
+- `configure(parser)` adds its arguments; `run(arguments)` runs it and returns the exit code.
 
-Exit codes: what `run` gives (0 held, 1 violated, 2 usage or environment, 3 undecided); 2 for a
+Exit codes: what `run` returns (0 held, 1 violated, 2 usage or environment, 3 undecided); 2 for a
 usage error, an error of slotmem, or a missing package; 130 after Ctrl-C, 143 after SIGTERM; 141 if
-nobody reads what is printed.
+the reader of the output has gone away.
 
 Only the module of the chosen command is imported. The help lines of the others are read from their
 source.
@@ -49,7 +48,7 @@ class _Command(NamedTuple):
     module: str
     package: str
     requires: Sequence[str]
-    """What its package depends on, as the metadata say: `rich>=13; extra == 'verify'`."""
+    """The requirements of its package, as in its metadata: `rich>=13; extra == 'verify'`."""
 
 
 class _Missing(SlotmemError):
@@ -65,14 +64,14 @@ def main(given: Sequence[str] | None = None) -> int:
     prog = "slotmem"
     interrupts: list[int] = []
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names may have letters that it cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may have characters that it cannot show
     try:
         with _noting(interrupts):
             if not given or given[0].startswith("-"):
                 return _run_none(given)
             prog = f"slotmem {given[0]}"
             code = _run(given[0], given[1:], prog)
-            sys.stdout.flush()  # here, where a closed pipe is still ours to see to
+            sys.stdout.flush()  # here, where a closed pipe can still be handled
             return _signalled(interrupts) if code == INTERRUPTED else code
     except KeyboardInterrupt:
         return _signalled(interrupts)
@@ -81,9 +80,9 @@ def main(given: Sequence[str] | None = None) -> int:
         return USAGE
     except Exception as error:
         if interrupts:
-            return _signalled(interrupts)  # Python makes other errors of it in some places, as in the body of a class
+            return _signalled(interrupts)  # in some places, such as a class body, Python turns it into another error
         if not isinstance(error, BrokenPipeError) or not _is_unread(sys.stdout.fileno()):
-            raise  # a mistake, not ours to hide; so is some other pipe
+            raise  # a bug, not ours to hide; so is another broken pipe
         with open(os.devnull, "wb") as nowhere:  # what is still buffered is flushed once more at the end
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return UNREAD
@@ -96,10 +95,10 @@ def _signalled(interrupts: Sequence[int]) -> int:
 
 @contextmanager
 def _noting(interrupts: list[int]) -> Iterator[None]:
-    """Note every Ctrl-C, and let none be lost; SIGTERM counts as one.
+    """Note every Ctrl-C, so that none is lost; SIGTERM counts as one.
 
-    Where Python can raise nothing (in the collector's callbacks, which Hypothesis has, and in
-    `__del__`), it reports a KeyboardInterrupt and goes on. Then it is raised again a moment later.
+    Where Python cannot raise (in `__del__`, and in callbacks of the garbage collector, which
+    Hypothesis has), it reports a KeyboardInterrupt and goes on. We raise it again a moment later.
     """
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a shell's background job
     if not heeded or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
@@ -108,7 +107,7 @@ def _noting(interrupts: list[int]) -> Iterator[None]:
     hook, process = sys.unraisablehook, os.getpid()
 
     def note(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGTERM and os.getpid() != process:  # a forked child that somebody ends
+        if number == signal.SIGTERM and os.getpid() != process:  # a forked child is asked to end
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         interrupts.append(number)
@@ -135,7 +134,7 @@ def _noting(interrupts: list[int]) -> Iterator[None]:
 
 
 def _run_none(given: Sequence[str]) -> int:
-    """Answer a call without a subcommand."""
+    """Answer a call without a subcommand, and return the exit code."""
     commands = _find()
     width = max(map(len, commands))
     lines = "".join(f"  {name:<{width}}  {_help_line(found)}\n" for name, found in sorted(commands.items()))
@@ -153,7 +152,7 @@ def _run_none(given: Sequence[str]) -> int:
 
 
 def _run(name: str, given: Sequence[str], prog: str) -> int:
-    """Run one subcommand."""
+    """Run one subcommand and return its exit code."""
     module = _load(name)
     first, _, rest = (module.__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
@@ -176,7 +175,11 @@ def _find() -> dict[str, _Command]:
 
 
 def _load(name: str) -> ModuleType:
-    """Import the module of a subcommand. Raises: _Missing: says what to do."""
+    """Import the module of a subcommand.
+
+    Raises:
+        _Missing: says what to do.
+    """
     if name in _BUILT_IN:
         return importlib.import_module(_BUILT_IN[name])
     commands = _find()
@@ -189,24 +192,24 @@ def _load(name: str) -> ModuleType:
         missing = error.name or ""
         if f"{found.module}.".startswith(f"{missing}."):
             raise _Missing(
-                f"{found.package} names the module {found.module}, which is not there; reinstall it"
+                f"{found.package} registers the module {found.module}, which does not exist; reinstall {found.package}"
             ) from None
         top = missing.partition(".")[0]
         if top in sys.stdlib_module_names or importlib.util.find_spec(top):
-            raise  # a mistake in the command, not in the installation
+            raise  # a bug in the command, not in the installation
         what = _extra(found, top)
         raise _Missing(f"it needs the package {top!r}, which is not installed; pip install {what}") from None
 
 
 def _suggestion(name: str, commands: Iterable[str]) -> str:
-    from difflib import get_close_matches  # seldom needed
+    from difflib import get_close_matches  # rarely needed
 
     close = get_close_matches(name, commands, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(commands))}"
 
 
 def _extra(found: _Command, missing: str) -> str:
-    """Return what pip is to install: the smallest extra that has the missing package, else the
+    """Return what to install with pip: the smallest extra that has the missing package, else the
     package alone.
     """
     extras: dict[str, list[str]] = {}
@@ -226,11 +229,11 @@ def _help_line(found: _Command) -> str:
         if spec is not None and spec.loader is not None:
             source = spec.loader.get_source(found.module)  # type: ignore[attr-defined]
             return (ast.get_docstring(ast.parse(source or "")) or "").partition("\n")[0]
-    return f"(not usable: the module {found.module} is not there)"
+    return f"(not usable: there is no module {found.module})"
 
 
 def _is_unread(fd: int) -> bool:
-    """Say whether the other end of a pipe is closed."""
+    """Return whether the other end of a pipe is closed."""
     if not hasattr(select, "poll"):
         return True
     poller = select.poll()

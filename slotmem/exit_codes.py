@@ -13,10 +13,10 @@ VIOLATED = 1
 USAGE = 2
 """A wrong argument, something the machine lacks, or a mistake of ours. Nothing was judged."""
 UNDECIDED = 3
-"""Not everything was tried, so nothing is said."""
+"""Not everything could be tried, so there is no verdict."""
 INTERRUPTED = 130
 """Ctrl-C: 128 + SIGINT, as shells count."""
 TERMINATED = 143
 """SIGTERM, which ends a command like Ctrl-C: 128 + SIGTERM."""
 UNREAD = 141
-"""Nobody reads what is printed: 128 + SIGPIPE."""
+"""The reader of the output has gone away: 128 + SIGPIPE."""

@@ -16,22 +16,22 @@ class UnsafeSlots(Slots):
     """The slot operations on an image whose locks are never refused, because there are none."""
 
     def num_free_slots(self) -> int:
-        """Count as httpd does (COUNT-3): its counter drifts without PREGRAB, so that it counts the
-        in-use bytes then.
+        """Count the free slots as httpd does (COUNT-3): without PREGRAB, where its counter drifts,
+        from the in-use bytes.
         """
         if self.pregrab:
             return super().num_free_slots()
         return self.snapshot().count(0, -self.item_num) if self.item_num else 0
 
     def repair(self, which: int) -> None:
-        """Nothing: nobody told us that an owner died."""
+        """Do nothing: without locks no owner can die."""
 
 
 class ReadOnlySlots(UnsafeSlots):
     """The operations that change nothing; a get does not mark the slot."""
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
-        """Read, and leave the slot unmarked (FOREIGN-1)."""
+        """Read the beginning of a slot, and do not mark it in use (FOREIGN-1)."""
         item_id = self.checked_id(item_id)
         nbytes = self.item_size if nbytes is None else self.checked_length(nbytes)
         self.trylock(None)
@@ -40,10 +40,10 @@ class ReadOnlySlots(UnsafeSlots):
         return bytes(self.dptr(item_id)[:nbytes])
 
     def _read_only(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse (FOREIGN-2)."""
+        """Refuse to write (FOREIGN-2)."""
         raise ReadOnly(
-            "this segment was made without a control block (by httpd), so nothing can keep writers apart; it is attached "
-            "for reading only: attach(..., unsafe=True) if you keep everybody else out"
+            "this segment was made without a control block (by httpd), so nothing keeps writers apart; it is attached "
+            "for reading only; use attach(..., unsafe=True) if you keep everybody else out"
         )
 
     grab = fgrab = release = put = _read_only

@@ -4,10 +4,10 @@
 method. What it adds is the lifetime (`close`, `with`), ctypes views and a telling repr. Any class
 of the shape of `slotmem.slots.Slots` will do as the algorithm.
 
-Closing takes effect at once, also for bound methods that somebody kept: the only way into a
+Closing takes effect at once, even for bound methods that somebody kept: the only way into a
 critical section is `trylock`, which is replaced by a function that raises; so is `checked_id`,
-which a walk asks before each slot. The memory itself goes when its last view does, so that no
-thread and no kept `dptr` ever touches an unmapped address.
+which a walk calls before each slot. The memory itself goes with its last view, so that no thread
+and no kept `dptr` ever touches an unmapped address.
 """
 
 from __future__ import annotations
@@ -73,17 +73,17 @@ class SlotInstance:
         return self._algorithm is None
 
     def num_slots(self) -> int:
-        """Return item_num (COUNT-1)."""
+        """Return the number of slots (COUNT-1)."""
         self.algorithm()
         return self._item_num
 
     def slot_size(self) -> int:
-        """Return item_size (COUNT-1)."""
+        """Return the size of a slot in bytes (COUNT-1)."""
         self.algorithm()
         return self._item_size
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
-        """Call func on the slots in turn (DOALL-1)."""
+        """Call func on one slot after another (DOALL-1)."""
         return self.algorithm().doall(func, data)
 
     def dptr(self, item_id: int) -> memoryview:
@@ -119,7 +119,7 @@ class SlotInstance:
         return self._algorithm
 
     def close(self) -> None:
-        """Give up the segment: its creator stores it (PERSIST) and destroys it, an attacher
+        """Close the instance: the segment's creator stores (PERSIST) and destroys it, an attacher
         detaches. Idempotent.
         """
         if self._algorithm is not None:
@@ -127,7 +127,7 @@ class SlotInstance:
             self.detach()
 
     def detach(self) -> None:
-        """Let go of the memory and do nothing to the segment; every later call raises `Closed`
+        """Release the memory and leave the segment as it is; every later call raises `Closed`
         (ID-2).
         """
         algorithm, self._algorithm = self._algorithm, None
@@ -160,7 +160,7 @@ class SlotInstance:
 
 
 def _nothing(instance: SlotInstance) -> None:
-    """A closed instance has nothing left to see to."""
+    """Do nothing: a closed instance has nothing left to end."""
 
 
 def _is_structure(given: Any) -> bool:

@@ -30,7 +30,7 @@ class Type(IntFlag):
     PERSIST = 1
     """Store the segment in a file at restart and clean stop; restore it at create."""
     NOTMPSAFE = 2
-    """Kept with the segment and read by nobody, as in httpd."""
+    """Stored with the segment and otherwise ignored, as in httpd."""
     PREGRAB = 4
     """Slots must be grabbed before get and put; without it, get and put mark the slot in use."""
     CLEARINUSE = 8
@@ -38,7 +38,7 @@ class Type(IntFlag):
 
 
 class Outcome(Enum):
-    """What a create found at the place of the persisted file."""
+    """What `create` found where the persisted file would be."""
 
     NOT_PERSISTENT = "not persistent"
     NO_FILE = "no file"
@@ -81,8 +81,8 @@ class Instance(Protocol):
         """What became of the persisted file when this instance created the segment."""
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
-        """Call `func(memory, data)` on the slots in turn: with PREGRAB those in use, without it
-        all.
+        """Call `func(memory, data)` on one slot after another: with PREGRAB on those in use,
+        without it on all.
 
         The first status other than success (0 or None) stops the walk and is returned. No lock is
         held meanwhile.
@@ -116,13 +116,13 @@ class Instance(Protocol):
         """
 
     def num_slots(self) -> int:
-        """The number of slots, item_num of create."""
+        """Return the number of slots: item_num of create."""
 
     def num_free_slots(self) -> int:
-        """The number of slots not in use."""
+        """Return the number of slots not in use."""
 
     def slot_size(self) -> int:
-        """The size of a slot in bytes, item_size of create."""
+        """Return the size of a slot in bytes: item_size of create."""
 
     def grab(self) -> int:
         """Take the lowest free slot, mark it in use and return its id; its old contents stay.
@@ -132,7 +132,7 @@ class Instance(Protocol):
         """
 
     def fgrab(self, item_id: int) -> None:
-        """Mark this very slot in use; no change if it is already."""
+        """Mark the slot of this id in use; nothing changes if it is already."""
 
     def release(self, item_id: int) -> None:
         """Mark the slot free; its contents stay.
@@ -145,7 +145,7 @@ class Instance(Protocol):
         """Iterate over the ids that are in use at the moment of the call, in ascending order."""
 
     def close(self) -> None:
-        """Give up the segment: its creator stores it (PERSIST) and destroys it, an attacher
+        """Close the instance: the segment's creator stores (PERSIST) and destroys it, an attacher
         detaches. Idempotent.
         """
 
@@ -166,8 +166,9 @@ class Provider(Protocol):
         """Make a segment of item_num slots of item_size bytes each.
 
         `name`: None, "" or "none" is anonymous memory, which cannot be attached and is not stored;
-        a relative name lies under the runtime directory; an absolute one is taken as it is. A name
-        that this provider already has gives the same instance, and the other arguments are ignored.
+        a relative name lies under the runtime directory; an absolute one is taken as it is. For a
+        name that this provider already has, it returns the same instance, and the other arguments
+        are ignored.
 
         Raises:
             SegmentExists: another process has a live segment of that name.

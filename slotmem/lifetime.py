@@ -1,9 +1,9 @@
-"""What every provider does alike: which instances it has, and how they all end.
+"""What all providers share: which instances they have, and how these end.
 
 A provider object is one server lifetime, as httpd's pool is: instances made by it live until
 `restart` or `close`, or until the interpreter ends. A forked child inherits the instances and may
-use them, but each segment remains that of the process which created it: what ends in a child is the
-child's access alone, unless the child itself created it. Threads may share a provider.
+use them, but a segment still belongs to the process that created it: closing it in a child ends the
+child's access alone, unless the child created it itself. Threads may share a provider.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class BaseProvider(ABC):
         self.timeout_s = checked_timeout(timeout_s)
         self._slots = algorithm
         self._created: dict[str, SlotInstance] = {}
-        self._others: WeakSet[SlotInstance] = WeakSet()  # attached or anonymous: they go when their users let go
+        self._others: WeakSet[SlotInstance] = WeakSet()  # attached or anonymous: they go with their last reference
         self._closed = False
         self._lock = threading.RLock()  # one create, restart or close at a time; a signal handler may come in between
         _living.add(self)
@@ -49,11 +49,13 @@ class BaseProvider(ABC):
 
     @classmethod
     def from_spec(cls, argument: str, **options: Any) -> Self:
-        """Make a provider as `slotmem.provider` does; what follows the colon of its string must be
-        empty.
+        """Make a provider for `slotmem.provider`; its string has no argument after the name.
+
+        Raises:
+            InvalidArgument
         """
         if argument:
-            raise InvalidArgument(f"this provider takes nothing behind its name, got {argument!r}")
+            raise InvalidArgument(f"this provider takes no argument after its name, got {argument!r}; leave it out")
         return cls(**options)
 
     @property
@@ -68,7 +70,7 @@ class BaseProvider(ABC):
         `slotmem.interface.Provider.create`.
 
         replace=True takes the name even from a segment that is alive, or whose life cannot be
-        judged, as httpd does; its users keep the old memory and part from the new.
+        judged, as httpd does; its users keep the old memory and do not see the new.
         """
         with self._lock:
             self._check_open()
@@ -119,8 +121,8 @@ class BaseProvider(ABC):
                 self._end()
 
     def abandon(self) -> None:
-        """Let go of everything as if this process had been killed: nothing is stored, and the
-        segments remain.
+        """Drop everything as if this process had been killed: nothing is stored, and the segments
+        remain.
         """
         with self._lock:
             for instance in [*self._created.values(), *self._others]:
@@ -135,7 +137,7 @@ class BaseProvider(ABC):
     def _end_all(self) -> None:
         """Close every instance.
 
-        If storing one fails, the others are still seen to, and that one stays open.
+        If storing one fails, the others are still closed, and that one stays open.
         """
         errors = []
         for instance in [*self._created.values(), *self._others]:
@@ -144,17 +146,17 @@ class BaseProvider(ABC):
             except Exception as error:
                 errors.append(error)
         if errors:
-            raise errors[0] if len(errors) == 1 else ExceptionGroup("several segments could not be ended", errors)
+            raise errors[0] if len(errors) == 1 else ExceptionGroup("several segments could not be closed", errors)
 
     def _at_close(self, found: Names | None, destroy: Callable[[SlotInstance], None]) -> Callable[[SlotInstance], None]:
-        """Return what ends a segment that is created here and now; in a forked child it will only
-        let go of it.
+        """Return the function that ends a segment which this process creates; in a forked child it
+        only detaches.
         """
         owner_pid = os.getpid()
 
         def end(instance: SlotInstance) -> None:
             with self._lock:
-                if instance.closed:  # another thread was quicker
+                if instance.closed:  # another thread was faster
                     return
                 if os.getpid() == owner_pid:
                     destroy(instance)
@@ -192,7 +194,7 @@ _living: WeakSet[BaseProvider] = WeakSet()
 
 
 def _after_fork() -> None:
-    """Make the locks anew: the thread that held one does not exist in the child."""
+    """Replace the locks: a thread that held one does not exist in the child."""
     for provider in list(_living):
         provider._lock = threading.RLock()
 

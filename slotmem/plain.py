@@ -4,8 +4,8 @@ It works wherever Python does. On Linux its locks are those of `shm`; elsewhere 
 `threading`, which a signal handler's exception can leave locked if it strikes between two bytecodes
 of the acquiring function.
 
-A forked child gets a copy of its own, as of any memory; a lock that another thread held at the fork
-is made free there and what it guards is repaired.
+A forked child gets a copy of its own, as of any memory. A lock that another thread held at the fork
+is freed there, and what it guards is repaired.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PlainProvider(BaseProvider):
         del replace  # nobody else can have the name
         shape = control.shape_of(item_size, item_num, type)
         try:
-            # MAP_PRIVATE: a forked child's slots are its own. Windows knows no such flag, and no
+            # MAP_PRIVATE: a forked child's slots are its own. Windows has no such flag, and no
             # fork.
             memory = (
                 mmap.mmap(-1, shape.total, mmap.MAP_PRIVATE)
@@ -57,13 +57,13 @@ class PlainProvider(BaseProvider):
     def _attach(self, found: Names, unsafe: bool) -> SlotInstance:
         del unsafe
         raise NoSegment(
-            f"this provider has no segment {found.name!r}, and plain memory is seen by its own provider only; "
+            f"this provider has no segment {found.name!r}, and only its own provider sees plain memory; "
             "create it here, or use the provider 'shm'"
         )
 
 
 def _destroy(instance: SlotInstance) -> None:
-    """Nothing: the memory goes with its last user."""
+    """Do nothing: the memory goes with its last user."""
 
 
 def _after_fork() -> None:

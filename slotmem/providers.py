@@ -1,7 +1,7 @@
 """Providers by name, and the default one behind `slotmem.create` and `slotmem.attach`.
 
 A provider string is NAME or NAME:ARGUMENT. NAME is looked up in the entry-point group
-`slotmem.providers`; what stands there is called as `factory(argument, **options)`.
+`slotmem.providers`; what is registered there is called as `factory(argument, **options)`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def provider(
         runtime_dir, generation, options: handed to the provider; see `slotmem.shm.ShmProvider`.
 
     Raises:
-        InvalidArgument: for a name that is not known, or an option that the provider does not take.
+        InvalidArgument: for an unknown name, or an option that the provider does not take.
     """
     if not isinstance(spec, str):
-        raise WrongType(f"a provider is named by a str such as 'shm', got {spec!r}")
+        raise WrongType(f"a provider is named by a string such as 'shm', got {spec!r}")
     name, _, argument = spec.partition(":")
     factory = _BUILT_IN.get(name)
     if factory is None:
-        from importlib.metadata import entry_points  # slow to import, and most never need it
+        from importlib.metadata import entry_points  # slow to import, and most programs never need it
 
         found = {entry.name: entry for entry in entry_points(group=GROUP)}
         if name not in found:

@@ -1,7 +1,8 @@
 """The provider `shm`: segments in POSIX shared memory, with httpd's names, bytes and files.
 
-Create: the dead are replaced, the living refused (`slotmem.memory.segment`); a persisted file is
-restored before the segment is published, and a bad one is set aside after, when the name is ours.
+Create: a dead segment is replaced, a live one refused (`slotmem.memory.segment`). A persisted file
+is restored before the segment is published; a bad one is set aside afterwards, once the name is
+ours.
 Close and restart: store first, then unlink, so that a crash between the two loses nothing.
 """
 
@@ -70,7 +71,7 @@ class ShmProvider(BaseProvider):
 
 
 def _destroy(made: Segment, instance: SlotInstance) -> None:
-    """Store the segment if it is persistent, then take its name away."""
+    """Store the segment if it is persistent, then remove its name."""
     if made.names is None:
         return
     if instance.type & Type.PERSIST:
@@ -82,7 +83,7 @@ def _destroy(made: Segment, instance: SlotInstance) -> None:
 
 
 class _Contents:
-    """What a segment is filled with: nothing, or what its persisted file holds."""
+    """What a segment is filled with: nothing, or the contents of its persisted file."""
 
     def __init__(self, found: Names | None, shape: Geometry) -> None:
         self.found = found  # None if nothing is to be restored
@@ -101,11 +102,11 @@ class _Contents:
         SharedImage(memory, self.shape).initialize()
 
     def confirm(self) -> bool:
-        """Say whether the file is still the one that was read, and set a bad one aside; the name is
-        ours now.
+        """Return whether the file is still the one that was read; set a bad one aside, now that the
+        name is ours.
 
-        Between our look at it and the moment the name became ours, another owner may have stored
-        and gone.
+        After we read it, and before the name became ours, another owner may have stored its own
+        and ended.
         """
         if self.found is None:
             return True
@@ -127,7 +128,7 @@ class _Contents:
 
 
 def _read_back(found: Names, shape: Geometry) -> tuple[bytes, Restored]:
-    """Read the persisted file, and judge it; nothing is changed yet."""
+    """Read and judge the persisted file; nothing is changed yet."""
     data = files.load(found.persisted)
     if data is None:
         return b"", Restored(Outcome.NO_FILE)
@@ -138,4 +139,4 @@ def _read_back(found: Names, shape: Geometry) -> tuple[bytes, Restored]:
 
 
 def _nothing(instance: SlotInstance) -> None:
-    """An attacher stores nothing and destroys nothing."""
+    """Do nothing: an attacher neither stores nor destroys."""

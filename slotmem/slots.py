@@ -22,7 +22,7 @@ The rules that make it safe (ATOMIC-1 to ATOMIC-3, KILL-2 to KILL-4, SIGNAL-1):
 1. No operation holds two mutexes, but for `snapshot`, which takes all of them in ascending order.
 2. An owner may die between any two accesses. The next one to lock is told (EOWNERDEAD), and repairs
    what the mutex guards: a put whose redo record is complete is finished, and `num_free` is counted
-   again. Repair is idempotent, so that a repairer may die too.
+   again. Repair is idempotent, so a repairer may die too.
 3. `put` writes its redo record first: the bytes, the length, and last the item id, which is what
    makes it valid.
 4. With PREGRAB, get and put look at `inuse` under the slot's mutex only. If a release comes between
@@ -30,14 +30,14 @@ The rules that make it safe (ATOMIC-1 to ATOMIC-3, KILL-2 to KILL-4, SIGNAL-1):
    put waits for this mutex.
 5. Without PREGRAB get and put mark the slot, so the table's mutex guards everything.
 6. From the first store of a critical section to the last there is no call, so that a signal
-   handler's exception cannot part them. An exception anywhere else finds nothing half done;
+   handler's exception cannot come between them. An exception anywhere else finds nothing half done;
    `_settle` repairs what a mutex taken over from the dead guards.
 
-The lock's prelude and postlude stand in every operation, and not in a helper. The same in a class
-used with `with` makes grab and release together 84 to 93 % slower, put 62 to 68 %, get 80 to 87 %
-(medians of 15 interleaved repeats of processor time, Python 3.11, 64 bytes a slot: 1,000, 730 and
-510 ns as they are). A generator with `contextmanager` costs more, and each call more is one more
-place where a signal handler's exception can come between a lock and the promise to unlock it.
+The lock's prelude and postlude are written out in every operation. A helper class used with `with`
+would make grab and release together 84 to 93 % slower, put 62 to 68 %, get 80 to 87 % (medians of
+15 interleaved repeats of processor time, Python 3.11, 64 bytes a slot; as written they take 1,000,
+730 and 510 ns). A `contextmanager` costs still more, and every further call is one more place where
+a signal handler's exception can come between a lock and the promise to unlock it.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class Slots(Bounded):
     """
 
     survives_deaths = True
-    """The checker kills its processes at any moment."""
+    """Whether the checker may kill its processes at any moment."""
     checks_lengths = True
-    """The checker asks for lengths that do not fit."""
+    """Whether the checker may ask for lengths that do not fit."""
 
     def __init__(self, image: Any) -> None:
         shape = image.geometry
@@ -101,7 +101,7 @@ class Slots(Bounded):
     # -- the table ---------------------------------------------------------------------------------
 
     def grab(self) -> int:
-        """Take the lowest free slot (GRAB-1 to GRAB-4)."""
+        """Take the lowest free slot and return its id (GRAB-1 to GRAB-4)."""
         mutex = self.table_mutex
         trylock, unlock = self.trylock, self.unlock
         status = 0
@@ -123,7 +123,7 @@ class Slots(Bounded):
         return item_id
 
     def fgrab(self, item_id: int) -> None:
-        """Take this very slot (FGRAB-1, FGRAB-2)."""
+        """Take the slot of this id, free or not (FGRAB-1, FGRAB-2)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         mutex = self.table_mutex
@@ -257,7 +257,7 @@ class Slots(Bounded):
     # -- all slots ---------------------------------------------------------------------------------
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
-        """Call func on the slots in turn, no lock held (DOALL-1 to DOALL-3)."""
+        """Call func on one slot after another, with no lock held (DOALL-1 to DOALL-3)."""
         for item_id in range(self.item_num):  # never in the model: no client calls doall
             if not self.pregrab or self.inuse[item_id]:
                 status = func(self.dptr(item_id), data)
@@ -266,7 +266,7 @@ class Slots(Bounded):
         return 0  # never in the model: no client calls doall
 
     def dptr(self, item_id: int) -> memoryview:  # never in the model: no client calls it
-        """Return the memory of a slot itself (DPTR-1)."""
+        """Return a slot's own memory, not a copy (DPTR-1)."""
         start = SLOTS_START + self.checked_id(item_id) * self.item_size
         return memoryview(self.memory)[start : start + self.item_size]
 
@@ -288,8 +288,8 @@ class Slots(Bounded):
         return (item_id for item_id, used in enumerate(inuse) if used)
 
     def snapshot(self, which: int = TABLE) -> bytes:  # never in the model: no client calls it
-        """Copy the payload (num_free, slots, in-use bytes) as it is at one instant, all mutexes
-        held (STORE-6).
+        """Copy the payload (num_free, slots, in-use bytes) of one instant, with all mutexes held
+        (STORE-6).
         """
         mutex = self.mutexes[which]
         trylock, unlock = self.trylock, self.unlock
@@ -308,10 +308,10 @@ class Slots(Bounded):
         finally:
             unlock(mutex)
 
-    # -- what a lock that is not simply free asks for ----------------------------------------------
+    # -- when a lock is not simply free ------------------------------------------------------------
 
     def _enter(self, mutex: Any, status: int) -> None:
-        """Wait for a mutex that trylock did not give, and repair what a dead owner left."""
+        """Wait for a mutex that trylock did not simply take, and repair what a dead owner left."""
         if status == EBUSY:
             status = self.image.lock(mutex)
         if status == EOWNERDEAD:
@@ -325,24 +325,24 @@ class Slots(Bounded):
         elif status == ENOTRECOVERABLE:  # never in the model: everybody repairs
             self.image.give_back(mutex)
             raise Unrecoverable(
-                f"mutex {self.mutexes.index(mutex)} was given up unrepaired by an owner of the lock; "
+                f"mutex {self.mutexes.index(mutex)} was given up by an owner that could not repair what it guards; "
                 "stop every process that uses this segment and create it again"
             )
         elif status:  # never in the model: no other errno
             raise Unrecoverable(
-                f"mutex {self.mutexes.index(mutex)} answered errno {status}: its memory was overwritten"
+                f"mutex {self.mutexes.index(mutex)} answered errno {status}: its memory was overwritten; "
+                "create the segment again"
             )
 
     def _settle(self, mutex: Any, status: int) -> Any:
-        """See to the mutex of an operation that an exception ends; give the one that is to be
-        unlocked.
+        """Prepare the mutex of an operation that an exception ends; return the mutex to unlock.
 
-        Not ours to unlock is a mutex that this thread held before, or one that nobody can have any
-        more. Otherwise the exception may have come between a trylock that took over a dead owner's
-        mutex and the repair: then unlocking it as it is would make it unusable for ever. Asking
-        again tells whether it is held here. Further exceptions may come meanwhile, so that this is
-        tried several times, and the last of them raised when all is well. What cannot be repaired
-        (`Forged`) is unlocked as it is, which tells everybody so.
+        A mutex that this thread held before, or that can never be taken again, is not ours to
+        unlock: `nobody` takes its place. Otherwise the exception may have come between the trylock
+        that took over a dead owner's mutex and the repair, and unlocking it unrepaired would make
+        it unusable for ever. Another trylock tells whether it is held here. Further exceptions may
+        strike meanwhile, so this is tried several times, and the last of them is raised when all is
+        well. What cannot be repaired (`Forged`) is unlocked unrepaired, which tells everybody so.
         """
         if status in (EDEADLK, ENOTRECOVERABLE):  # never in the model: see _enter
             return self.image.nobody
@@ -360,7 +360,7 @@ class Slots(Bounded):
         return mutex
 
     def repair(self, which: int) -> None:
-        """Make whole what a mutex guards, whose lock is held: its last owner may have died at any
+        """Repair what a mutex guards. The caller holds it; its last owner may have died at any
         access.
         """
         if which >= self.first_stripe:

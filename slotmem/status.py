@@ -2,7 +2,7 @@
 
 Interface:
 
-- `Status` names the codes that slotmem gives, as APR 1.7 spells and numbers them on Linux.
+- `Status` names the codes that slotmem uses, as APR 1.7 spells and numbers them on Linux.
 - Every failure is a `SlotmemError`; `.status` says which code httpd would have returned.
 - Where one code covers several mistakes, each has a class of its own, so that `except` can tell
   them apart.
@@ -87,13 +87,13 @@ class NotInUse(SlotmemError, LookupError):
 
 
 class NoSegment(SlotmemError, FileNotFoundError):
-    """Nobody has created a segment, or a folder, of that name."""
+    """There is no segment, or no folder, of that name."""
 
     status = Status.APR_ENOENT
 
 
 class SegmentExists(SlotmemError, FileExistsError):
-    """A live segment of that name is there, or one whose life cannot be judged."""
+    """A segment of that name is alive, or nobody can tell whether it is."""
 
     status = Status.APR_EEXIST
 
@@ -115,7 +115,7 @@ class OtherUser(AccessDenied):
 
 
 class ReadOnly(AccessDenied):
-    """Writing to a segment that was attached without the right to write."""
+    """A write to a segment that was attached for reading only."""
 
 
 class NoSpace(SlotmemError, OSError):
@@ -139,7 +139,7 @@ class Forged(Mismatch):
 
 
 class OtherBoot(Mismatch):
-    """A segment whose locks were made before the machine was started again."""
+    """A segment whose locks were made before the last reboot."""
 
 
 class OtherNamespace(Mismatch):
@@ -147,7 +147,7 @@ class OtherNamespace(Mismatch):
 
 
 class NoSharedMemory(SlotmemError):
-    """No shared memory can be had in this way."""
+    """Shared memory is not available in this way."""
 
     status = Status.APR_ENOSHMAVAIL
 

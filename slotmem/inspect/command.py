@@ -29,7 +29,7 @@ from slotmem.status import Mismatch, SlotOutOfRange
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+    """Add the command's arguments."""
     parser.add_argument("what", metavar="NAME|FILE", help="the name of a segment, or the path of a file or object")
     parser.add_argument("--slot", type=int, metavar="N", help="show the whole of this slot")
     parser.add_argument(
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--generation",
         type=int,
         metavar="N",
-        help=f"how often the server was restarted (default: the first of 0 to {GENERATIONS - 1} that is there)",
+        help=f"how often the server was restarted (default: the first of 0 to {GENERATIONS - 1} that exists)",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _checked_slot(result: Inspection, item_id: int) -> Geometry:
-    """Return the shape of a segment that has this slot.
+    """Return the shape of what was inspected, which has this slot.
 
     Raises:
         Mismatch

@@ -1,7 +1,7 @@
-"""From a user's name for it to what is there: a segment's object or a persisted file.
+"""From what a user names to what is there: a segment's object or a persisted file.
 
 In this order: the segment of a name; its persisted file; a path, where an object in the shared
-memory folder is taken as a segment and any other plain file as a persisted file.
+memory folder is taken for a segment and any other plain file for a persisted file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GENERATIONS = 64  # how many are tried if none is given; each has an object name
 
 
 class Found(NamedTuple):
-    """What is to be looked into."""
+    """What is to be inspected."""
 
     name: str
     is_segment: bool
@@ -27,7 +27,7 @@ class Found(NamedTuple):
     names: Names | None
     """None if it was found by its path."""
     generation: int | None
-    """None where generations have no part: absolute names, and paths."""
+    """None where there are no generations: absolute names, and paths."""
     notes: tuple[str, ...] = ()
 
 
@@ -52,7 +52,7 @@ def find(given: str, runtime_dir: str, generation: int | None) -> Found:
             return found
         looked.append(f"the segment {resolved.segment} (object {object_path(resolved)})")
         if not absolute and generation is None:
-            looked[-1] += f" and generations to {GENERATIONS - 1:x}"
+            looked[-1] += f" and generations up to {GENERATIONS - 1:x}"
         if os.path.lexists(resolved.persisted):
             note = "there is no live segment of this name: this is its persisted file"
             return Found(given, False, resolved.persisted, resolved, None, (note,))
@@ -63,7 +63,7 @@ def find(given: str, runtime_dir: str, generation: int | None) -> Found:
             raise AccessDenied(f"{path} is not a plain file; give the name of a segment, or the path of a file")
         return Found(given, os.path.dirname(os.path.realpath(path)) == SHM_FOLDER, path, None, None)
     if not looked:
-        raise InvalidName(f"the name {given!r} means anonymous memory, which nobody can find; give another")
+        raise InvalidName(f"the name {given!r} means anonymous memory, which cannot be found by name; give another")
     looked.append(f"the file {os.path.abspath(given)}")
     raise NoSegment(f"there is nothing called {given!r}; looked for: {', '.join(looked)}")
 
@@ -76,8 +76,8 @@ def _mode(path: str) -> int | None:
 
 
 def _find_segment(given: str, runtime_dir: str, generation: int | None, absolute: bool) -> Found | None:
-    """Find the object of a name; without a generation, the first that has one, and a note of the
-    others.
+    """Find the object of a name; without a generation, that of the first that has one, with notes
+    about the others.
     """
     generations = range(1 if absolute else GENERATIONS) if generation is None else [generation]
     there = []

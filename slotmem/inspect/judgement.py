@@ -2,9 +2,9 @@
 
 Interface:
 
-`inspect(found, data)` gives an `Inspection`: what was read, the problems, and notes that are no
-problems. It takes no lock and changes nothing. A live segment changes while it is read. So whatever
-looks wrong is looked at again until it stands still; what never stands still is not accused.
+`inspect(found, data)` returns an `Inspection`: what was read, the problems, and notes that are no
+problems. It takes no lock and changes nothing. A live segment changes while it is read, so whatever
+looks wrong is read again until it stands still; what never stands still is not reported as wrong.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from slotmem.status import Mismatch, SlotmemError
 
 SLOT_BYTES = 24  # shown of each
 _STILL = 8  # equal looks in a row: a busy segment may show the same half-way state twice
-_LOOKS = 50  # a millisecond apart, before a segment counts as never standing still
+_LOOKS = 50  # a millisecond apart; then the segment counts as never standing still
 _KNOWN = int(Type.PERSIST | Type.NOTMPSAFE | Type.PREGRAB | Type.CLEARINUSE)
 
 
 @dataclass(frozen=True)
 class Header:
-    """The numbers as they stand there, sound or not."""
+    """The numbers in the header, sound or not."""
 
     item_size: int
     item_num: int
@@ -69,7 +69,7 @@ class Inspection:
     redo: list[Redo] = field(default_factory=list)
     openers: list[Opener] = field(default_factory=list)
     unasked: int = 0
-    """How many processes could not be asked whether they have it open."""
+    """The number of processes that could not be asked whether they have it open."""
     alive: bool | None = None
     """Whether anybody has the segment open; None for a file, or if it cannot be known."""
     notes: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Inspection:
 
 
 class _Look(NamedTuple):
-    """All that moves in a live segment."""
+    """Everything that changes in a live segment."""
 
     num_free: int
     occupancy: Occupancy
@@ -86,7 +86,7 @@ class _Look(NamedTuple):
 
 
 def inspect(found: Found, data: Bytes) -> Inspection:
-    """Read and judge."""
+    """Read what was found, and return it with what is wrong with it."""
     result = Inspection(found, os.fstat(data.fd), notes=list(found.notes))
     if found.is_segment:
         _inspect_segment(data, result)
@@ -113,7 +113,7 @@ def _inspect_file(data: Bytes, result: Inspection) -> None:
     if size != expected:
         result.problems.append(
             f"it has {size} bytes, but its last {DESCRIPTOR_BYTES} say {item_num} slots of {item_size} bytes, which take "
-            f"{expected}: it was cut, or something was appended, or it is no persisted file"
+            f"{expected}: it was cut short, or something was appended, or it is not a persisted file"
         )
         return
     result.shape = shape = control.shape_of(item_size, item_num, type_)
@@ -153,9 +153,7 @@ def _inspect_segment(data: Bytes, result: Inspection) -> None:
     elif behind.startswith(control.MAGIC):
         result.problems.append("the control block behind it is cut off")
     elif size == shape.total:
-        result.problems.append(
-            "it is as long as a segment made by slotmem, but the control block behind it is overwritten"
-        )
+        result.problems.append("it is as long as a segment made by slotmem, but its control block is overwritten")
     elif size > shape.apr_length:
         result.notes.append(f"{size - shape.apr_length} bytes lie behind httpd's part, and are not slotmem's")
     look, still = _look_steadily(data, shape, usable)
@@ -164,20 +162,20 @@ def _inspect_segment(data: Bytes, result: Inspection) -> None:
     result.redo = read_redo(shape, look.marks)
     table = result.locks[0].state if result.locks else "free"
     if not _counts(look, shape) and (not still or table in ("held", "owner died")):
-        why = "the table's lock is held" if still else "it changed all the time while it was looked at"
+        why = "the table's lock is held" if still else "it kept changing while it was read"
         result.notes.append(f"the free counter and the in-use bytes disagreed, but {why}")
     else:
         _judge_counter(result, look.num_free, look.occupancy, ours=ours)
     _judge_locks(result, still)
     if usable:
-        # Whoever uses a segment of ours holds a flock, and sees the same processes as we: nobody is
-        # hidden.
+        # Every user of a segment of ours holds a flock, and sees the same processes as we do:
+        # nobody is hidden.
         result.alive = bool(result.alive)
         _judge_life(result)
 
 
 def _look_steadily(data: Bytes, shape: Geometry, usable: bool) -> tuple[_Look, bool]:
-    """Look until nothing is amiss or nothing moves; say whether that was reached."""
+    """Look until nothing looks wrong or nothing changes; also return whether that was reached."""
     look, same = _look(data, shape, usable), 1
     for _ in range(_LOOKS):
         if _counts(look, shape) and not any(mark for mark, _ in look.marks) and not are_taken(look.locks):
@@ -229,20 +227,24 @@ def _judge_counter(result: Inspection, num_free: int, occupancy: Occupancy, *, o
 
 
 def _judge_locks(result: Inspection, still: bool) -> None:
-    """Accuse locks whose owners are gone, and redo records that nobody will finish."""
+    """Report locks whose owners are gone, and redo records that nobody will finish."""
     states = {lock.which: lock for lock in result.locks}
     for lock in result.locks:
         what = f"the lock of the {lock.guards}" if lock.guards.startswith("table") else f"the lock of {lock.guards}"
         if lock.state == "owner died":
             result.problems.append(
-                f"{what}: its owner, {lock.holder}, died inside; the next one to lock it repairs that"
+                f"{what}: its owner, {lock.holder}, died holding it; the next process to lock it will repair that"
             )
         elif lock.state == "held" and not lock.alive and still:
             result.problems.append(f"{what} is held by {lock.holder}")
         elif lock.state == "given up":
-            result.problems.append(f"{what} was given up unrepaired; end every user of the segment and create it again")
+            result.problems.append(
+                f"{what} was given up unrepaired; end every process that uses the segment and create it again"
+            )
         elif lock.state == "damaged":
-            result.problems.append(f"{what} is overwritten; end every user of the segment and create it again")
+            result.problems.append(
+                f"{what} is overwritten; end every process that uses the segment and create it again"
+            )
     for record in result.redo:
         if not record.possible:
             result.problems.append(
@@ -253,7 +255,7 @@ def _judge_locks(result: Inspection, still: bool) -> None:
 
 
 def _judge_life(result: Inspection) -> None:
-    """Say whose end was missed."""
+    """Report a segment that nobody has open, or whose creator is gone."""
     assert result.control is not None
     creator = result.control.creator_pid
     if not result.alive:
@@ -264,5 +266,5 @@ def _judge_life(result: Inspection) -> None:
         not result.unasked or not os.path.exists(f"/proc/{creator}")
     ):
         result.problems.append(
-            f"its creator, process {creator}, ended without closing it, so that nobody will store or remove it"
+            f"its creator, process {creator}, ended without closing it, so nobody will store or remove it"
         )

@@ -1,4 +1,4 @@
-"""Who holds what, asked without locking: mutexes, redo records, and who has the segment open.
+"""Who holds what, found out without locking: mutexes, redo records, and who has it open.
 
 All of it is read: mutexes and redo records from bytes of the control block, the rest from /proc.
 glibc's mutexes are understood; with another C library the locks are "unknown".
@@ -20,7 +20,7 @@ _OWNER_DIED = 0x40000000  # of the futex word, linux/futex.h
 _WAITERS = 0x80000000
 _OWNER, _KIND = slice(8, 12), slice(16, 20)  # of glibc's pthread_mutex_t, on 64-bit systems
 _NOT_RECOVERABLE = 0x7FFFFFFE  # as the owner: given up
-_INCONSISTENT = 0x7FFFFFFF  # as the owner: whoever took it over from the dead
+_INCONSISTENT = 0x7FFFFFFF  # as the owner: taken over from the dead, not repaired yet
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Lock:
     which: int
     guards: str
     state: str
-    """free, held, owner died, given up, damaged or unknown."""
+    """One of: free, held, owner died, given up, damaged, unknown."""
     thread: int | None = None
-    """Who holds it, or who died holding it."""
+    """The thread that holds it, or died holding it."""
     alive: bool | None = None
     waited_for: bool = False
     holder: str = ""
@@ -40,7 +40,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class Redo:
-    """A redo record that is marked: its put happens, whoever finishes it."""
+    """A marked redo record: its put happens, whoever finishes it."""
 
     which: int
     """The mutex whose owner wrote it."""
@@ -59,7 +59,7 @@ class Opener:
 
 
 def are_taken(memory: bytes) -> bool:
-    """Say whether any of the mutexes is not simply free; memory begins with the first."""
+    """Return whether any of the mutexes is not simply free; memory begins with the first."""
     return any(any(memory[at : at + 4]) for at in range(0, len(memory), MUTEX_BYTES))
 
 
@@ -101,7 +101,7 @@ def _guarded(shape: Geometry, which: int) -> str:
 
 @cache
 def _kind() -> bytes:
-    """Return the kind that our mutexes have, from one made for the purpose."""
+    """Return the kind field of our mutexes, as in one made for the purpose."""
     with mmap.mmap(-1, MUTEX_BYTES) as memory:
         handle = mutex.at(memory, 0)
         mutex.initialize(handle)
@@ -143,8 +143,8 @@ def _command(pid: int) -> str:
 
 
 def has_flock(info: os.stat_result) -> bool:
-    """Say whether anybody in sight holds a flock on a file, which is the sign of life of our
-    segments.
+    """Return whether anybody in sight holds a flock on a file: the sign that a segment of ours is
+    alive.
     """
     here = f" {os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino} "
     with suppress(OSError), open("/proc/locks", encoding="ascii", errors="replace") as locks:

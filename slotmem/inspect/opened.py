@@ -1,7 +1,7 @@
 """The bytes of what is inspected: opened for reading, read with `pread`, nothing mapped.
 
-So no lock is asked for, no flock taken, and somebody who truncates the object meanwhile cannot kill
-us with a SIGBUS.
+So no lock is asked for, no flock is taken, and truncating the object meanwhile cannot kill us with
+a SIGBUS.
 
 - `open_bytes(found)` opens what was found; `Bytes.read` reads from it.
 - `read_occupancy(data, shape)` tells which slots are in use, as a map of bounded size.
@@ -32,7 +32,7 @@ class Bytes(NamedTuple):
     shift: int = 0
 
     def read(self, start: int, nbytes: int) -> bytes:
-        """Read; what lies beyond the end is missing from the answer."""
+        """Return the bytes from start on: nbytes of them, or fewer where the file ends."""
         parts = []
         while nbytes > 0 and (part := os.pread(self.fd, nbytes, start - self.shift)):
             parts.append(part)
@@ -46,11 +46,11 @@ class Occupancy:
 
     used: int
     odd: int
-    """In-use bytes that are neither 0 nor 1."""
+    """The number of in-use bytes that are neither 0 nor 1."""
     slots_per_cell: int
     cells: str
-    """One sign a cell: `.` all free, `#` all in use, 1 to 9 for tenths in use, `?` for a byte that
-    is neither.
+    """One character a cell: `.` all free, `#` all in use, 1 to 9 for tenths in use, `?` for a byte
+    that is neither.
     """
     first_used: list[int]
     checksum: int
@@ -58,7 +58,7 @@ class Occupancy:
 
 @contextmanager
 def open_bytes(found: Found) -> Iterator[Bytes]:
-    """Open for reading.
+    """Open what was found, for reading.
 
     Raises:
         AccessDenied
@@ -68,7 +68,7 @@ def open_bytes(found: Found) -> Iterator[Bytes]:
     try:
         fd = os.open(found.path, flags)
     except FileNotFoundError:
-        raise NoSegment(f"{found.path} was there a moment ago and is gone") from None
+        raise NoSegment(f"{found.path} was there a moment ago and is gone; try again") from None
     except OSError as error:
         what = "is a symlink, which somebody may have planted" if os.path.islink(found.path) else "cannot be opened"
         raise AccessDenied(f"{found.path} {what} ({error.strerror}); check its owner and mode") from error
@@ -81,7 +81,7 @@ def open_bytes(found: Found) -> Iterator[Bytes]:
 
 
 def read_occupancy(data: Bytes, shape: Geometry) -> Occupancy:
-    """Read the in-use bytes, one cell of the map after the other."""
+    """Read the in-use bytes, one cell of the map after another."""
     width = max(1, -(-shape.item_num // CELLS))
     used = odd = checksum = 0
     cells: list[str] = []

@@ -20,14 +20,14 @@ _LISTED = 12  # processes, locks and redo records at most
 
 
 def text(result: Inspection) -> Iterator[str]:
-    """Yield the lines of the report, none of them wider than 100 signs unless a name is."""
+    """Yield the lines of the report, none wider than 100 characters unless a name is."""
     yield _title(result)
     yield from (f"  {key:<10} {value}" for key, value in _facts(result) if value)
     shape, occupancy = result.shape, result.occupancy
     if shape is not None and occupancy is not None:
         if occupancy.cells:
             width = occupancy.slots_per_cell
-            each = "" if width == 1 else f"; each sign is {width} slots, 1 to 9 tenths of them in use"
+            each = "" if width == 1 else f"; each character is {width} slots, 1 to 9 tenths of them in use"
             yield ""
             yield f"occupancy (# in use, . free{each})"
             yield from (
@@ -48,9 +48,7 @@ def text(result: Inspection) -> Iterator[str]:
 
 
 def slot_text(result: Inspection, shape: Geometry, data: Bytes, item_id: int) -> Iterator[str]:
-    """Yield the lines of a whole slot's dump; lines like the one before are left out, as hexdump
-    does.
-    """
+    """Yield the lines of a whole slot's dump; repeated lines are left out, as in hexdump."""
     used = data.read(shape.inuse_start + item_id, 1) not in (b"\0", b"")
     yield f"slot {item_id} of {result.found.name}: {shape.item_size} bytes, {'in use' if used else 'free'}"
     start, before, skipped = slot_start(shape.item_size, item_id), b"", 0
@@ -123,14 +121,14 @@ def slot_document(shape: Geometry, data: Bytes, item_id: int) -> dict[str, Any]:
 
 
 def printable(line: str) -> str:
-    """Return a line that no terminal takes for a command: names and processes are called as others
-    please.
+    """Escape what a terminal could take for a command: others choose the names of segments and
+    processes.
     """
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
 
 
 def flags(type_: int) -> str:
-    """Return the flags in Apache's words."""
+    """Return the flags by their names, as Apache spells them."""
     known = [flag.name or "" for flag in Type if flag & type_]
     unknown = type_ & ~sum(Type)
     return "|".join([*known, *([f"{unknown:#x}"] if unknown else [])]) or "no flags"
@@ -176,7 +174,7 @@ def _facts(result: Inspection) -> Iterator[tuple[str, str]]:
     if header is not None:
         yield "shape", f"{header.item_num} slots of {header.item_size} bytes, {flags(header.type)}"
         if header.apr_length is not None:
-            yield "length", f"{header.apr_length} bytes by APR's word"
+            yield "length", f"{header.apr_length} bytes, says APR's length word"
     if result.shape is not None and result.occupancy is not None:
         free = result.shape.item_num - result.occupancy.used
         assert header is not None

@@ -5,8 +5,8 @@ Interface:
 - `write_header(memory, geometry)` describes a fresh segment; everything else in it is zero.
 - `read_geometry(memory, size, name)` reads the description back and refuses one that contradicts
   itself.
-- `is_ours(memory, geometry)` says whether a control block lies behind; `check_control` refuses one
-  that cannot be used here.
+- `is_ours(memory, geometry)` tells whether our control block lies behind httpd's part;
+  `check_control` refuses one that cannot be used here.
 
 The control header (128 bytes at `Geometry.control_start`) holds: magic 8 bytes, version u32,
 stripes u32, boot id 16 bytes, pid namespace u64, creator's pid u64, creation time u64 (ns since the
@@ -62,7 +62,7 @@ class Control(NamedTuple):
 
 @cache
 def boot_id() -> bytes:
-    """Return the kernel's identity of this boot, 16 bytes.
+    """Return the kernel's id for this boot, 16 bytes.
 
     Raises:
         Unsupported
@@ -87,7 +87,7 @@ def pid_namespace() -> int:
 
 
 def shape_of(item_size: int, item_num: int, type_: int) -> Geometry:
-    """Lay out a segment for flags as `create` takes them."""
+    """Return the layout of a segment with flags as `create` takes them."""
     return geometry(item_size, item_num, type_, bool(type_ & Type.PREGRAB))
 
 
@@ -99,7 +99,7 @@ def describe(shape: Geometry) -> bytes:
 
 
 def write_header(memory: mmap.mmap, shape: Geometry) -> None:
-    """Describe a segment whose bytes are all zero."""
+    """Write length, descriptor and free counter into a segment whose bytes are all zero."""
     memory[0:DESCRIPTOR_START] = struct.pack("=Q", shape.apr_length)
     memory[DESCRIPTOR_START : DESCRIPTOR_START + DESCRIPTOR_BYTES] = describe(shape)
     memory[NUM_FREE_START : NUM_FREE_START + 4] = struct.pack("=I", shape.item_num)
@@ -124,7 +124,7 @@ def write_control(memory: mmap.mmap, shape: Geometry) -> None:
 
 
 def read_geometry(memory: Memory, size: int, name: str) -> Geometry:
-    """Read what a segment of `size` mapped bytes says of itself.
+    """Return the shape that a segment of `size` mapped bytes says it has.
 
     Raises:
         Truncated
@@ -132,7 +132,7 @@ def read_geometry(memory: Memory, size: int, name: str) -> Geometry:
     """
     if size < SLOTS_START:
         raise Truncated(
-            f"segment {name!r} has {size} bytes, a header alone has {SLOTS_START}; create it again with replace=True"
+            f"segment {name!r} has {size} bytes, but a header alone has {SLOTS_START}; create it again with replace=True"
         )
     (length,) = struct.unpack_from("=Q", memory, 0)
     item_size, item_num, type_ = _DESCRIPTOR.unpack_from(memory, DESCRIPTOR_START)
@@ -143,7 +143,7 @@ def read_geometry(memory: Memory, size: int, name: str) -> Geometry:
         )
     if size < length:
         raise Truncated(
-            f"segment {name!r} has {size} bytes, its header asks for {length}; create it again with replace=True"
+            f"segment {name!r} has {size} bytes, but its header asks for {length}; create it again with replace=True"
         )
     return shape_of(item_size, item_num, type_)
 
@@ -154,7 +154,7 @@ def read_control(memory: Memory, shape: Geometry) -> Control:
 
 
 def is_ours(memory: Memory, size: int, shape: Geometry) -> bool:
-    """Say whether our control block lies behind httpd's part."""
+    """Return whether our control block lies behind httpd's part."""
     return (
         size >= shape.control_start + _CONTROL.size
         and memory[shape.control_start : shape.control_start + len(MAGIC)] == MAGIC
@@ -173,26 +173,26 @@ def check_control(memory: Memory, size: int, shape: Geometry, name: str) -> None
     control = read_control(memory, shape)
     if control.version != VERSION:
         raise Forged(
-            f"segment {name!r} has a control block of version {control.version}, this is version {VERSION}; "
+            f"segment {name!r} has a control block of version {control.version}, but this is version {VERSION}; "
             "use the release of slotmem that made it"
         )
     if size < shape.total:
         raise Truncated(
-            f"segment {name!r} has {size} bytes, its header asks for {shape.total}; create it again with replace=True"
+            f"segment {name!r} has {size} bytes, but its header asks for {shape.total}; create it again with replace=True"
         )
     said = (control.total, control.stripes, control.item_size, control.item_num, control.type)
     if said != (shape.total, shape.stripes, shape.item_size, shape.item_num, shape.type):
         raise Forged(
-            f"the control block of segment {name!r} describes another shape than its header: somebody overwrote one of "
+            f"the control block of segment {name!r} describes a different shape from its header: somebody overwrote one of "
             "them; create it again with replace=True"
         )
     if control.boot_id != boot_id():
         raise OtherBoot(
-            f"segment {name!r} was made before the machine was started again, so its locks mean nothing; "
+            f"segment {name!r} was made before the last reboot, so its locks mean nothing; "
             "create it again with replace=True"
         )
     if control.pid_namespace != pid_namespace():
         raise OtherNamespace(
-            f"segment {name!r} belongs to pid namespace {control.pid_namespace}, this process is in {pid_namespace()}, "
+            f"segment {name!r} belongs to pid namespace {control.pid_namespace}, but this process is in {pid_namespace()}, "
             "where its locks would name the wrong owners; run both in one pid namespace"
         )

@@ -2,11 +2,11 @@
 
 Interface:
 
-- `encode(shape, payload)` gives the bytes of a file; `decode(shape, data)` gives the payload back
+- `encode(shape, payload)` returns the bytes of a file; `decode(shape, data)` returns the payload,
   or says what is wrong.
 - `store(path, data)` replaces a file: a crash leaves the old one or the new one, whole and on disk.
-- `load(path)` reads one, `stamp(path)` tells whether it is still the same; `set_aside(path)` moves
-  a bad one to a name of its own, so that nothing is ever lost.
+- `load(path)` reads one; `stamp(path)` changes when the file does; `set_aside(path)` moves a bad
+  one to a name of its own, so that nothing is ever lost.
 - `cleared(shape, payload)` is the payload with every slot free (CLEARINUSE).
 
 Clauses BYTES-2, STORE-3 to STORE-5, RESTORE-2 to RESTORE-4. httpd accepts a file that ends early
@@ -48,7 +48,7 @@ def encode(shape: Geometry, payload: bytes) -> bytes:
 def decode(shape: Geometry, data: bytes) -> bytes:
     """Return the payload of a persisted file, its free counter made exact.
 
-    httpd's own counter drifts without PREGRAB, so that it is not trusted.
+    httpd's own counter drifts without PREGRAB, so it is not trusted.
 
     Raises:
         Mismatch: says what is wrong.
@@ -100,7 +100,7 @@ def load(path: str) -> bytes | None:
 
 
 def stamp(path: str) -> tuple[int, ...] | None:
-    """Return what changes whenever a file is stored; None if there is none."""
+    """Return a value that changes whenever the file is stored; None if there is no file."""
     try:
         info = os.lstat(path)
     except FileNotFoundError:
@@ -109,7 +109,7 @@ def stamp(path: str) -> tuple[int, ...] | None:
 
 
 def check_folder(path: str) -> None:
-    """See that the folder of a persisted file is there, before anything depends on it.
+    """Check that the folder of a persisted file exists, before anything depends on it.
 
     Raises:
         NoSegment
@@ -155,7 +155,7 @@ def store(path: str, data: bytes) -> None:
 
 
 def set_aside(path: str) -> str:
-    """Return a bad file a name of its own, `PATH.bad-1` or the next that is free, and return it.
+    """Rename a bad file to `PATH.bad-1`, or the next such name that is free; return the new path.
 
     Raises:
         AccessDenied
@@ -175,16 +175,16 @@ def set_aside(path: str) -> str:
             return aside
     except OSError as error:
         raise AccessDenied(
-            f"the persisted file {path} is bad, and cannot be kept under another name ({error.strerror}); see to the "
-            "folder's rights, or move the file away"
+            f"the persisted file {path} is bad, and cannot be kept under another name ({error.strerror}); check the "
+            "folder's permissions, or move the file away"
         ) from error
 
 
 def _open_fresh(fresh: str) -> int:
-    """Open the file that is to become the new one, alone.
+    """Open and lock the file that will replace the old one.
 
-    Its name is fixed, so that crashes leave one such file at most. Whoever gets the lock on a file
-    that meanwhile was renamed or removed tries again.
+    Its name is fixed, so that crashes leave one such file at most. If it was renamed or removed
+    before we got the lock, we try again.
     """
     while True:
         try:
@@ -214,7 +214,7 @@ def _sync_folder(path: str) -> None:
 
 
 def _digest(payload: bytes) -> bytes:
-    import hashlib  # it takes 3 ms to import, and not everybody stores
+    import hashlib  # it takes 3 ms to import, and not every program stores
 
     return hashlib.md5(payload, usedforsecurity=False).digest()
 

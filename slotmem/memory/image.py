@@ -60,7 +60,7 @@ class SharedImage(_Mapped):
         return self.geometry.mutexes_start + which * MUTEX_BYTES
 
     def initialize(self) -> None:
-        """Make every mutex, unlocked; nobody else may have the memory."""
+        """Make every mutex, unlocked; nobody else may be using the memory."""
         for mutex in self.mutexes:
             posix.initialize(mutex)
 
@@ -69,7 +69,7 @@ class SharedImage(_Mapped):
         posix.give_back(self.memory, self._mutex_start(self.mutexes.index(mutex)))
 
     def lock(self, mutex: Any) -> int:
-        """Wait for a mutex.
+        """Wait for a mutex, and return the errno of the attempt that ended the wait.
 
         Raises:
             LockTimeout: names the holder where it can be known.
@@ -89,8 +89,8 @@ class SharedImage(_Mapped):
 
 
 class ThreadImage(_Mapped):
-    """Memory of this process alone, guarded by locks of `threading`; their owner cannot die without
-    the others.
+    """Memory of this process alone, guarded by locks of `threading`. No owner dies without the rest
+    of the process.
     """
 
     def __init__(self, memory: mmap.mmap, geometry: Geometry, timeout_s: float | None = None) -> None:
@@ -101,10 +101,10 @@ class ThreadImage(_Mapped):
         self.timeout_s = timeout_s
 
     def initialize(self) -> None:
-        """Nothing: the locks are made unlocked."""
+        """Do nothing: the locks start unlocked."""
 
     def trylock(self, mutex: _ThreadMutex) -> int:
-        """Take a mutex if it is free."""
+        """Take a mutex if it is free; return 0, EBUSY or EDEADLK."""
         if mutex.owner == threading.get_ident():
             return EDEADLK
         if not mutex.lock.acquire(blocking=False):
@@ -113,7 +113,7 @@ class ThreadImage(_Mapped):
         return 0
 
     def lock(self, mutex: _ThreadMutex) -> int:
-        """Wait for a mutex.
+        """Wait for a mutex, and return 0.
 
         Raises:
             LockTimeout
@@ -124,14 +124,14 @@ class ThreadImage(_Mapped):
         return 0
 
     def unlock(self, mutex: _ThreadMutex) -> int:
-        """Free a mutex that this thread holds; else nothing."""
+        """Unlock a mutex if this thread holds it."""
         if mutex.owner == threading.get_ident():
             mutex.owner = None
             mutex.lock.release()
         return 0
 
     def consistent(self, mutex: _ThreadMutex) -> int:
-        """Nothing: no owner dies alone."""
+        """Do nothing: no owner dies alone."""
         del mutex
         return 0
 
@@ -145,7 +145,7 @@ class _ThreadMutex:
 
 
 class ForeignImage(_Mapped):
-    """A segment without control block: whoever made it knows no locks, so there are none."""
+    """A segment without a control block: its maker uses no locks, so there are none."""
 
     def __init__(self, memory: mmap.mmap, geometry: Geometry) -> None:
         # One mutex that is never refused, one redo record outside the segment.
@@ -157,7 +157,7 @@ class ForeignImage(_Mapped):
         self.nobody = None
 
     def trylock(self, mutex: None) -> int:
-        """Nothing to take."""
+        """Return 0: there is nothing to take."""
         del mutex
         return 0
 

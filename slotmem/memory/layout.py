@@ -88,7 +88,7 @@ def persisted_bytes(item_size: int, item_num: int) -> int:
 
 
 def redo_stride(item_size: int) -> int:
-    """Return the distance of two redo records: header and one slot, on cache lines of their own.
+    """Return the distance between redo records: header and one slot, on cache lines of their own.
 
     pre: item_size >= 0
     post: __return__ % LINE_BYTES == 0
@@ -119,7 +119,7 @@ def slot_start(item_size: int, item_id: int) -> int:
 
 
 def is_representable(item_size: int, item_num: int) -> bool:
-    """Say whether a segment of this shape can be described and mapped at all, control block
+    """Return whether a segment of this shape can be described and mapped at all, control block
     included.
 
     post: not __return__ or (0 <= item_num <= MAX_ITEM_NUM and 0 <= item_size)
@@ -140,7 +140,7 @@ class Geometry(NamedTuple):
     type: int
     pregrab: bool
     stripes: int
-    """How many mutexes guard slot bytes."""
+    """The number of mutexes that guard slot bytes."""
     first_stripe: int
     """The index of the first of them: 1, or 0 if it is the table's own."""
     mutexes: int
@@ -154,7 +154,7 @@ class Geometry(NamedTuple):
 
 
 def geometry(item_size: int, item_num: int, type_: int, pregrab: bool) -> Geometry:
-    """Lay out a segment.
+    """Return the layout of a segment.
 
     pre: is_representable(item_size, item_num)
     post: __return__.control_start >= __return__.apr_length

@@ -2,34 +2,34 @@
 
 Interface:
 
-- `at(memory, offset)` gives a handle on the mutex at an offset; `initialize(handle)` makes one
+- `at(memory, offset)` returns a handle on the mutex at an offset; `initialize(handle)` makes one
   there, unlocked.
-- `trylock`, `lock`, `unlock`, `consistent` take a handle and answer an errno: 0, EBUSY (somebody
-  holds it), EOWNERDEAD (we hold it now, its owner died inside), EDEADLK (this thread holds it
+- `trylock`, `lock`, `unlock`, `consistent` take a handle and return an errno: 0, EBUSY (somebody
+  holds it), EOWNERDEAD (we hold it now, its owner died holding it), EDEADLK (this thread holds it
   already), ENOTRECOVERABLE, EPERM (unlock: not ours).
 - `give_back(memory, offset)` frees one that answered ENOTRECOVERABLE.
-- `holder(memory, offset)` names the thread that holds a mutex, where the C library lets us know.
+- `holder(memory, offset)` names the thread that holds a mutex, where the C library shows it.
 
-Rules that its users keep (each was learned by measuring a failure):
+Rules for its users (each was learned from a failure that was measured):
 
-1. `trylock` keeps the GIL (PyDLL: 166 ns a pair) and never blocks; whoever may block calls `lock`,
-   which gives the GIL away and waits in slices, so that other threads run and signals (Ctrl-C) are
+1. `trylock` keeps the GIL (PyDLL: 166 ns a pair) and never blocks. To wait, call `lock`, which
+   releases the GIL and waits in slices, so that other threads run and signals (Ctrl-C) are
    served.
 2. Call `trylock` *inside* the `try` whose `finally` unlocks: CPython can raise a signal handler's
-   exception between the return of a call and the next bytecode. Unlocking a mutex that one does not
-   hold is EPERM and harmless.
-3. After EDEADLK do not unlock: the lock belongs to the operation that a signal handler has
-   interrupted. After ENOTRECOVERABLE neither: call `give_back`. Never unlock a mutex taken over
-   from the dead before `consistent`.
+   exception between the return of a call and the next bytecode. Unlocking a mutex that is not held
+   is EPERM and harmless.
+3. Do not unlock after EDEADLK: the lock belongs to the operation that a signal handler has
+   interrupted. Nor after ENOTRECOVERABLE: call `give_back`. Never unlock a mutex taken over from
+   the dead before `consistent`.
 4. Inside a critical section only subscript stores, no calls, from the first store to the last:
    signal exceptions are raised between calls, not between stores.
 
-Three things are known and left. A signal handler that itself uses the segment, interrupted in turn
+Three weaknesses are known and accepted. A signal handler that itself uses the segment, interrupted
 by a second handler that raises within the same few nanoseconds, can release the lock of the
 operation below it. An exception just after a mutex was taken over from the dead, and a second one
-as its settling begins, can make the mutex unusable; that is then said (`Unrecoverable`). And a
-mutex names its owner by thread id, so that it means nothing in another pid namespace or after a
-reboot (`slotmem.memory.segment` refuses both).
+as `Slots._settle` begins, can make the mutex unusable; then `Unrecoverable` says so. And a mutex
+names its owner by thread id, which means nothing in another pid namespace or after a reboot
+(`slotmem.memory.segment` refuses both).
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ class _Pthread:
     def __init__(self) -> None:
         if not sys.platform.startswith("linux"):
             raise Unsupported(
-                f"the provider 'shm' needs Linux's robust process-shared mutexes, this is {sys.platform}; "
+                f"the provider 'shm' needs Linux's robust process-shared mutexes, but this is {sys.platform}; "
                 "use the provider 'plain' for slots within one process"
             )
         held = ctypes.PyDLL(None)  # keeps the GIL: for calls that do not block
-        free = ctypes.CDLL(None)  # gives the GIL away
+        free = ctypes.CDLL(None)  # releases the GIL
         self.trylock = held.pthread_mutex_trylock
         self.unlock = held.pthread_mutex_unlock
         self.consistent = held.pthread_mutex_consistent
@@ -85,7 +85,7 @@ class _Pthread:
         )
         self.attribute_init = held.pthread_mutexattr_init
         self.attribute_destroy = held.pthread_mutexattr_destroy
-        # glibc 2.30 can wait by the clock that never jumps.
+        # Since 2.30 glibc can wait by the clock that never jumps.
         monotonic = hasattr(free, "pthread_mutex_clocklock")
         self.clock = time.CLOCK_MONOTONIC if monotonic else time.CLOCK_REALTIME
         self.clocklock = free.pthread_mutex_clocklock if monotonic else None
@@ -115,7 +115,11 @@ def at(memory: mmap.mmap, offset: int) -> Any:
 
 
 def initialize(mutex: Any) -> None:
-    """Make an unlocked mutex; nobody may be using the place."""
+    """Make an unlocked mutex; nobody may be using its memory.
+
+    Raises:
+        Unsupported
+    """
     calls = pthread()
     attributes = ctypes.byref(ctypes.create_string_buffer(MUTEX_BYTES))
     calls.attribute_init(attributes)
@@ -133,7 +137,7 @@ def lock(mutex: Any, deadline_s: float | None) -> int:
     """Wait for a mutex (WAIT-1): spin a little, then sleep in slices. Return the errno of the
     attempt that ended it.
 
-    deadline_s is a reading of time.monotonic() or None; when it has passed, EBUSY is the answer.
+    deadline_s is a reading of time.monotonic() or None; once it has passed, EBUSY is returned.
     """
     calls = pthread()
     for _ in range(_SPIN):
@@ -161,7 +165,7 @@ def give_back(memory: mmap.mmap, offset: int) -> None:
 
 def holder(memory: mmap.mmap | bytes, offset: int) -> int | None:
     """Return the thread id that a mutex names as its owner; 0 if it is free, None if this C library
-    keeps it secret.
+    does not show it.
     """
     if not _is_glibc():
         return None
@@ -176,7 +180,7 @@ def _is_glibc() -> bool:
 
 
 def describe_thread(tid: int) -> str:
-    """Say in words who a thread is: its process, its command, whether it lives."""
+    """Describe a thread in words: its process and command, or that it no longer exists."""
     try:
         with open(f"/proc/{tid}/status", encoding="utf-8", errors="replace") as lines:
             fields = dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)

@@ -2,7 +2,7 @@
 
 Interface:
 
-- `resolve(name, runtime_dir, generation)` gives a `Names`, or None for anonymous memory.
+- `resolve(name, runtime_dir, generation)` returns a `Names`, or None for anonymous memory.
 - `shm_object_name(segment)` is the POSIX shared memory object that APR would use for a segment
   name.
 
@@ -23,7 +23,7 @@ MAX_FILE_NAME_BYTES = 255 - len(".bad-99999")  # room for the names of files set
 
 
 class Names(NamedTuple):
-    """What a named slotmem is called, and where."""
+    """A slotmem's name, and the names that follow from it."""
 
     name: str
     segment: str
@@ -61,7 +61,7 @@ def resolve(name: str | None, runtime_dir: str, generation: int) -> Names | None
     if name is None:
         return None
     if not isinstance(name, str):
-        raise WrongType(f"a name is a str or None, got {name!r}")
+        raise WrongType(f"a name must be a str or None, got {name!r}")
     if name == "" or name.lower() == ANONYMOUS:
         return None
     try:
@@ -84,6 +84,6 @@ def resolve(name: str | None, runtime_dir: str, generation: int) -> Names | None
         persisted = f"{runtime_dir}/slotmem-shm-{name}.shm.persist"
     if len(os.fsencode(persisted.rsplit("/", 1)[1])) > MAX_FILE_NAME_BYTES:
         raise InvalidName(
-            f"the name {name[:20]!r}... is too long: its file name may have {MAX_FILE_NAME_BYTES} bytes, shorten it"
+            f"the name {name[:20]!r}... is too long: its file name may have {MAX_FILE_NAME_BYTES} bytes; shorten it"
         )
     return Names(name, segment, shm_object_name(segment), persisted)

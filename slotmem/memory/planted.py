@@ -4,7 +4,7 @@ Interface:
 
 - `check_plain(what, info)` refuses anything else that was opened; `alone` also refuses a file with
   a second name.
-- `refusal(what, path, error)` says what it is that could not be opened.
+- `refusal(what, path, error)` says why something could not be opened.
 
 Others may write to the shared memory folder, and perhaps to the folder of an absolute name: what
 they planted there is neither read nor written through. Clauses ATTACH-6, RESTORE-4.
@@ -30,7 +30,7 @@ def check_plain(what: str, info: os.stat_result, *, alone: bool = False) -> None
         raise Planted(f"{what} is {kind}, expected a plain file: somebody planted it; remove it")
     if hasattr(os, "geteuid") and info.st_uid != os.geteuid():
         raise OtherUser(
-            f"{what} belongs to user {info.st_uid}, this process is user {os.geteuid()}; run as its owner, or use "
+            f"{what} belongs to user {info.st_uid}, but this process is user {os.geteuid()}; run as its owner, or use "
             "another name"
         )
     if alone and info.st_nlink > 1:
@@ -38,13 +38,13 @@ def check_plain(what: str, info: os.stat_result, *, alone: bool = False) -> None
 
 
 def refusal(what: str, path: str, error: OSError) -> AccessDenied:
-    """Return the error that tells why a path could not be opened."""
+    """Return the error that says why a path could not be opened."""
     try:
         check_plain(what, os.lstat(path))
     except AccessDenied as reason:
         return reason
     except OSError:
-        pass  # the folder may not be searched either, or it is gone now
+        pass  # we may not search the folder either, or it is gone now
     return AccessDenied(f"{what} cannot be opened ({error.strerror}); check its permissions and those of its folder")
 
 

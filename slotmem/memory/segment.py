@@ -10,16 +10,15 @@ Interface:
 
 A segment is built in a file without a name (O_TMPFILE), so that a crash before the end leaves
 nothing, and `linkat` puts it into place, so that a name is absent or complete at every instant and
-one of two creators wins. Two locks of the kernel's, which it drops when their holder dies, lie on
-each object:
+one of two creators wins. Each object carries two kernel locks, which vanish when their holder dies:
 
 - its *flock* says that it is alive: everybody who uses it holds it shared. A creator who gets it
-  exclusively knows that the segment is a crash's remainder. The maker of a segment holds it
+  exclusively knows that a crash left the segment behind. The maker of a segment holds it
   exclusively until all is confirmed.
 - its *record lock* is the right to unlink it: between the look at what stands at the name and the
   unlink nobody else can replace it, since that would need an unlink too.
 
-Both belong to the open file, which forked children share, so that they are given back explicitly.
+Both belong to the open file, which forked children share, so they are released explicitly.
 Clauses CREATE-5 to CREATE-10, ATTACH-3, ATTACH-6.
 """
 
@@ -53,13 +52,13 @@ if sys.platform != "win32":
 
 SHM_FOLDER = "/dev/shm"  # where Linux keeps POSIX shared memory objects
 _MODE = 0o600
-_TRIES = 2000  # of a millisecond: how long another creator may take to replace a remainder
+_TRIES = 2000  # a millisecond each: how long another creator may take to replace a dead segment
 _OPEN = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class Segment(NamedTuple):
     """A mapped segment. CPython's mmap keeps a duplicate of the descriptor, and with it the flock
-    that is our sign of life, for as long as any view of the memory is referenced.
+    that shows that we are alive, for as long as any view of the memory is referenced.
     """
 
     memory: mmap.mmap
@@ -70,7 +69,7 @@ class Segment(NamedTuple):
     info: os.stat_result
 
     def unlink(self) -> None:
-        """Take the segment's name away, if the name is still this segment's."""
+        """Remove the segment's name, if the name is still this segment's."""
         if self.names is not None:
             with suppress(AccessDenied), _opened(self.names) as fd:
                 if fd is not None and os.path.samestat(self.info, os.fstat(fd)):
@@ -78,9 +77,7 @@ class Segment(NamedTuple):
 
 
 class Contents(Protocol):
-    """What a segment is filled with, and whether that is still right once nobody else can have the
-    name.
-    """
+    """What a segment is filled with, and whether that is still right once the name is ours."""
 
     def fill(self, memory: mmap.mmap) -> None: ...
 
@@ -136,8 +133,8 @@ def anonymous(shape: Geometry, contents: Contents) -> Segment:
 
 
 def open_segment(names: Names, *, writable: bool) -> Segment:
-    """Open and check the segment of a name; one without control block is mapped read-only unless
-    writable.
+    """Open, check and map the segment of a name; one without a control block is mapped read-only
+    unless writable.
 
     Raises:
         NoSegment
@@ -162,7 +159,7 @@ def open_segment(names: Names, *, writable: bool) -> Segment:
                 if _is_at(os.fstat(fd), names):
                     return _map(fd, names, writable)
             except BaseException:
-                fcntl.flock(fd, fcntl.LOCK_UN)  # an exception's traceback may keep the mapping for long
+                fcntl.flock(fd, fcntl.LOCK_UN)  # an exception's traceback may keep the mapping for a long time
                 raise
             fcntl.flock(fd, fcntl.LOCK_UN)
     raise _busy(names)
@@ -182,7 +179,7 @@ def _nameless(names: Names | None, shape: Geometry) -> Iterator[int]:
     """
     if not hasattr(os, "O_TMPFILE"):
         raise Unsupported(
-            f"the provider 'shm' needs Linux's files without a name, this is {sys.platform}; use the provider 'plain'"
+            f"the provider 'shm' needs Linux's O_TMPFILE, but this is {sys.platform}; use the provider 'plain'"
         )
     try:
         fd = os.open(SHM_FOLDER, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, _MODE)
@@ -191,7 +188,7 @@ def _nameless(names: Names | None, shape: Geometry) -> Iterator[int]:
     try:
         os.fchmod(fd, _MODE)  # whatever the umask
         try:
-            os.posix_fallocate(fd, 0, shape.total)  # full now, not a SIGBUS later
+            os.posix_fallocate(fd, 0, shape.total)  # too full is an error now, not a SIGBUS later
         except OSError as error:
             raise NoSpace(
                 f"{SHM_FOLDER} cannot hold segment {names.name if names else 'none'!r}: {shape.item_num} slots of "
@@ -216,7 +213,7 @@ def _build(fd: int, names: Names | None, shape: Geometry, contents: Contents) ->
 
 
 def _make_way(names: Names, replace: bool) -> bool:
-    """Remove a dead segment of that name. Return False if somebody else is about it: try again.
+    """Remove a dead segment of that name. Return False if somebody else is at it: try again.
 
     Raises:
         SegmentExists
@@ -244,8 +241,8 @@ def _make_way(names: Names, replace: bool) -> bool:
 
 
 def _unlink(fd: int, names: Names) -> bool:
-    """Take a name away from this object, and from no other that comes to stand there; say whether
-    it had it.
+    """Unlink the name if it is this object's, and never another's that has taken its place; return
+    whether it was.
     """
     fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _record_lock(fcntl.F_WRLCK))
     try:
@@ -258,7 +255,7 @@ def _unlink(fd: int, names: Names) -> bool:
 
 
 def _link(fd: int, path: str) -> None:
-    """Return a nameless file its name.
+    """Link a nameless file into place.
 
     Raises:
         FileExistsError
@@ -306,7 +303,7 @@ def _flock(fd: int, how: int) -> bool:
 
 
 def _is_at(info: os.stat_result, names: Names) -> bool:
-    """Say whether the object of a name is still this file."""
+    """Return whether the object of a name is still this file."""
     try:
         return os.path.samestat(info, os.lstat(object_path(names)))
     except FileNotFoundError:
@@ -325,7 +322,7 @@ def _has_control(fd: int, names: Names) -> bool:
 
 
 def _map(fd: int, names: Names, writable: bool) -> Segment:
-    """Map an object whose flock is held on this descriptor."""
+    """Check and map an object whose flock this descriptor holds."""
     info = os.fstat(fd)
     size = info.st_size
     shape = control.read_geometry(os.pread(fd, SLOTS_START, 0), size, names.name)

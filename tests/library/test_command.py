@@ -180,7 +180,7 @@ def test_missing_module_of_a_command(monkeypatch, capsys):
     """A command whose own module is not there is told, and listed as not usable."""
     monkeypatch.setattr(command, "_find", lambda: {"gone": command._Command("their_tools.gone", "their-tools", ())})
     assert command.main(["gone"]) == 2
-    assert "names the module their_tools.gone, which is not there" in capsys.readouterr().err
+    assert "registers the module their_tools.gone, which does not exist" in capsys.readouterr().err
     assert command.main([]) == 2
     assert "gone  (not usable" in capsys.readouterr().err
 

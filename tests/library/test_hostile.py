@@ -40,7 +40,7 @@ def provider(request, tmp_path):
             (number, slotmem.SlotOutOfRange, r"slot .* is out of range: the segment has 3 slots \(0\.\.2\)")
             for number in (-1, 3, 2**31, 2**64)
         ],
-        *[(thing, slotmem.WrongType, "a slot id is an int, got") for thing in ("0", 1.0, None, True, b"\0", [0])],
+        *[(thing, slotmem.WrongType, "a slot id must be an int, got") for thing in ("0", 1.0, None, True, b"\0", [0])],
     ],
 )
 def test_bad_ids(item_id, error, says, flags, provider):
@@ -69,7 +69,7 @@ def test_bad_ids(item_id, error, says, flags, provider):
             (number, slotmem.LengthOutOfRange, "do not fit: a slot holds 0..4 bytes")
             for number in (-1, 5, 2**63, -(2**70))
         ],
-        *[(thing, slotmem.WrongType, "a length is an int, got") for thing in ("4", 4.0, True, b"")],
+        *[(thing, slotmem.WrongType, "a length must be an int, got") for thing in ("4", 4.0, True, b"")],
     ],
 )
 def test_bad_lengths(nbytes, error, says, provider):
@@ -93,9 +93,9 @@ def test_bad_lengths(nbytes, error, says, provider):
         (1, 2**32, slotmem.InvalidSize, f"hold {MAX_ITEM_NUM} at most"),
         (-1, 1, slotmem.InvalidSize, "cannot be negative"),
         (1, -1, slotmem.InvalidSize, "cannot be negative"),
-        ("4", 1, slotmem.WrongType, "item_size is an int, got '4'"),
-        (4, 1.0, slotmem.WrongType, "item_num is an int, got 1.0"),
-        (True, 1, slotmem.WrongType, "item_size is an int"),
+        ("4", 1, slotmem.WrongType, "item_size must be an int, got '4'"),
+        (4, 1.0, slotmem.WrongType, "item_num must be an int, got 1.0"),
+        (True, 1, slotmem.WrongType, "item_size must be an int"),
     ],
 )
 def test_bad_sizes(item_size, item_num, error, says, provider, tmp_path):
@@ -128,7 +128,7 @@ def test_bad_names(name, provider, tmp_path):
         with refused(slotmem.InvalidName, "the name '", status="APR_EINVAL"):
             operation()
     for wrong in (b"table", 7, ["table"]):
-        with refused(slotmem.WrongType, "is a str or None", status="APR_EINVAL"):
+        with refused(slotmem.WrongType, "must be a str or None", status="APR_EINVAL"):
             provider.create(wrong, 4, 1)
     assert os.listdir(tmp_path) == []
 
@@ -364,7 +364,7 @@ HEADER = {
     "item_size, huge": (DESCRIPTOR_START, b"\xff" * 8, slotmem.Forged, "do not agree"),
     "item_num": (DESCRIPTOR_START + 8, b"\4", slotmem.Forged, "do not agree"),
     "item_num, huge": (DESCRIPTOR_START + 8, b"\xff" * 4, slotmem.Forged, "do not agree"),
-    "type": (DESCRIPTOR_START + 12, b"\1", slotmem.Forged, "another shape"),
+    "type": (DESCRIPTOR_START + 12, b"\1", slotmem.Forged, "a different shape"),
     "agreeing but large": (0, struct.pack("=QQII", 32 + 5 * 2**20, 2**20 * 4, 1, 5), slotmem.Forged, "do not agree"),
     "agreeing but larger than the object": (
         0,
@@ -372,14 +372,14 @@ HEADER = {
         slotmem.Truncated,
         "its header asks for",
     ),
-    "version": (CONTROL + 8, b"\2", slotmem.Forged, "of version 2, this is version 1"),
-    "stripes": (CONTROL + 12, b"\7", slotmem.Forged, "another shape"),
-    "boot id": (CONTROL + 16, b"other boot", slotmem.OtherBoot, "before the machine was started again"),
+    "version": (CONTROL + 8, b"\2", slotmem.Forged, "of version 2, but this is version 1"),
+    "stripes": (CONTROL + 12, b"\7", slotmem.Forged, "a different shape"),
+    "boot id": (CONTROL + 16, b"other boot", slotmem.OtherBoot, "before the last reboot"),
     "pid namespace": (CONTROL + 32, b"\1", slotmem.OtherNamespace, "run both in one pid namespace"),
-    "total": (CONTROL + 56, b"\1", slotmem.Forged, "another shape"),
-    "item_size again": (CONTROL + 64, b"\5", slotmem.Forged, "another shape"),
-    "item_num again": (CONTROL + 72, b"\4", slotmem.Forged, "another shape"),
-    "type again": (CONTROL + 76, b"\1", slotmem.Forged, "another shape"),
+    "total": (CONTROL + 56, b"\1", slotmem.Forged, "a different shape"),
+    "item_size again": (CONTROL + 64, b"\5", slotmem.Forged, "a different shape"),
+    "item_num again": (CONTROL + 72, b"\4", slotmem.Forged, "a different shape"),
+    "type again": (CONTROL + 76, b"\1", slotmem.Forged, "a different shape"),
 }
 
 

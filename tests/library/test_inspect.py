@@ -176,7 +176,7 @@ def test_huge_segment_is_abbreviated(look, provider, tmp_path):
     assert code == 0
     assert len(lines) < 50
     assert max(len(line) for line in lines if str(tmp_path) not in line) <= 100
-    assert "each sign is 1954 slots" in said
+    assert "each character is 1954 slots" in said
     assert "and 299990 more" in said
 
 
@@ -338,8 +338,8 @@ def test_only_what_stands_still_is_judged(examine, workers, monkeypatch, free_co
 
 
 def test_dead_owner(examine, workers):
-    """An owner that died inside is named, with the put that is to be finished; after the repair all
-    is well.
+    """An owner that died holding a lock is named, with the put that is still to be finished; after
+    the repair all is well.
     """
     algorithm = workers.algorithm()
     guard, word, copy = algorithm.stripe_redo[2]
@@ -357,7 +357,7 @@ def test_dead_owner(examine, workers):
     died = [(lock["which"], lock["thread"]) for lock in report["locks"] if lock["state"] == "owner died"]
     assert (code, died) == (1, [(0, pid), (3, pid)])
     assert [(record["slot"], record["nbytes"]) for record in report["redo"]] == [(2, 3)]
-    assert [f"thread {pid}, died inside" in problem for problem in report["problems"]] == [True, True]
+    assert [f"thread {pid}, died holding it" in problem for problem in report["problems"]] == [True, True]
     assert workers.get(2, 3) == b"new"
     workers.num_free_slots()
     assert examine("workers")[0] == 0
@@ -385,11 +385,11 @@ def test_lock_given_up(examine, workers):
         (lambda _: 0, struct.pack("=Q", 99), "do not agree"),
         (lambda _: 16, struct.pack("=I", 9), "do not agree"),
         (lambda _: 20, struct.pack("=I", 0x25), "unknown flags: 0x20"),
-        (lambda shape: shape.control_start, b"?", "the control block behind it is overwritten"),
+        (lambda shape: shape.control_start, b"?", "its control block is overwritten"),
         (lambda shape: shape.control_start + 8, struct.pack("=I", 9), "a control block of version 9"),
-        (lambda shape: shape.control_start + 16, bytes(16), "before the machine was started again"),
+        (lambda shape: shape.control_start + 16, bytes(16), "before the last reboot"),
         (lambda shape: shape.control_start + 32, bytes(8), "belongs to pid namespace 0"),
-        (lambda shape: shape.control_start + 64, bytes(8), "describes another shape than its header"),
+        (lambda shape: shape.control_start + 64, bytes(8), "describes a different shape from its header"),
         (lambda shape: shape.mutexes_start, b"\xff" * 40, "the lock of the table is overwritten"),
         (
             lambda shape: shape.redo_start,
@@ -450,7 +450,7 @@ def test_dead_server(look, tmp_path):
             server.wait()
             code, said = look("w")
             assert (code, attached.num_slots()) == (1, 2)
-            assert f"its creator, process {server.pid}, ended without closing it, so that" in " ".join(said.split())
+            assert f"its creator, process {server.pid}, ended without closing it, so nobody" in " ".join(said.split())
     code, said = look("w")
     assert (code, "dead segment w" in said, "nobody has it open" in said) == (1, True, True)
     with slotmem.provider("shm", runtime_dir=tmp_path) as heir:

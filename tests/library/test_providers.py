@@ -223,7 +223,7 @@ def test_provider_strings(tmp_path):
     """A provider string names a provider that is known, and an argument only where one is taken."""
     with pytest.raises(slotmem.InvalidArgument, match=r"known: .*plain, shm"):
         slotmem.provider("nosuch")
-    with pytest.raises(slotmem.InvalidArgument, match="takes nothing"):
+    with pytest.raises(slotmem.InvalidArgument, match="takes no argument"):
         slotmem.provider("shm:argument", runtime_dir=tmp_path)
     with pytest.raises(slotmem.WrongType, match="'shm'"):
         slotmem.provider(7)

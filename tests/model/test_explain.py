@@ -149,19 +149,19 @@ SENTENCES = {
     "grab-uncounted": "num_free says 1, but 0 slots are free and nobody is inside an operation",
     "release-clears": "nobody is inside an operation, but slot 0 holds 00 00 and should hold 01 01",
     "get-unmarked": "nobody is inside an operation, but slot 0 is free and should be in use",
-    "torn-get": "get(0) of process 2 gave 01 00, which nobody put: byte 0 is from put(0, 01 01) of process 1 and byte 1 is "
+    "torn-get": "get(0) of process 2 returned 01 00, which nobody put: byte 0 is from put(0, 01 01) of process 1 and byte 1 is "
     "from before any put",
-    "get-beyond": "get(0) of process 1 answered 00 00 00, and no order of the operations explains that: it could have answered "
+    "get-beyond": "get(0) of process 1 returned 00 00 00, and no order of the operations explains that: it could have returned "
     "00 00",
-    "repair-half": "get(0) of process 2 gave 01 00, which nobody put: byte 0 is from the repair in get(0) of process 2 and "
+    "repair-half": "get(0) of process 2 returned 01 00, which nobody put: byte 0 is from the repair in get(0) of process 2 and "
     "byte 1 is from before any put",
-    "fgrab-refuses": "fgrab(0) of process 1 answered APR_EINVAL, and no order of the operations explains that: it could have "
-    "answered ok",
-    "num-free-unlocked": "num_free_slots() of process 2 answered 1, and no order of the operations explains that: it could "
-    "have answered 0",
+    "fgrab-refuses": "fgrab(0) of process 1 returned APR_EINVAL, and no order of the operations explains that: it could have "
+    "returned ok",
+    "num-free-unlocked": "num_free_slots() of process 2 returned 1, and no order of the operations explains that: it could "
+    "have returned 0",
     "other-order": "process 1 waits for ever for the table mutex, which process 2 holds; process 2 waits for ever for the "
     "stripe 0 mutex, which process 1 holds",
-    "kept-when-full": "process 3 waits for ever for the table mutex, which process 2 took in grab() and never freed",
+    "kept-when-full": "process 3 waits for ever for the table mutex, which process 2 took in grab() and never unlocked",
     "not-consistent": "grab() of process 3 raised Unrecoverable: mutex 0 was unlocked by an owner that did not make it "
     "consistent",
 }
@@ -179,7 +179,7 @@ def test_beyond_the_slot():
     """A torn get that read beyond its slot: the sentence names the word that it came by there."""
     beyond = told(Configuration(processes=1, slots=1, clients=("fgrab(0); get(0)",)), MUSEUM["get-beyond"].algorithm)
     assert beyond.sentence == (
-        "get(0) of process 1 gave 00 00 01, which nobody put: byte 0 is from before any put, byte 1 is from before any put "
+        "get(0) of process 1 returned 00 00 01, which nobody put: byte 0 is from before any put, byte 1 is from before any put "
         "and byte 2, which is inuse[0], is from fgrab(0) of process 1"
     )
 
@@ -238,11 +238,11 @@ def test_lanes():
         "   3  │                     │ inuse[0]: 0 -> 1",
         "   4  │                     │ reads num_free: 2",
         "   5  │                     │ num_free: 2 -> 1",
-        "      │                     └ gives slot 0",
+        "      │                     └ returns slot 0",
         "   6  │ inuse[0]: 1 -> 1",
         "   7  │ reads num_free: 1",
         "   8  │ num_free: 1 -> 0",
-        "      └ gives slot 0",
+        "      └ returns slot 0",
     ]
 
 
@@ -286,7 +286,7 @@ BAD = {
     "it is not JSON": lambda given: "{",
     "its format is None": lambda given: json.dumps({}),
     "its format is 'list'": lambda given: json.dumps([]),
-    "which is none of": lambda given: changed(given, configuration={"colour": 1}),
+    "which is not one of": lambda given: changed(given, configuration={"colour": 1}),
     "as processes": lambda given: changed(given, configuration={"processes": "two"}),
     "processes must be at least 1": lambda given: changed(given, configuration={"processes": 0}),
     "step 1 names process 7": lambda given: changed(given, interleaving=[{"process": 7, "does": "dies"}]),

@@ -39,7 +39,7 @@ def test_what_cannot_be_read_is_refused():
     what is expected.
     """
     nothing = frozenset()
-    with pytest.raises(ValueError, match=r"litmus statement 'x <- 1' is none of"):
+    with pytest.raises(ValueError, match=r"litmus statement 'x <- 1' is not like"):
         litmus.compile_litmus(Litmus("bad", "", ("x <- 1",), nothing, nothing), "sc").algorithm(None).run(0)
-    with pytest.raises(ValueError, match="memory model 'pso' is none of sc, tso"):
+    with pytest.raises(ValueError, match="memory model 'pso' is not one of sc, tso"):
         outcomes(LITMUS["SB"], "pso")

@@ -295,8 +295,8 @@ def test_the_command_shows_lanes_and_can_be_replayed(tmp_path, capsys):
     found, drawn = tmp_path / "found.json", tmp_path / "found.svg"
     assert run("--explain", written(tmp_path, DOUBLE_GRAB), "--trace", found, "--svg", drawn) == 1
     printed = capsys.readouterr().out
-    assert "httpd can do that.\nIn the beginning: slot 5 (0 here) free.\n" in printed
-    assert printed.count("└ gives slot 0") == 2
+    assert "httpd can do that.\nInitially: slot 5 (0 here) free.\n" in printed
+    assert printed.count("└ returns slot 0") == 2
     assert "8 steps, with the fewest changes between processes; " in printed
     assert drawn.read_text(encoding="utf-8").startswith("<svg")
     assert replay(found) == 1
@@ -345,7 +345,7 @@ def test_json(tmp_path, capsys):
         (window(Done(0, ("slots",), OK)), "'slots', which cannot be explained"),
         (window(Done(0, ("get", 9), OK)), "names slot 9; the configuration has 8"),
         (window(Done(0, ("put", 0, b"\1\2"), OK)), "a put fills its slot with one byte"),
-        (window(Done(0, ("put", 0, b"\1"), OK)), "other data than 2 bytes"),
+        (window(Done(0, ("put", 0, b"\1"), OK)), "data of another length; expected 2 bytes"),
         (window(grab(0, 0), before=(Before((), ((0, b"\1\2"),)),)), "expected 2 equal bytes"),
     ],
 )
@@ -382,8 +382,8 @@ def test_replay_looks_for_the_steps_of_a_window(tmp_path, capsys):
     assert replay(path) == 1
     printed = capsys.readouterr().out
     assert printed.startswith("Nobody saw the steps of this trace, so they were looked for.\nhttpd: ")
-    assert "httpd can do that.\nIn the beginning: slot 5 (0 here) free.\n\nstep  process 1" in printed
-    assert printed.count("└ gives slot 0") == 2
+    assert "httpd can do that.\nInitially: slot 5 (0 here) free.\n\nstep  process 1" in printed
+    assert printed.count("└ returns slot 0") == 2
     assert "reproduced: processes 1 and 2 were both given slot 0\nbroken: held-once" in printed
     assert replay(path, "--json") == 1
     report = json.loads(capsys.readouterr().out)
@@ -406,7 +406,7 @@ def test_replay_says_that_an_algorithm_cannot_do_what_was_observed(tmp_path, cap
     assert replay(path, "--algorithm", REFERENCE, "--budget-s", "0") == 3
     assert "undecided: the budget of 0 s is used up" in capsys.readouterr().out
     assert replay(written(tmp_path, window())) == 2
-    assert "is no trace: it has 0 operations" in capsys.readouterr().err
+    assert "is not a trace: it has 0 operations" in capsys.readouterr().err
 
 
 # -- from a stress run -----------------------------------------------------------------------------

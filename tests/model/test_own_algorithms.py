@@ -1,4 +1,4 @@
-"""A class of one's own is asked everything, without options; what was not asked or run is said."""
+"""A user's own class is asked everything, without options; what was not asked or run is said."""
 
 import argparse
 import json

@@ -45,7 +45,7 @@ def test_reproduced(race, capsys):
     assert replay(race) == 1
     printed = capsys.readouterr().out
     assert "reproduced: processes 1 and 2 were both given slot 0\nbroken: held-once\n" in printed
-    assert printed.count("└ gives slot 0") == 2
+    assert printed.count("└ returns slot 0") == 2
 
 
 def test_verbose(race, capsys):
@@ -99,7 +99,7 @@ def test_not_broken(race, capsys):
     printed = capsys.readouterr().out
     assert "not broken: the same steps no longer break held-once" in printed
     answers = "grab() of process 1: does not return; grab() of process 2: slot 0"
-    assert f"answers that the trace does not have: {answers}" in printed
+    assert f"results that the trace does not have: {answers}" in printed
 
 
 def test_another_property(race, capsys):
@@ -114,8 +114,8 @@ def test_another_property(race, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no trace: it is not JSON"),
-        ('{"format": "another"}', "is no trace: its format is 'another'"),
+        ("{", "is not a trace: it is not JSON"),
+        ('{"format": "another"}', "is not a trace: its format is 'another'"),
         (None, "No such file or directory"),
     ],
 )

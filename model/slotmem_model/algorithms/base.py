@@ -9,8 +9,8 @@ Interface:
   after an owner's death.
 - `Refused` is the error of an operation, with APR's status.
 
-An algorithm decides which move stands under which lock; that is all that it has to say. An
-operation's last access is its end, so nothing here looks at shared memory when it need not.
+An algorithm decides which move happens under which lock, and nothing else. An operation ends with
+its last access, so nothing here looks at shared memory when it need not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UINT32 = 2**32
 
 
 def first_paragraph(algorithm: object) -> str:
-    """Return what an algorithm's docstring says first, in one line."""
+    """Return the first paragraph of an algorithm's docstring, in one line."""
     return " ".join((inspect.getdoc(algorithm) or "").partition("\n\n")[0].split())
 
 
@@ -40,7 +40,7 @@ class Status(NamedTuple):
 
 
 class Refused(Exception):
-    """An operation that could not be done. `.status.name` is APR's name of the reason."""
+    """An operation was refused. `.status.name` is APR's name for the reason."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -50,7 +50,7 @@ class Refused(Exception):
 class Unrecoverable(Exception):
     """A mutex that nobody can ever lock again.
 
-    It has no status: no operation of the specification ends so.
+    It has no status: no operation of the specification ends like this.
     """
 
 
@@ -71,7 +71,7 @@ class Table:
     # -- single moves ------------------------------------------------------------------------------
 
     def lowest_free(self) -> int:
-        """Look for the lowest free slot, one in-use byte after the other; -1 if there is none."""
+        """Find the lowest free slot, one in-use byte after another; -1 if there is none."""
         found: int = self.memory.find(b"\0", self.inuse_start, self.inuse_start + self.item_num)
         return found - self.inuse_start if found >= 0 else -1
 
@@ -94,13 +94,13 @@ class Table:
         self.num_free[0] = self.memory[self.inuse_start : self.inuse_start + self.item_num].count(0)
 
     def read(self, item_id: int, nbytes: int | None = None) -> bytes:
-        """Copy the first bytes of a slot out, one after the other."""
+        """Copy the first bytes of a slot out, one after another."""
         start = SLOTS_START + item_id * self.item_size
         data: bytes = self.memory[start : start + (self.item_size if nbytes is None else nbytes)]
         return data
 
     def write(self, item_id: int, data: bytes) -> None:
-        """Copy bytes into a slot, one after the other."""
+        """Copy bytes into a slot, one after another."""
         start = SLOTS_START + item_id * self.item_size
         self.memory[start : start + len(data)] = data
 
@@ -110,7 +110,7 @@ class Table:
             raise Refused(EINVAL)
 
     def use(self, item_id: int) -> None:
-        """Look whether get and put may touch a slot; without PREGRAB that marks it."""
+        """Check that get and put may touch a slot; without PREGRAB, mark it."""
         if not self.inuse[item_id]:
             if self.pregrab:
                 raise Refused(NOTFOUND)
@@ -119,7 +119,7 @@ class Table:
     # -- operations made of them -------------------------------------------------------------------
 
     def take(self) -> int:
-        """Take the lowest free slot."""
+        """Take the lowest free slot and return its id."""
         item_id = self.lowest_free()
         if item_id < 0:
             raise Refused(EINVAL)
@@ -127,7 +127,7 @@ class Table:
         return item_id
 
     def take_this(self, item_id: int) -> None:
-        """Take this very slot, if it is free."""
+        """Take the slot of this id, if it is free."""
         if not self.inuse[item_id]:
             self.mark(item_id)
 
@@ -159,7 +159,7 @@ class Locking(Table):
     """
 
     robust = True
-    """Whether the mutexes tell of an owner's death; else its waiters wait for ever."""
+    """Whether the mutexes tell of an owner's death; if not, its waiters wait for ever."""
 
     def __init__(self, image: Any) -> None:
         super().__init__(image)
@@ -176,7 +176,11 @@ class Locking(Table):
         return Held(self, which)
 
     def enter(self, which: int) -> None:
-        """Take a mutex, waiting for it if need be."""
+        """Take a mutex, waiting for it if need be.
+
+        Raises:
+            Unrecoverable
+        """
         mutex = self.mutexes[which]
         status = self.image.trylock(mutex)
         if status == EBUSY:
@@ -189,16 +193,16 @@ class Locking(Table):
             raise Unrecoverable(f"mutex {which} is held by this process already")
 
     def leave(self, which: int) -> None:
-        """Free a mutex."""
+        """Unlock a mutex."""
         self.image.unlock(self.mutexes[which])
 
     def recover(self, which: int) -> None:
-        """Do what a dead owner's mutex asks for: repair what it guards, then declare that whole."""
+        """Repair what a dead owner's mutex guards, then declare the mutex consistent."""
         self.repair(which)
         self.image.consistent(self.mutexes[which])
 
     def repair(self, which: int) -> None:
-        """Make whole what a mutex guards; whoever has nothing to repair says nothing."""
+        """Repair what a mutex guards; here there is nothing to repair."""
 
 
 class Held:

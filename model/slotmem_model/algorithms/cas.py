@@ -1,19 +1,19 @@
 """Without locks: compare-and-swap takes a slot, and the counter is added to atomically.
 
-What it gives: no slot is held by two, the counter is right when nobody is inside, and nobody ever
-waits. Each process may put and get the slots that it holds.
+What it promises: no slot is held by two, the counter is right when nobody is inside, and nobody
+ever waits. Each process may put and get the slots that it holds.
 
-What it does not give, and the checker shows each (see the museum):
+What it does not promise, and the checker shows each (see the museum):
 
 - The lowest free slot, from three processes on: the scan has passed slot 0 when that is released,
   and takes slot 1, which was in use until then. There is no instant at which slot 1 was the lowest
   free one.
-- A counter that one may read: it changes a moment after the in-use byte.
+- A counter that is right whenever it is read: it changes a moment after the in-use byte.
 - get and put of a slot that another process writes: nothing keeps the bytes together.
 - Deaths: a counter that was not yet added to stays wrong for ever.
 
-To mend the first two, all in-use flags would have to be one word; httpd's layout has a byte for
-each slot.
+To fix the first two, all in-use flags would have to be one word; httpd's layout has a byte for each
+slot.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Cas(Table):
         raise Refused(EINVAL)
 
     def fgrab(self, item_id: int) -> None:
-        """Take this very slot; no change if it is in use."""
+        """Take the slot of this id; nothing changes if it is in use."""
         self.check(item_id)
         if self.swapped(item_id, 0, 1):
             self.count(-1)
@@ -69,11 +69,11 @@ class Cas(Table):
         return self.listed()
 
     def mark(self, item_id: int) -> None:
-        """Without PREGRAB get and put mark a slot; only one of them counts it off."""
+        """Mark a slot for get or put without PREGRAB; only one of them counts it off."""
         self.fgrab(item_id)
 
     def swapped(self, item_id: int, expected: int, new: int) -> bool:
-        """Set an in-use byte if it is as expected. Say whether it was."""
+        """Set an in-use byte if it is as expected; return whether it was."""
         done: bool = self.image.compare_and_swap(self.image.cell(self.inuse, item_id), expected, new)
         return done
 

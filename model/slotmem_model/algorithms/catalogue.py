@@ -2,8 +2,8 @@
 
 Interface:
 
-- `find(name)` gives the class: NAME from the entry-point group `slotmem.algorithms`, one of the
-  model's own, `museum:PIECE`, or a class of one's own: `module:Class` (the current folder counts),
+- `find(name)` returns the class: NAME from the entry-point group `slotmem.algorithms`, one of the
+  model's own, `museum:PIECE`, or a class of the user's: `module:Class` (the current folder counts),
   `file.py:Class`, or `file.py` with one algorithm in it.
 - `names()` lists what `find` knows by name; the museum's pieces are listed by
   `slotmem_model.algorithms.museum.pieces`.
@@ -64,7 +64,7 @@ def find(name: str) -> Algorithm:
     if not attribute and not is_file:
         raise ValueError(
             f"there is no algorithm {name!r}; known are {', '.join(names())}, {MUSEUM_PREFIX}PIECE, "
-            "and a class of one's own: module:Class, file.py:Class, file.py"
+            "and a class of your own: module:Class, file.py:Class, file.py"
         )
     try:
         with _importing_from(Path(module).parent if is_file else Path()):
@@ -94,12 +94,12 @@ def _importing_from(folder: Path) -> Iterator[None]:
 
 
 def _loaded(file: Path) -> ModuleType:
-    """Import a file, once; its module is named by its path, so that no other is in its way."""
+    """Import a file, once; its module is named by its path, so that it clashes with no other."""
     name = str(file.resolve())
     if name not in sys.modules:
         spec = spec_from_file_location(name, name)
         if spec is None or spec.loader is None:
-            raise ImportError(f"{file} is no Python file")
+            raise ImportError(f"{file} is not a Python file")
         module = sys.modules[name] = module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
@@ -110,7 +110,7 @@ def _loaded(file: Path) -> ModuleType:
 
 
 def _only(module: ModuleType, name: str) -> Algorithm:
-    """Return the one algorithm of a module; a class that others there build upon is none."""
+    """Return the one algorithm of a module; a base class of another there does not count."""
     found = [
         each
         for each in vars(module).values()
@@ -120,7 +120,7 @@ def _only(module: ModuleType, name: str) -> Algorithm:
     if len(last) != 1:
         has = ", ".join(each.__name__ for each in last) or "none"
         raise _Ambiguous(
-            f"{name} must have one algorithm, a class with grab, release, ...; it has {has}; name one: {name}:Class"
+            f"{name} must have exactly one algorithm (a class with grab, release, ...), but has {has}; name one: {name}:Class"
         )
     return last[0]
 

@@ -17,11 +17,11 @@ class Httpd(Table):
     """mod_slotmem_shm as it is."""
 
     def grab(self) -> int:
-        """Take the lowest free slot."""
+        """Take the lowest free slot and return its id."""
         return self.take()
 
     def fgrab(self, item_id: int) -> None:
-        """Take this very slot; no change if it is in use."""
+        """Take the slot of this id; nothing changes if it is in use."""
         self.check(item_id)
         self.take_this(item_id)
 
@@ -43,13 +43,13 @@ class Httpd(Table):
         self.write(item_id, data)
 
     def use(self, item_id: int) -> None:
-        """Look with PREGRAB only; mark in any case, and do not count."""
+        """Check the slot with PREGRAB only; mark it in any case, and do not count."""
         if self.pregrab and not self.inuse[item_id]:
             raise Refused(NOTFOUND)
         self.inuse[item_id] = 1
 
     def num_free_slots(self) -> int:
-        """Return the counter; without PREGRAB, which lets it drift, count the in-use bytes."""
+        """Return the counter; without PREGRAB, where it drifts, count the in-use bytes."""
         if self.pregrab:
             free: int = self.num_free[0]
             return free

@@ -1,7 +1,7 @@
 """httpd's algorithm under its caller's mutex, as mod_proxy_balancer uses it.
 
-The caller's mutex is APR's. When its owner dies, APR gives it to the next in line and says nothing,
-so nobody repairs. Right as long as nobody dies.
+The caller's mutex is APR's. When its owner dies, APR passes it to the next process and says
+nothing, so nobody repairs. Right as long as nobody dies.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class HttpdLocked(Locking, Httpd):
     """Without PREGRAB httpd lets the counter drift."""
 
     def grab(self) -> int:
-        """Take the lowest free slot."""
+        """Take the lowest free slot and return its id."""
         with self.locked(TABLE):
             return super().grab()
 
     def fgrab(self, item_id: int) -> None:
-        """Take this very slot."""
+        """Take the slot of this id."""
         with self.locked(TABLE):
             super().fgrab(item_id)
 

@@ -1,7 +1,7 @@
 """One robust mutex around each operation, with repair: the simplest design that survives deaths.
 
 The mutex is the table's, so every put uses the one redo record. Slower than stripes when many
-processes use their own slots, and easier to believe.
+processes use their own slots, and easier to trust.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class OneLock(Striped):
     """Striped with a single stripe, which is the table's mutex."""
 
     def stripe(self, item_id: int) -> int:
-        """Return the mutex of a slot: always the table's."""
+        """Return the index of a slot's mutex: always the table's."""
         del item_id
         return TABLE
 
@@ -24,6 +24,6 @@ class OneLock(Striped):
         return super().record(self.first_stripe)
 
     def repair(self, which: int) -> None:
-        """Finish the put that a death interrupted, then count anew what it may have marked."""
+        """Finish the put that a death interrupted, then recount: it may have marked a slot."""
         self.finish(*self.record(which))
         self.recount()

@@ -1,7 +1,7 @@
 """Slots of one byte, read and written without a lock: a single load, a single store, and a fence.
 
-What is one access cannot tear, and a death cannot halve it, so it needs no redo record. The fence
-is the price of a store buffer: without it put returns before anybody else can see what it wrote.
+A single access cannot tear, and a death cannot halve it, so it needs no redo record. The fence is
+the price of a store buffer: without it put returns before anybody else can see what it wrote.
 The table is the striped design's.
 """
 

@@ -1,7 +1,7 @@
 """The reference's locking with plain mutexes: one for the table, one a stripe, no redo records.
 
 A plain mutex tells nobody that its owner died: it stays locked. So this is right until a process
-dies inside an operation; then everybody who wants the same lock waits for ever.
+dies inside an operation; then everybody who needs the same lock waits for ever.
 `slotmem_model.algorithms.striped` is the same with robust mutexes.
 
 With PREGRAB, get and put look at the in-use byte under the slot's stripe only. If a release comes
@@ -20,12 +20,12 @@ class PlainLock(Locking):
     robust = False
 
     def grab(self) -> int:
-        """Take the lowest free slot."""
+        """Take the lowest free slot and return its id."""
         with self.locked(TABLE):
             return self.take()
 
     def fgrab(self, item_id: int) -> None:
-        """Take this very slot."""
+        """Take the slot of this id."""
         self.check(item_id)
         with self.locked(TABLE):
             self.take_this(item_id)

@@ -1,16 +1,19 @@
 """Readers without a lock: a sequence number tells them whether a writer came between.
 
     put: lock; sequence is odd from here; write; sequence is even again; unlock; fence
-    get: read sequence; read the slot; read sequence again; if it was odd or has changed, begin anew
+    get: read sequence; read the slot; read sequence again; if it was odd or has changed, try again
 
-The table is under its mutex. Writers take turns by a spinlock of their own, whose unlock is a plain
-store: stores become visible in the order in which they were made, so no fence is needed between the
-bytes and the sequence, nor before the unlock (x86 keeps that order; others do not). One fence is
-needed, at the end of put: else put returns while its stores still wait in the store buffer, and a
-get that comes later answers the old bytes.
+The table is under its mutex. A spinlock keeps writers apart. Its unlock is a plain store: stores
+become visible in the order in which they were made, so no fence is needed between the bytes and the
+sequence, nor before the unlock (x86 keeps that order; others do not). One fence is needed, at the
+end of put: otherwise put returns while its stores still wait in the store buffer, and a later get
+returns the old bytes.
 
-Not for deaths: a writer that dies leaves the sequence odd and the spinlock taken, and nobody is
-told.
+This is Linux's seqlock (Hemminger, 2003; described by Lameter, 2005). Linux has barriers instead of
+relying on x86, and does not need the fence: it does not promise that a later reader sees the write.
+
+It does not survive deaths: a writer that dies leaves the sequence odd and the spinlock taken, and
+nobody is told.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ class Seqlock(PlainLock):
     """Table under a mutex, slot bytes under a sequence number."""
 
     extra_words = (ExtraWord("sequence", values=6), ExtraWord("writer", values=2))
-    """The sequence goes round after three puts; a get must not be overtaken by as many.
+    """The sequence wraps round after three puts; a get must not be overtaken by as many.
 
     A real one has 32 bits.
     """

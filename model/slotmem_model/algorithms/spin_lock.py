@@ -1,11 +1,11 @@
-"""One spinlock around each operation: taken by compare-and-swap, given back by a plain store.
+"""One spinlock around each operation: taken by compare-and-swap, released by a plain store.
 
-On x86 no fence is needed: stores become visible in the order in which they were made, so whoever
-sees the lock free sees what was done under it. An operation may return while its stores still wait
-in the store buffer; nobody can tell, for everybody else waits for the lock. An operation that does
-not take the lock can tell: see the museum.
+On x86 no fence is needed: stores become visible in the order in which they were made, so a process
+that sees the lock free sees what was done under it. An operation may return while its stores still
+wait in the store buffer; nobody can tell, for everybody else waits for the lock. An operation that
+does not take the lock can tell: see the museum.
 
-Not for deaths: nobody is told.
+It does not survive deaths: nobody is told.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The reference's design, written again: robust mutexes, and a redo record for each stripe.
 
-What an owner's death leaves is repaired by the next one to lock: the counter is counted anew from
-the in-use bytes, and a put whose record is complete is finished. put writes its record first: the
-bytes, the length, and last the item id, which makes it valid; then the slot; then it clears the
-record. Repair is idempotent, so that a repairer may die too.
+The next process to lock repairs what an owner's death left: it counts the free slots again from the
+in-use bytes, and finishes a put whose record is complete. put writes its record first: the bytes,
+the length, and last the item id, which makes it valid; then the slot; then it clears the record:
+write-ahead logging, with a log of one entry. Repair is idempotent, so a repairer may die too.
 
-A test holds it to have the same steps as the reference itself. Variants that leave something out
-are in the museum.
+A test holds it to the same steps as the reference itself. Variants that leave something out are in
+the museum.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Striped(PlainLock):
         self.redo_stride: int = image.geometry.redo_stride
 
     def store(self, item_id: int, data: bytes) -> None:
-        """Write a slot that may be touched, so that a death in the midst of it can be mended."""
+        """Write a slot that may be touched, so that a death in the middle of it can be repaired."""
         used = self.inuse[item_id]
         if not used and self.pregrab:
             raise Refused(NOTFOUND)
@@ -58,7 +58,7 @@ class Striped(PlainLock):
         self.words[record] = item_id + 1
 
     def repair(self, which: int) -> None:
-        """Make whole what a mutex guards."""
+        """Repair what a mutex guards."""
         if which >= self.first_stripe:
             self.finish(*self.record(which))
         if which == TABLE:

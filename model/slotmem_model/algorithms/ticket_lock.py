@@ -1,10 +1,12 @@
-"""One ticket lock around each operation: who comes first is served first.
+"""One ticket lock around each operation: first come, first served.
 
     enter: take a ticket (fetch_add); wait until it is the one served
     leave: serve the next ticket
 
-Nobody overtakes, as somebody may at a spinlock. The ticket is kept while waiting, so `retry`, which
-forgets, cannot say this; `wait_for` can. Not for deaths: a dead holder's ticket is served for ever.
+Nobody overtakes, as they may at a spinlock. The ticket must be kept while waiting, so `retry`,
+which forgets, will not do; `wait_for` will. This is the ticket lock of Mellor-Crummey and Scott
+(1991) without their backoff, since in the checker a wait costs nothing. It does not survive deaths:
+a dead holder's ticket is served for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ class TicketLock(HttpdLocked):
     """httpd's operations, each under the one ticket lock."""
 
     extra_words = (ExtraWord("next ticket", values=8, goes_round=True), ExtraWord("served", values=8, goes_round=True))
-    """More than there are processes will do: numbers go round, as 32 bits do."""
+    """More values than there are processes will do: they wrap round, as 32 bits do."""
 
     def __init__(self, image: Any) -> None:
         super().__init__(image)

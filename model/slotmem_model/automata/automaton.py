@@ -1,4 +1,4 @@
-"""One process as a finite automaton: its client's operations in turn, each a graph of steps.
+"""One process as a finite automaton: its client's operations in a row, each a graph of steps.
 
 Interface:
 
@@ -12,8 +12,8 @@ A process's own work between two accesses belongs to the first: an operation ret
 access. It is invoked with its first one, not before. So the interval in which it may take effect is
 as short as it can be, and no violation of linearizability is missed.
 
-A local state is (statement, registers, slots held, node of the graph). Registers that are not read
-any more are forgotten at once, so that states which differ in nothing else are one.
+A local state is (statement, registers, slots held, node of the graph). Registers that will not be
+read again are forgotten at once, so that states that differ in nothing else are one.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Move(NamedTuple):
 
 
 NEVER = Move(-1, -1, -1)
-"""Where a value leads that the word never has; an engine that comes by it has found an error in
-this program.
+"""The move for a value that the word never has; an engine that reaches it has found a bug in this
+program.
 """
 
 
@@ -60,9 +60,9 @@ class Local(NamedTuple):
 
     actions: tuple[Action, ...]
     operation: Operation | None
-    """What it is doing, or will do next."""
+    """The operation that it is doing, or will do next."""
     inside: bool
-    """Whether it is in the midst of that."""
+    """Whether it has begun that operation."""
     holds: int
     """Bit i: it was given slot i and has not begun to release it."""
     held: tuple[int, ...]
@@ -74,7 +74,7 @@ class Local(NamedTuple):
     crash: int | None = None
     """The local state it is in when it dies here."""
     node: int = -1
-    """The node of the operation's graph that it stands at."""
+    """The node of the operation's graph where it stands."""
 
 
 class Automaton(NamedTuple):
@@ -92,7 +92,7 @@ class Events:
         self._numbers: dict[tuple[Event, ...], int] = {(): 0}
 
     def number(self, events: tuple[Event, ...]) -> int:
-        """Return the number of some events that happen in one step."""
+        """Return the number of the events that happen in one step."""
         if events not in self._numbers:
             self._numbers[events] = len(self.table)
             self.table.append(events)
@@ -101,7 +101,7 @@ class Events:
 
 class _Key(NamedTuple):
     at: int
-    """Which statement, counted over all rounds."""
+    """The number of the statement, counted over all rounds."""
     registers: tuple[int | None, ...]
     holds: int
     node: int
@@ -144,8 +144,8 @@ class _Builder:
         return client.bind(self.statements[key.at % len(self.statements)], registers, self.process, self.item_size)
 
     def idle(self, at: int, registers: tuple[int | None, ...], holds: int) -> _Key:
-        """Return the local state before the next operation that can be done; forget what nobody
-        reads any more.
+        """Return the local state before the next operation that can be done; forget registers that
+        will not be read again.
         """
         while True:
             within = at % len(self.statements)
@@ -164,7 +164,7 @@ class _Builder:
 
     @staticmethod
     def is_read(name: str, ahead: tuple[Statement, ...]) -> bool:
-        """Say whether a register is read before it is set again."""
+        """Return whether a register is read before it is set again."""
         for statement in ahead:
             if name in statement.arguments:
                 return True

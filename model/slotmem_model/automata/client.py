@@ -3,12 +3,12 @@
     grab -> a; put(a, me); get(a); release(a)
 
 Operations are those of `slotmem_model.spec`. A register is set by `-> name` and used by its name;
-an operation whose register was not set (the grab found nothing) is left out. The second argument of
+an operation whose register was not set (the grab found nothing) is skipped. The second argument of
 put is one small number that fills the slot; `me` is the process's own number, counted from 1.
-A further argument is a length, as of get: `get(a, 1)`, `put(a, me, 3)`. A put of a part of a slot
-is left out, for what it leaves looks torn; one that is too long, or empty, may be asked. The ids
-that a segment just does not have, -1 and the number of its slots, may be asked too.
-Registers are forgotten at the end of a round.
+A further argument is a length, as with get: `get(a, 1)`, `put(a, me, 3)`. A put of a part of a slot
+is refused, for what it leaves would look torn; one that is too long, or empty, may be asked. So may
+the nearest ids that a segment does not have: -1 and the number of its slots. Registers are
+forgotten at the end of a round.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Statement(NamedTuple):
 
 
 class BadClient(ValueError):
-    """A client that cannot be read, or that does what the model cannot."""
+    """A client that cannot be read, or that asks for what the model does not have."""
 
 
 def parse(text: str, slots: int) -> tuple[Statement, ...]:
@@ -56,13 +56,13 @@ def parse(text: str, slots: int) -> tuple[Statement, ...]:
         match = _CALL.match(part)
         if match is None or match["name"] not in ARGUMENTS:
             known = ", ".join(ARGUMENTS)
-            raise BadClient(f"client statement {part!r} is none of {known}; expected e.g. {DEFAULT!r}")
+            raise BadClient(f"client statement {part!r} is not one of {known}; expected e.g. {DEFAULT!r}")
         given = [word.strip() for word in (match["arguments"] or "").split(",") if word.strip()]
         needed = ARGUMENTS[match["name"]]
         if len(given) != needed and not (match["name"] in _WITH_LENGTH and len(given) == needed + 1):
             raise BadClient(f"{match['name']} takes {needed} arguments, got {len(given)} in {part!r}")
         if match["register"] and match["name"] != "grab":
-            raise BadClient(f"only grab gives a slot that a register can keep, got {part!r}")
+            raise BadClient(f"only grab returns a slot that a register can keep, got {part!r}")
         arguments = tuple(int(word) if word.removeprefix("-").isdigit() else word for word in given)
         for at, argument in enumerate(arguments):
             is_value = match["name"] == "put" and at == 1
@@ -100,7 +100,9 @@ def bind(statement: Statement, registers: dict[str, int | None], process: int, i
             number = process + 1 if argument == ME else int(argument)
             nbytes = int(statement.arguments[2]) if len(statement.arguments) > 2 else item_size
             if 0 < nbytes < item_size:
-                raise BadClient(f"{statement} fills {nbytes} of {item_size} bytes: what it leaves would look torn")
+                raise BadClient(
+                    f"{statement} fills {nbytes} of {item_size} bytes, and the slot would look torn; fill all of it"
+                )
             values.append(bytes([number]) * nbytes)
         elif statement.name == "put" and at > 1:
             continue

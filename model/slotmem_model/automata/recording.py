@@ -2,14 +2,14 @@
 
 Interface:
 
-- `tabulate(algorithm, place, operation)` gives a `Graph`: which access comes first; for each value
-  that the word may have at that moment, what it becomes and which access comes next; at the ends,
-  what the operation answered.
-- `run_operation(instance, operation)` does one operation and gives how it ended.
+- `tabulate(algorithm, place, operation)` returns a `Graph`: which access comes first; for each
+  value that the word may have at that moment, what it becomes and which access comes next; at the
+  ends, what the operation answered.
+- `run_operation(instance, operation)` does one operation and returns how it ended.
 
 How it works. The image does not know the other processes, so a word may hold any value of its
-domain when it is read. The operation is run; whenever it reads, the first answer not yet tried is
-given. When it has ended, the last answer that has an alternative is changed and the operation is
+domain when it is read. The operation is run; whenever it reads, it gets the first answer not yet
+tried. When it has ended, the last answer that has an alternative is changed and the operation is
 run again: one run for each path. No syntax is looked at and no interpreter state is kept: an
 operation is what it does for each sequence of answers.
 
@@ -19,8 +19,8 @@ itself says so with `image.retry()`: what it read before is forgotten. The secon
 tabulated like the first, and must not depend on what came before; the third is an edge back to it.
 A few more are played with the answers of the second, to see that they are the same: an operation
 that counts its repetitions is refused. A repetition of one step that changes nothing is no step at
-all: to try again until the word has changed is to wait, and who waits for ever is found as a
-deadlock. (Longer repetitions go round and round unnoticed.)
+all: to try again until the word has changed is to wait, and a wait that never ends is found as a
+deadlock. (Longer repetitions that never end are not noticed.)
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from slotmem_model.spec import SUCCESS, Operation, Result
 
 MAX_NODES = 200_000
 MAX_ACCESSES = 1_000
-"""An operation with more accesses than this goes round and round."""
+"""An operation with more accesses than this is taken for an endless loop."""
 REPETITIONS = 8
-"""How many times a loop is played before it is believed to go on for ever."""
+"""The number of times that a loop is played before it is believed to go on for ever."""
 
 
 class TooLarge(ValueError):
@@ -55,7 +55,7 @@ Edge = tuple[int, int]
 ENTRY: Edge = (-1, 0)
 """From the call to the first access."""
 TIMED_OUT = -1
-"""The value index that stands for a wait given up."""
+"""The value index that stands for a wait that timed out."""
 
 
 class Leaf(NamedTuple):
@@ -66,7 +66,7 @@ class Leaf(NamedTuple):
 
 
 IMPOSSIBLE = (-1, -1)
-"""Where a value leads that the word never has."""
+"""The move for a value that the word never has."""
 
 
 class Node(NamedTuple):
@@ -80,7 +80,7 @@ class Node(NamedTuple):
     moves: tuple[tuple[int, int] | None, ...]
     """The next nodes are numbers in `Graph.nodes`."""
     timeout: int | None = None
-    """Where waiting ends if it takes too long."""
+    """The next node if the wait times out."""
 
 
 class Graph(NamedTuple):
@@ -143,7 +143,7 @@ class _Recorder:
                 leaf = made_and_run(algorithm, image, self.operation)
         except Stop:
             assert self.stopped_by is not None
-            self.trace.taken()  # what `finally` and `except` do after the stop, nobody does
+            self.trace.taken()  # what `finally` and `except` run after the stop does not count
             return self.stopped_by
         if self.retries > 1:
             raise self.counts()
@@ -162,7 +162,7 @@ class _Recorder:
             self.lines.setdefault(ENTRY, set()).update(lines)
 
     def answer(self, access: Access, held: tuple[int, ...]) -> Any:
-        """Answer an access from the path, or lengthen the path by it."""
+        """Answer an access from the path, or extend the path by it."""
         if access.kind == "retry":
             return self.retry()
         if self.retries > 1:
@@ -225,7 +225,7 @@ class _Recorder:
         return self.place.map.words[access.word].name
 
     def frame(self, access: Access, held: tuple[int, ...]) -> _Frame:
-        """List what may be answered to an access."""
+        """Return an access with all that may be answered to it."""
         touches = access.word >= 0
         values = self.place.map.words[access.word].values if touches else (0,)
         possible = self.place.possible[access.word] if touches else frozenset({0})
@@ -244,7 +244,7 @@ class _Recorder:
         return _Frame(access, held, outcomes, possible, answers, self.loop_head_next)
 
     def ended(self, leaf: Leaf) -> int:
-        """Note where the path led; drop what is tried out.
+        """Note where the path led, and drop accesses whose answers have all been tried.
 
         Return the number of the last node that was finished.
         """
@@ -268,7 +268,7 @@ class _Recorder:
         return number
 
     def note_edges(self, number: int, frame: _Frame) -> None:
-        """Note the lines behind each answer of an access whose node is known now."""
+        """Note the lines after each answer of an access whose node is known now."""
         answers = dict(zip(frame.answers, range(len(frame.answers)), strict=True))
         values = [(index, done[0]) for index, done in enumerate(frame.outcomes) if done and index in frame.possible]
         for index, answer in (*values, (TIMED_OUT, _TIMEOUT)):
@@ -340,7 +340,7 @@ def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
 
 
 def made_and_run(algorithm: Callable[[Any], Any], image: SimulatedImage, operation: Operation) -> Leaf:
-    """Make an algorithm and do an operation; an algorithm that cannot be made is a fault."""
+    """Make an algorithm, do an operation and return how it ended; failing to make it is a fault."""
     try:
         instance = algorithm(image)
     except Exception as error:
@@ -349,7 +349,9 @@ def made_and_run(algorithm: Callable[[Any], Any], image: SimulatedImage, operati
 
 
 def run_operation(instance: Any, operation: Operation) -> Leaf:
-    """Do an operation on an algorithm; its errors are answers, anything else is a fault."""
+    """Do an operation on an algorithm, and return how it ended: an error with a status is an
+    answer, any other is a fault.
+    """
     name, *arguments = operation
     try:
         value = getattr(instance, name)(*arguments)

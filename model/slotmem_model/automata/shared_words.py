@@ -10,7 +10,7 @@ Interface:
 
 One access to a word is one step. A slot byte is a word of its own, so that a slot of two bytes can
 tear. Every word has a finite domain that is declared here; a store outside it is reported, never
-folded back.
+wrapped.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ SLOTS_START = 32
 REDO_HEADER_BYTES = 16
 _UINT32 = 2**32
 
-# What a robust mutex can be, seen from outside. Who holds it is known by the holder, so it need not
-# be stored.
+# The states of a robust mutex, seen from outside. Its holder knows that it holds it, so the owner
+# need not be stored.
 FREE, HELD, DEAD, LOST = range(4)
 MUTEX_STATES = ("free", "held", "its owner died", "not recoverable")
 
@@ -48,9 +48,10 @@ class Geometry(NamedTuple):
 
 
 def geometry(item_size: int, item_num: int, pregrab: bool = True, stripes: int | None = None) -> Geometry:
-    """Lay out a segment.
+    """Return the layout of a segment.
 
-    With PREGRAB each slot has its own stripe unless `stripes` says otherwise; without, one mutex.
+    With PREGRAB each slot has its own stripe unless `stripes` says otherwise; without it there is
+    one mutex.
     """
     number = (stripes or max(1, item_num)) if pregrab else 1
     first = 1 if pregrab else 0
@@ -74,34 +75,34 @@ def geometry(item_size: int, item_num: int, pregrab: bool = True, stripes: int |
 
 
 class Word(NamedTuple):
-    """One word of shared memory. In a state it is the index of its value."""
+    """One word of shared memory. A state has the index of its value."""
 
     name: str
     values: tuple[int, ...]
     initial: int = 0
-    """The value (not its index) at the beginning."""
+    """The initial value (not its index)."""
     kind: str = "memory"
-    """memory, round (memory that is counted round), or mutex."""
+    """memory, round (memory that `fetch_add` wraps), or mutex."""
 
     def shown(self, index: int) -> str:
-        """Say a value as a person would, given its index."""
+        """Return a value as a person would write it, given its index."""
         return self.said(self.values[index])
 
     def said(self, value: int) -> str:
-        """Say a value as a person would."""
+        """Return a value as a person would write it."""
         if self.kind == "mutex":
             return MUTEX_STATES[value]
         return str(value - _UINT32) if value > _UINT32 // 2 else str(value)
 
 
 class ExtraWord(NamedTuple):
-    """A word that an algorithm declares for itself; it begins as 0."""
+    """A word that an algorithm declares for itself; it is initially 0."""
 
     name: str
     values: int
-    """How many values it has in the model: 0 to values - 1. A real one has 32 bits."""
+    """The number of its values in the model: 0 to values - 1. A real one has 32 bits."""
     goes_round: bool = False
-    """Whether `fetch_add` begins again at 0; else a value beyond the last is reported."""
+    """Whether `fetch_add` wraps to 0; if not, a value beyond the last is reported."""
 
 
 class Map(NamedTuple):
@@ -120,7 +121,7 @@ class Map(NamedTuple):
 
 
 def words_of(shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, ...] = ()) -> Map:
-    """List the words of a segment.
+    """Return the words of a segment.
 
     values: how many different bytes clients store, 0 included. slack: how far the free counter may
     drift beyond 0 and item_num before that is reported as a word out of its domain. extra: further

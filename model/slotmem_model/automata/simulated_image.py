@@ -7,9 +7,9 @@ Interface:
 - `effect(access, value)` says what an access does to its word: the semantics of loads, stores,
   locked operations and robust mutexes, in one place.
 
-Who holds a mutex is the holder's own business: a lock that this process holds already is refused
-(EDEADLK), an unlock of one that it does not hold too (EPERM), and neither is a step. `consistent`
-is none either: nobody else can see it before the unlock.
+Only the holder of a mutex knows that it holds it: to lock one that this process holds already is
+refused (EDEADLK), and so is to unlock one that it does not hold (EPERM); neither is a step. Nor is
+`consistent`: nobody else can see it before the unlock.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ EPERM, EBUSY, EDEADLK, EOWNERDEAD, ENOTRECOVERABLE = 1, 16, 35, 130, 131
 
 
 class Place(NamedTuple):
-    """What a tabulation depends on beside the algorithm."""
+    """What a tabulation depends on besides the algorithm."""
 
     geometry: Geometry
     map: Map
     possible: tuple[frozenset[int], ...]
     """For each word, the indexes of the values that it can ever have."""
     timeouts: bool = False
-    """Whether waiting for a lock may end unsuccessfully."""
+    """Whether a wait for a lock may time out."""
     robust: bool = True
-    """Whether a mutex tells of its owner's death; else it stays locked for ever."""
+    """Whether a mutex tells of its owner's death; if not, it stays locked for ever."""
     files: frozenset[str] = frozenset()
     """The files of the algorithm's source, whose lines are noted."""
 
@@ -68,7 +68,7 @@ class Access(NamedTuple):
 def effect(access: Access, value: int) -> tuple[Any, int] | None:
     """Return what an access answers and what it leaves in the word, or None if it has to wait.
 
-    Values, not indexes.
+    A word is given and left as a value, not as an index.
     """
     match access.kind:
         case "store":
@@ -90,12 +90,12 @@ def effect(access: Access, value: int) -> tuple[Any, int] | None:
 
 
 class Stop(BaseException):
-    """The operation is not to go on; `except Exception` does not see it."""
+    """Ends the operation; `except Exception` does not catch it."""
 
 
 class SimulatedImage:
-    """An image whose every access is answered by `answer(access)`; see `slotmem_model.algorithms`
-    for its users.
+    """An image whose every access is answered by `answer(access, held)`; the header of
+    `slotmem_model.algorithms` says what it offers.
     """
 
     def __init__(self, place: Place, answer: Callable[[Access, tuple[int, ...]], Any]) -> None:
@@ -121,12 +121,12 @@ class SimulatedImage:
     def access(self, kind: str, word: int = -1, argument: Any = None) -> Any:
         """Let the script answer.
 
-        After a stop (the operation's `finally` blocks still run) nothing happens any more.
+        After a stop nothing happens, although the operation's `finally` blocks still run.
         """
         if self._stopped:
             return 0
         try:
-            # Those that a death changes: a plain mutex stays as it is.
+            # Only those that a death changes: a plain mutex stays as it is.
             return self._answer(Access(kind, word, argument), self._held_words if self._robust else ())
         except Stop:
             self._stopped = True
@@ -144,14 +144,14 @@ class SimulatedImage:
         self.access("store", word, value)
 
     def compare_and_swap(self, cell: _Cell, expected: int, new: int) -> bool:
-        """Write a word if it holds the expected value, in one step with looking.
+        """Write a word if it holds the expected value, all in one step.
 
-        Say whether it did.
+        Return whether it did.
         """
         return bool(self.access("cas", cell.word, (expected, new)))
 
     def fetch_add(self, cell: _Cell, delta: int) -> int:
-        """Add to a word in one step with reading it (modulo 2^32). Return what it held before."""
+        """Add to a word (modulo 2^32) and return what it held before, all in one step."""
         value: int = self.access("add", cell.word, delta)
         return value
 
@@ -164,30 +164,30 @@ class SimulatedImage:
         return _Cell(words.at(index))
 
     def wait_for(self, cell: _Cell, *values: int) -> int:
-        """Wait until a word holds one of these values, in one step with reading it. Return it."""
+        """Wait until a word holds one of these values, and return it, all in one step."""
         value: int = self.access("await", cell.word, values)
         return value
 
     def retry(self) -> None:
-        """Say that what was read so far in this operation is forgotten: it begins anew."""
+        """Start the operation again: what it has read so far is forgotten."""
         self.access("retry")
 
     # -- robust, error-checking mutexes ------------------------------------------------------------
 
     def trylock(self, mutex: int) -> int:
-        """Take a mutex if it is free."""
+        """Take a mutex if it is free, and return the errno."""
         if mutex in self._held:
             return EDEADLK
         return self._taken(mutex, self.access("trylock", mutex))
 
     def lock(self, mutex: int) -> int:
-        """Wait for a mutex."""
+        """Wait for a mutex, and return the errno."""
         if mutex in self._held:
             return EDEADLK
         return self._taken(mutex, self.access("lock", mutex))
 
     def unlock(self, mutex: int) -> int:
-        """Free a mutex; one that is not held is refused and nothing happens."""
+        """Unlock a mutex, and return the errno; one that is not held is refused."""
         if self._stopped or mutex not in self._held:
             return EPERM
         self.access("unlock", mutex, FREE if self._held[mutex] else LOST)
@@ -196,7 +196,7 @@ class SimulatedImage:
         return 0
 
     def consistent(self, mutex: int) -> int:
-        """Declare whole what a mutex guards.
+        """Declare that what a mutex guards is repaired.
 
         Nobody else sees that before the unlock, so it is no step.
         """
@@ -205,7 +205,7 @@ class SimulatedImage:
         return 0
 
     def give_back(self, mutex: int) -> int:
-        """Nothing: a mutex that nobody can have any more stays so, and answers everybody alike."""
+        """Do nothing: a mutex that is lost stays so, and answers everybody alike."""
         del mutex
         return 0
 
@@ -280,7 +280,7 @@ class _Memory:
             self._image.store(self._word(offset), value)
 
     def find(self, what: bytes, start: int, stop: int) -> int:
-        """Look for one byte, as memchr does: it reads no further than the first."""
+        """Find one byte, as memchr does: nothing is read behind the first that is found."""
         for offset in range(start, stop):
             if self._image.load(self._word(offset)) == what[0]:
                 return offset

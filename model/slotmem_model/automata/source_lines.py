@@ -1,15 +1,15 @@
-"""Which lines of an algorithm's source run, and which there are.
+"""Which lines of an algorithm's source run, and which ought to.
 
 Interface:
 
-- `with LineTrace(files) as trace:` notes each line of these files that runs; `trace.taken()` are
-  those since it was last asked.
-- `files_of(algorithm)` are the files that a class and those it builds upon are written in.
-- `statements_of(algorithm, entered)` are the statements that ought to run: those of every method
-  that the class has, and those of functions elsewhere that some line of which was entered.
+- `with LineTrace(files) as trace:` notes each line of these files that runs; `trace.taken()`
+  returns those since the last call.
+- `files_of(algorithm)` returns the files that a class and its bases are written in.
+- `statements_of(algorithm, entered)` returns the statements that ought to run: those of every
+  method that the class has, and those of functions elsewhere of which some line was entered.
 
 A statement is known by its first line. One that says `# never in the model: why`, or stands in a
-function or below a condition that says so, need not run; it is counted apart.
+function or below a condition that says so, need not run; it is counted separately.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from typing import Any, NamedTuple
 Line = tuple[str, int]
 """(file, line number)"""
 _MOVES = "slotmem_model.algorithms.base"
-"""What algorithms here are made of; nobody need use all of it."""
+"""The module that algorithms here are made of; none of them need use all of it."""
 MARK = "# never in the model:"
 
 
 class LineTrace:
-    """Note the lines that run, as long as it is entered. Without files it costs nothing."""
+    """Notes the lines that run while it is entered. Without files it costs nothing."""
 
     def __init__(self, files: frozenset[str]) -> None:
         self._files = files
@@ -49,7 +49,7 @@ class LineTrace:
             sys.settrace(self._before)
 
     def taken(self) -> set[Line]:
-        """Return the lines that ran since it was last asked."""
+        """Return the lines that ran since the last call."""
         lines, self._lines = self._lines, set()
         return lines
 
@@ -74,12 +74,12 @@ class SourceStatement(NamedTuple):
 
 
 def files_of(algorithm: Callable[[Any], Any]) -> frozenset[str]:
-    """List the files that an algorithm is written in."""
+    """Return the files that an algorithm is written in."""
     return frozenset(function.__code__.co_filename for _, function in _functions(algorithm))
 
 
 def statements_of(algorithm: Callable[[Any], Any], entered: Iterable[Line]) -> list[SourceStatement]:
-    """List the statements that ought to run; `entered` are lines that ran in any way at all."""
+    """Return the statements that ought to run, sorted; `entered` are all lines that ran at all."""
     home = inspect.getsourcefile(algorithm) if isinstance(algorithm, type) else None
     lines = set(entered)
     found: dict[tuple[str, int], SourceStatement] = {}
@@ -95,7 +95,7 @@ def statements_of(algorithm: Callable[[Any], Any], entered: Iterable[Line]) -> l
 
 
 def _functions(algorithm: Callable[[Any], Any]) -> Iterator[tuple[str, FunctionType]]:
-    """Yield the methods that a class has, as it has them; those that it overrides are not asked."""
+    """Yield the methods that a class has, without those that it overrides and does not call."""
     given = inspect.getmro(algorithm)[:-1] if isinstance(algorithm, type) else ()
     classes = tuple(each for each in given if each.__module__ != _MOVES)
     seen: set[str] = set()
@@ -108,7 +108,7 @@ def _functions(algorithm: Callable[[Any], Any]) -> Iterator[tuple[str, FunctionT
 
 
 def _is_called_by_super(classes: tuple[type, ...], at: type, name: str) -> bool:
-    """Say whether an overriding method may call this one: one before it says `super`."""
+    """Return whether a method may still be called although it is overridden: by `super`."""
     before = classes[: classes.index(at)]
     methods = [vars(each)[name] for each in before if name in vars(each)]
     return all("super" in getattr(getattr(method, "__code__", None), "co_names", ()) for method in methods)
@@ -132,8 +132,8 @@ def _functions_in(file: str) -> dict[int, ast.FunctionDef]:
 
 @cache
 def _statements(file: str, first: int) -> tuple[tuple[int, int, bool], ...]:
-    """List the statements of the function that begins in a line: first and last line of each, of a
-    compound one of its head alone; and whether it is excused.
+    """Return the statements of the function that begins on a line: the first and last line of each
+    (of a compound one, of its head alone), and whether it is excused.
     """
     function = _functions_in(file).get(first)
     if function is None:

@@ -2,12 +2,15 @@
 
 Interface:
 
-- `buffered(automaton, words)` gives the automaton of the same process behind a store buffer.
+- `buffered(automaton, words)` returns the automaton of the same process behind a store buffer.
 
 A store goes into the buffer and is seen by nobody else. A load takes the newest buffered value of
 its word, if there is one; else memory's. Locked operations (mutexes, compare-and-swap, add) and
 fences wait until the buffer is empty. At any moment the oldest store may drain: that is the second
 action of a local state.
+
+This is x86-TSO (Sewell, Sarkar, Owens, Zappa Nardelli and Myreen, 2010), but for two things: a
+locked operation is a single step here, so no global lock is modelled, and processes die.
 
 A death lets the buffer drain first: what a processor has retired reaches memory whatever becomes of
 the process. "Dies, then drains" is seen by others exactly as "stops, drains, dies", so a process
@@ -41,14 +44,15 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
         if place not in numbers:
             if len(numbers) >= MAX_LOCALS:
                 raise TooLarge(
-                    f"with its store buffer, process {automaton.process + 1} has more than {MAX_LOCALS:,} states"
+                    f"with its store buffer, process {automaton.process + 1} has more than {MAX_LOCALS:,} states; "
+                    "take a shorter client"
                 )
             numbers[place] = len(numbers)
             waiting.append(place)
         return numbers[place]
 
     def acted(action: Action, buffer: tuple[_Store, ...]) -> Action | None:
-        """Return what an action is with this buffer; None if it has to wait for the drain."""
+        """Return what an action becomes behind this buffer; None if it must wait for the drain."""
         kind, word, _ = action.access
         if kind == "store":
             move = next(move for move in action.moves if move and move != NEVER)
@@ -83,7 +87,7 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
             move = Move(number(at, buffer[1:]), value, 0)
             actions.append(Action(Access("drain", word), (move,) * len(words[word].values)))
         crash = None if buffer or local.crash is None else number(local.crash, ())
-        # What has not drained is not done: at the end too the process is not quiet yet.
+        # A process is not done, even after its last operation, before all has drained.
         end = "draining" if buffer and local.end == "done" else local.end
         locals_.append(
             local._replace(actions=tuple(actions), crash=crash, inside=local.inside or bool(buffer), end=end)

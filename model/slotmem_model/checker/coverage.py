@@ -1,7 +1,7 @@
 """Which source lines of the algorithm the explored steps ran.
 
-Interface: `lines_run(model, steps)` are the lines; a step is (process, local state, action, value
-index of the word that it found). The model must have been compiled with the algorithm's files.
+Interface: `lines_run(model, steps)` returns the lines; a step is (process, local state, action,
+index of the value that it found). The model must have been compiled with the algorithm's files.
 
 Steps with the same future are one step in the model, and so their lines count together.
 """
@@ -18,7 +18,7 @@ Taken = tuple[int, int, int, int]
 
 
 def lines_run(model: Model, steps: Iterable[Taken]) -> set[Line]:
-    """Return the lines that some of these steps ran."""
+    """Return the lines that any of these steps ran."""
     found: set[Line] = set()
     for process, at, number, value in steps:
         local = model.processes[process].locals[at]
@@ -37,6 +37,6 @@ def lines_run(model: Model, steps: Iterable[Taken]) -> set[Line]:
 
 
 def lines_known(model: Model) -> set[Line]:
-    """Return every line that the tabulation of the model came by, explored or not."""
+    """Return every line that ran when the model was tabulated, explored or not."""
     operations = {local.operation for automaton in model.processes for local in automaton.locals if local.operation}
     return {line for operation in operations for ran in model.graph_of(operation).lines.values() for line in ran}

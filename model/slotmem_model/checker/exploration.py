@@ -1,4 +1,4 @@
-"""What an exploration found: numbers, the properties' verdicts, the overall one."""
+"""What an exploration found: its numbers, which properties broke, and the verdict."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 
 @dataclass
 class Exploration:
-    """An exploration's end. states and transitions are exact for what was explored."""
+    """The result of an exploration. states and transitions are exact for what was explored."""
 
     engine: str
     states: int = 0
     transitions: int = 0
     depth: int = 0
     violations: dict[str, int] = field(default_factory=dict)
-    """How many states break each property."""
+    """The number of states that break each property."""
     seen: Seen = field(default_factory=Seen)
     complete: bool = True
     reason: str = ""
     """Why it is not complete."""
     seconds: float = 0.0
     taken: set[tuple[int, int, int, int]] = field(default_factory=set, repr=False)
-    """The steps that were explored: process, local state, action, value found; where the model
-    notes lines.
+    """The steps that were explored (process, local state, action, value found), if the model notes
+    source lines.
     """
 
     @property
     def verdict(self) -> str:
-        """held, violated or undecided."""
+        """The verdict: held, violated or undecided."""
         if any(name != OUTSIDE for name in self.violations):
             return VIOLATED
         return HELD if self.complete and not self.violations else UNDECIDED
 
 
 class Progress(NamedTuple):
-    """How far an exploration is."""
+    """How far an exploration has come."""
 
     states: int
     transitions: int
@@ -50,7 +50,7 @@ class Progress(NamedTuple):
 
 @dataclass
 class Limits:
-    """What an exploration may use up; None: as much as it likes."""
+    """What an exploration may use; None means no limit."""
 
     seconds: float | None = None
     memory_bytes: int | None = None
@@ -58,7 +58,7 @@ class Limits:
     began: float = field(default_factory=time.monotonic)
 
     def spent(self, outcome: Exploration, memory_bytes: int) -> str:
-        """Tell how far it is; give the reason to stop, or the empty string."""
+        """Report the progress; return the reason to stop, or the empty string."""
         elapsed = time.monotonic() - self.began
         if self.progress:
             self.progress(Progress(outcome.states, outcome.transitions, outcome.depth, elapsed))

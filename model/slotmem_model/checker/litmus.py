@@ -5,13 +5,13 @@ Interface:
 - `LITMUS` maps a name to a `Litmus`: what each process does, and the outcomes that each memory
   model allows.
 - `outcomes(test, memory)` explores every interleaving, by the same steps and store buffers as any
-  other check, and gives the outcomes that can be reached. They must be those that are listed.
+  other check, and returns the outcomes that can be reached. They must be those that are listed.
 
 A program is a few statements: `x = 1` stores, `a = y` loads a shared variable into a register,
 `fence` waits until all stores are seen by everybody, `lock x += 1` adds in one step. Variables are
 x, y and z; every other name is a register, a word that one process writes and nobody reads. All
-begin as 0. An outcome is the values of the registers, in order of their names, and after them the
-variables that the test asks for.
+are initially 0. An outcome is the values of the registers, in order of their names, and after them
+the variables that the test asks for.
 
 Source: P. Sewell et al., x86-TSO: a rigorous and usable programmer's model for x86 multiprocessors,
 CACM 53(7), 2010; the names are the field's.
@@ -52,7 +52,7 @@ class Litmus(NamedTuple):
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The names of what an outcome consists of."""
+        """The names of the values in an outcome."""
         names = re.findall(r"[a-z]\b", " ".join(self.processes).replace("lock", "").replace("fence", ""))
         return (*sorted({*names} - {*VARIABLES}), *self.finally_)
 
@@ -69,14 +69,18 @@ class Program:
         self.image = image
 
     def run(self, process: int) -> None:
-        """Do the statements of a process."""
+        """Do the statements of a process.
+
+        Raises:
+            ValueError: for a statement that cannot be read.
+        """
         for text in self.test.processes[process].split("; "):
             if text == "fence":
                 self.image.fence()
                 continue
             match = _STATEMENT.match(text)
             if match is None:
-                raise ValueError(f"litmus statement {text!r} is none of 'x = 1', 'a = x', 'fence', 'lock x += 1'")
+                raise ValueError(f"litmus statement {text!r} is not like 'x = 1', 'a = x', 'fence' or 'lock x += 1'")
             left, right = self.image.extra[match["left"]], match["right"]
             if match["lock"]:
                 self.image.fetch_add(self.image.cell(left, 0), int(right))
@@ -85,9 +89,13 @@ class Program:
 
 
 def compile_litmus(test: Litmus, memory: str) -> Model:
-    """Compile a test to the automata of its processes."""
+    """Compile a test to the automata of its processes.
+
+    Raises:
+        ValueError
+    """
     if memory not in MEMORIES:
-        raise ValueError(f"memory model {memory!r} is none of {', '.join(MEMORIES)}")
+        raise ValueError(f"memory model {memory!r} is not one of {', '.join(MEMORIES)}")
     shape = geometry(item_size=1, item_num=1)
     names = dict.fromkeys((*VARIABLES, *test.shown))
     map_ = words_of(shape, values=1, slack=0, extra=tuple(ExtraWord(name, VALUES) for name in names))
@@ -104,7 +112,7 @@ def compile_litmus(test: Litmus, memory: str) -> Model:
 
 
 def outcomes(test: Litmus, memory: str) -> frozenset[Outcome]:
-    """Explore every interleaving of a test; give the outcomes that can be reached."""
+    """Explore every interleaving of a test; return the outcomes that can be reached."""
     model = compile_litmus(test, memory)
     shown = [model.map.extra[name] for name in test.shown]
     found, waiting = {model.initial}, [model.initial]
@@ -168,14 +176,14 @@ _TESTS = (
     ),
     _litmus(
         "MP",
-        "Message passing: who sees the flag sees the message, for stores drain in order.",
+        "Message passing: a process that sees the flag sees the message, because stores drain in order.",
         "x = 1; y = 1",
         "a = y; b = x",
         sc="00 01 11",
     ),
     _litmus(
         "LB",
-        "Load buffering: no load answers a store that comes after another's load.",
+        "Load buffering: no load sees a store that comes after another's load.",
         "a = x; y = 1",
         "b = y; x = 1",
         sc="00 01 10",
@@ -223,7 +231,7 @@ _TESTS = (
     ),
     _litmus(
         "WRC",
-        "Write to read causality: what one has seen and passed on, the third sees.",
+        "Write-to-read causality: what the second has seen and passed on, the third sees.",
         "x = 1",
         "a = x; y = 1",
         "b = y; c = x",

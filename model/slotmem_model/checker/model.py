@@ -4,7 +4,7 @@ Interface:
 
 - `Configuration` says everything in a few plain values: it can be printed, stored and run again
   anywhere.
-- `compile_model(configuration, algorithm)` gives the `Model` that the engines explore.
+- `compile_model(configuration, algorithm)` returns the `Model` that the engines explore.
 - A state of a model is (local state of each process, value index of each word, number of the
   monitor's set).
 - `successors(state)` is the semantics: every step and every death that may come next. Engines that
@@ -42,16 +42,16 @@ class Configuration:
     slots: int = 2
     rounds: int = 1
     clients: tuple[str, ...] = (client.DEFAULT,)
-    """One for all processes, or one each."""
+    """One client for all processes, or one for each."""
     crashes: int = 0
-    """How many processes may die."""
+    """The number of processes that may die."""
     memory: str = "sc"
     slot_bytes: int = 2
     pregrab: bool = True
     stripes: int | None = None
-    """How many mutexes guard slot bytes; None: one a slot."""
+    """The number of mutexes that guard slot bytes; None: one for each slot."""
     timeouts: bool = False
-    """Whether waiting for a lock may end with APR_TIMEUP."""
+    """Whether a wait for a lock may end with APR_TIMEUP."""
     linearizable: bool = True
     """Whether the monitor runs along."""
 
@@ -78,7 +78,7 @@ class Configuration:
 
 
 class State(NamedTuple):
-    """One state of the whole."""
+    """One state of everything together."""
 
     locals: tuple[int, ...]
     words: tuple[int, ...]
@@ -86,8 +86,8 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What may come next: who does what. action is the number of the action in the local state, or
-    None for a death.
+    """A step that may come next. action is the number of the action in the process's local state,
+    or None for a death.
     """
 
     process: int
@@ -112,12 +112,12 @@ class Model:
 
     @property
     def initial(self) -> State:
-        """The state in which everything begins."""
+        """The initial state."""
         words = tuple(word.values.index(word.initial) for word in self.map.words)
         return State((0,) * len(self.processes), words, self.monitor.initial if self.monitor else 1)
 
     def successors(self, state: State) -> Iterator[Step]:
-        """Yield everything that may come next."""
+        """Yield every step and every death that may come next."""
         dead = 0
         for process, automaton in enumerate(self.processes):
             local = automaton.locals[state.locals[process]]
@@ -168,7 +168,9 @@ def compile_model(
     """Compile a configuration. algorithm makes an instance from an image; the source lines of
     `files` that its steps run are noted. tick is called often meanwhile, and may end it by raising.
 
-    Raises: ValueError and its kinds.
+    Raises:
+        ValueError: for a configuration that means nothing.
+        BadClient, TooLarge, NotAFunction: kinds of ValueError.
     """
     check(configuration)
     count = configuration.processes
@@ -197,11 +199,11 @@ def _automata(
     files: frozenset[str],
     tick: Callable[[], None],
 ) -> tuple[Place, list[Automaton], Events, Callable[[Operation], Graph]]:
-    """Build the automata for the values that words can have, until no step stores one that was not
-    thought of.
+    """Build the automata for the values that words can have, again and again until no step stores a
+    new one.
 
-    Registers are forgotten after each round, so that one round does all that any does: only the
-    last building has all.
+    Registers are forgotten after each round, so one round does all that any round does; only the
+    last building has all of them.
     """
     possible = [{word.values.index(word.initial)} for word in map_.words]
     possible[map_.num_free] = set(range(configuration.slots + 1))
@@ -219,7 +221,7 @@ def _automata(
             if _widen(possible, automata, configuration.crashes > 0):
                 break
             if rounds == configuration.rounds:
-                # The tracing of lines is slow: it is done once, for what is asked afterwards.
+                # Tracing lines is slow, so it is done only once, for what is asked afterwards.
                 traced = place._replace(files=files)
                 return traced, automata, events, cache(partial(tabulate, algorithm, traced)) if files else graph_of
             rounds = configuration.rounds
@@ -228,7 +230,7 @@ def _automata(
 def _widen(possible: list[set[int]], automata: list[Automaton], may_die: bool) -> bool:
     """Add to the values of each word those that steps and deaths leave in it.
 
-    Say whether there were any.
+    Return whether any of them were new.
     """
     before = sum(map(len, possible))
     for local in chain.from_iterable(automaton.locals for automaton in automata):
@@ -251,10 +253,13 @@ def check(configuration: Configuration) -> None:
         if (got := getattr(configuration, name)) < least:
             raise ValueError(f"{name.replace('_', ' ')} must be at least {least}, got {got}")
     if configuration.crashes > configuration.processes:
-        raise ValueError(f"{configuration.crashes} crashes of {configuration.processes} processes; expected no more")
+        raise ValueError(
+            f"got {configuration.crashes} crashes for {configuration.processes} processes; expected at most as many"
+        )
     if configuration.memory not in MEMORIES:
-        raise ValueError(f"memory model {configuration.memory!r} is none of {', '.join(MEMORIES)}")
+        raise ValueError(f"memory model {configuration.memory!r} is not one of {', '.join(MEMORIES)}")
     if len(configuration.clients) not in (1, configuration.processes):
         raise ValueError(
-            f"got {len(configuration.clients)} clients for {configuration.processes} processes; expected 1 or as many"
+            f"got {len(configuration.clients)} clients for {configuration.processes} processes; expected one for all, "
+            "or one for each"
         )

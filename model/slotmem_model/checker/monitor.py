@@ -2,17 +2,19 @@
 
 Interface:
 
-- `Monitor(initial, events)` begins with nothing pending; `advance(number, event)` gives the number
-  of what follows.
+- `Monitor(initial, processes, events)` begins with nothing pending; `advance(number, event)`
+  returns the number of the set that follows.
 - Number 0 is the empty set: no explanation is left, a violation of linearizability (ATOMIC-1).
 - `states(number)` are the abstract states that memory may be in when nobody is inside an operation.
 
-The monitor is a set of configurations: an abstract state, and for each process what it has pending:
-nothing, an operation, or an operation that has taken effect, with its result. An invocation adds a
-pending operation to each. A return lets pending operations take effect, in every order, until the
-returning one has; those that gave the result which was seen remain. A crashed process's operation
-stays pending for ever: it may have taken effect, may still, or never. Configurations and sets are
-numbered, and what follows is remembered, so that the search over a million states asks a few
+The monitor is a set of possibilities (Herlihy and Wing, 1990), called configurations below: an
+abstract state, and for each process what it has pending: nothing, an operation, or an operation
+that has taken effect, with its result. An invocation adds a pending operation to each. A return
+lets pending operations take effect, in every order, until the returning one has (just in time, as
+Lowe does with histories); those in which it had the result that was seen remain. A crashed
+process's operation stays pending for ever: it may have taken effect, may still, or never. Unlike
+the judges of single histories, this is one more automaton of the product: configurations and sets
+are numbered, and what follows is remembered, so that the search over a million states asks a few
 thousand times.
 
 An operation that timed out waiting has not taken effect. An algorithm that does not promise the
@@ -63,7 +65,7 @@ class Monitor:
         return len(self._sets)
 
     def advance(self, number: int, event: int) -> int:
-        """Return the set that follows when the events of one step have happened."""
+        """Return the number of the set that follows when the events of one step have happened."""
         after = self._sets[number]
         for _, process, what in self._events[event]:
             if isinstance(what, Result):
@@ -73,8 +75,8 @@ class Monitor:
         return self._number(after)
 
     def allowed(self, number: int, event: int) -> frozenset[Result]:
-        """Return what the operation that returns in a step's events could have answered (if it did
-        not time out).
+        """Return the results that the operation which returns in a step's events could have had
+        (other than timing out).
         """
         *invoked, (_, process, _) = self._events[event]
         before = self._sets[number]
@@ -95,7 +97,7 @@ class Monitor:
         return frozenset(self._configurations[one] for one in self._sets[number])
 
     def swapped(self, number: int, one: int, two: int) -> int:
-        """Return the set in which two processes have changed places."""
+        """Return the number of the set in which two processes have changed places."""
         found = []
         for state, pending in self.configurations(number):
             order = list(pending)
@@ -125,7 +127,7 @@ class Monitor:
         return self._invocations[key]
 
     def _returned(self, one: int, process: int) -> dict[Result, _Set]:
-        """Return, for each result, that a process's pending operation may have the configurations
+        """Return, for each result that a process's pending operation may have, the configurations
         after its return.
         """
         key = (one, process)

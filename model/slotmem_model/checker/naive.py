@@ -1,6 +1,6 @@
 """The oracle: explore every state with a set and a queue, exactly as `Model.successors` says.
 
-Slow, and easy to believe. The other engine must give the same verdicts and the same numbers.
+Slow, and easy to trust. The other engine must give the same verdicts and the same numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STATE_BYTES = 500  # of a state in a Python set, about
 
 
 def explore(model: Model, limits: Limits | None = None) -> Exploration:
-    """Explore all states that can be reached, breadth first."""
+    """Explore all reachable states, breadth first."""
     limits = limits or Limits()
     began = time.monotonic()
     outcome = Exploration("naive")
@@ -59,7 +59,7 @@ def _taken(model: Model, state: State, step: Step) -> tuple[int, int, int, int]:
 
 
 def _look(model: Model, state: State, steps: list[Step], seen: Seen, full: frozenset[int]) -> None:
-    """Note what happens here at all."""
+    """Note which of the things that must sometimes happen do so here."""
     locals_ = [automaton.locals[number] for automaton, number in zip(model.processes, state.locals, strict=True)]
     seen.two_inside |= sum(local.inside for local in locals_) >= 2
     seen.full |= any(step.event in full for step in steps)

@@ -2,10 +2,13 @@
 
 Interface:
 
-- `to_promela(model)` gives the text: the same automata, words and deaths. `RUN` is how to check it.
-  (Spin warns of a timeout in a d_step; it is the guard there, so all is well.)
+- `to_promela(model)` returns the text: the same automata, words and deaths. `RUN` is how to check
+  it. (Spin warns of a timeout in a d_step; it is the guard there, so all is well.)
 - `BROKEN` are the properties that become assertions, by the number that `broken` has then.
   linearizable and memory need the monitor, which is not exported.
+
+Spin is Holzmann's model checker (The Spin Model Checker, 2003). Models are usually written for it
+by hand; this one is generated from the automata, and so from the Python that users run.
 
 How it is written. The state is one number for each process, its local state; one for each word, the
 index of its value; and `broken`, which follows from the others. What the automata do is constant,
@@ -31,8 +34,8 @@ from slotmem_model.checker.model import Model
 from slotmem_model.checker.properties import OUTSIDE, PropertyCheck, fault_property
 
 IMPOSSIBLE = "impossible"
-"""Not a property: a word was met with a value that the automata take for impossible; an error of
-the checker.
+"""Not a property: a word had a value that the automata hold to be impossible; a bug in the
+checker.
 """
 BROKEN = {
     1: "nothing-torn",
@@ -116,7 +119,7 @@ class _Writer:
     def tables(self, automaton: Automaton) -> Iterator[str]:
         """Write the tables of one process.
 
-        One more local state at the end is where impossible values lead.
+        Impossible values lead to one more local state at the end.
         """
         impossible = len(automaton.locals)
         moves: dict[tuple[tuple[int, int], ...], int] = {}
@@ -173,7 +176,7 @@ class _Writer:
         return self.word[action.access.word], tuple(rows)
 
     def described(self, action: Action) -> str:
-        """Say what an action is."""
+        """Describe an action."""
         word = action.access.word
         return action.access.kind + (f" {self.model.map.words[word].name}" if word >= 0 else "")
 
@@ -197,7 +200,7 @@ class _Writer:
         yield ""
 
     def judged(self) -> Iterator[str]:
-        """Name what follows from the state."""
+        """Define what follows from the state."""
         for process in self.numbers:
             yield f"#define LOCAL_{process} AT(local_{process}, now.at_{process})"
             for column in ("death", "broken", "inside", "holds", "ended", "dead"):

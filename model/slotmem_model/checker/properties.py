@@ -5,7 +5,7 @@ Interface:
 - `ALWAYS` and `SOMETIMES` describe them in one sentence each.
 - `PropertyCheck(model)` says which property a state breaks; the state in which one breaks is not
   explored further.
-- `Seen` collects what happened at all.
+- `Seen` collects what has happened somewhere.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from slotmem_model.checker.model import Model, State
 from slotmem_model.spec import EINVAL, Slots
 
 ALWAYS = {
-    "linearizable": "what the operations answered can be explained by the specification in some order (ATOMIC-1)",
+    "linearizable": "what the operations returned can be explained by the specification in some order (ATOMIC-1)",
     "held-once": "no slot is given to a process while another holds it (ATOMIC-2)",
     "nothing-torn": "no get returns parts of two puts (ATOMIC-3)",
-    "nothing-raised": "no operation ends with an error that is none of APR's",
+    "nothing-raised": "no operation ends with an error other than APR's",
     "counter": "num_free is the number of free slots whenever nobody is inside an operation (KILL-4)",
     "memory": "in-use flags and slot bytes are the specification's whenever nobody is inside an operation (KILL-2)",
     "no-deadlock": "some process can go on until all are done: no lock stays with the dead (KILL-3)",
@@ -34,9 +34,7 @@ SOMETIMES = {
     "crash": "a process dies inside each of the operations",
 }
 OUTSIDE = "outside"
-"""Not a property: a word got a value that the model does not have, so that nothing more can be
-said.
-"""
+"""Not a property: a word got a value that the model does not have, so nothing more can be said."""
 
 
 @dataclass
@@ -55,12 +53,12 @@ class PropertyCheck:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.held_once = is_owned(model.clients)
-        """Whether clients release only what they were given; else what they hold says nothing."""
+        """Whether clients release only what they were given; only then are holders compared."""
         self._allowed: dict[int, frozenset[tuple[tuple[bool, ...], tuple[bytes, ...]]]] = {}
 
     def violated(self, state: State, *, can_go_on: bool) -> str:
-        """Name the property that a state breaks, or the empty string. can_go_on: somebody can do a
-        step.
+        """Return the property that a state breaks, or the empty string. can_go_on: whether some
+        process can do a step.
         """
         locals_ = [
             automaton.locals[number] for automaton, number in zip(self.model.processes, state.locals, strict=True)
@@ -85,8 +83,8 @@ class PropertyCheck:
         return ""
 
     def quiet(self, words: tuple[int, ...], monitor: int) -> str:
-        """Judge memory when nobody is inside an operation, and no lock waits for the repair of what
-        a death left.
+        """Return the property that memory breaks when nobody is inside an operation, or the empty
+        string. While a lock waits for the repair after a death, memory is not judged.
         """
         map_ = self.model.map
         if any(map_.words[mutex].values[words[mutex]] in (DEAD, LOST) for mutex in map_.mutexes):
@@ -112,7 +110,7 @@ class PropertyCheck:
 
 
 def is_owned(clients: Iterable[tuple[Statement, ...]]) -> bool:
-    """Say whether clients take slots by grab alone, and release only those."""
+    """Return whether clients take slots by grab alone, and release only those."""
     return all(
         statement.name != "fgrab" and not (statement.name == "release" and isinstance(statement.arguments[0], int))
         for statements in clients
@@ -121,14 +119,14 @@ def is_owned(clients: Iterable[tuple[Statement, ...]]) -> bool:
 
 
 def fault_property(fault: str) -> str:
-    """Name the property that a fault of an operation breaks."""
+    """Return the property that a fault of an operation breaks."""
     if fault.startswith("torn"):
         return "nothing-torn"
     return "nothing-raised" if fault.startswith("raised") else OUTSIDE
 
 
 def full_events(model: Model) -> frozenset[int]:
-    """List the events in which a grab finds every slot in use."""
+    """Return the numbers of the events in which a grab finds every slot in use."""
     return frozenset(
         number
         for number, events in enumerate(model.events.table)

@@ -1,13 +1,13 @@
-"""The shortest way from the beginning to a state that breaks a property.
+"""The shortest way from the initial state to one that breaks a property.
 
 Interface:
 
-- `find(model)` gives the steps to the nearest violation of any property, `find(model, "counter")`
-  to the nearest of this one.
+- `find(model)` returns the steps to the nearest violation of any property, `find(model, "counter")`
+  to the nearest violation of this one.
 
 States are taken breadth first, so no shorter way exists. Of equally short ways the one that changes
-between processes less often is preferred, because a person reads it more easily; it is the same one
-each time. As in the engines, a state that breaks a property is not explored further.
+between processes least often is preferred, because it is easier to read; it is the same one each
+time. As in the engines, a state that breaks a property is not explored further.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Counterexample(NamedTuple):
 
 
 class _Came(NamedTuple):
-    """How a state was reached first: after which state, by whose step, with how many changes
+    """How a state was first reached: from which state, by whose step, after how many changes
     between processes.
     """
 
@@ -70,7 +70,7 @@ def find(model: Model, broken: str = "", limits: Limits | None = None) -> Counte
 
 
 def _way(model: Model, came: dict[State, _Came], state: State) -> tuple[Step, ...]:
-    """Go back to the beginning."""
+    """Return the steps to a state, found by going back to the initial one."""
     steps: list[Step] = []
     while (before := came[state].before) is not None:
         process = came[state].process

@@ -1,18 +1,18 @@
-"""The standard configurations: what `slotmem check` explores when it is not told anything.
+"""The standard configurations: what `slotmem check` explores when no question is asked.
 
 Interface:
 
 - `STANDARD` lists each configuration with the verdict that it must have. Each reaches something
   that the others do not.
-- `standard_of(name, algorithm)` are the same questions for another algorithm, as far as they can be
-  put to it, and what cannot.
+- `standard_of(name, algorithm)` returns the same questions for another algorithm, as far as they
+  can be put to it, and says what is left out.
 
 An algorithm says what it is made for with class attributes:
 
-- `survives_deaths = True`: a process may be killed at any moment; else nobody dies.
+- `survives_deaths = True`: a process may be killed at any moment; otherwise nobody dies.
 - `checks_lengths = True`: a get or put of more bytes than a slot has is refused (GET-5, PUT-5).
 - `made_for = {"pregrab": True, "slot_bytes": 1}`: these values of a configuration, and no others.
-- `lowest_first = False`: grab gives any free slot, not the lowest (GRAB-2 is not promised).
+- `lowest_first = False`: grab takes any free slot, not the lowest (GRAB-2 is not promised).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ALONE = (
 _ALONE += "; num_free_slots; slots; release(a); release(a); put(a, 2); get(a); fgrab(a); get(a); release(1); slots"
 _BAD_IDS = "fgrab(2); release(2); get(2); put(2, 1); fgrab(-1); release(-1); get(-1); put(-1, 1); num_free_slots"
 _BAD_LENGTHS = "get(0, 3); get(0, -1); put(0, 1, 3)"
-"""Lengths are a matter of the profile safe, so they are asked of those alone that check them."""
+"""Lengths belong to the profile safe, so only algorithms that check them are asked."""
 
 _QUESTIONS = (
     Configuration(),
@@ -59,7 +59,7 @@ _QUESTIONS = (
     Configuration(processes=3, crashes=1),
     Configuration(processes=3, slots=3),
     Configuration(processes=2, slots=1, rounds=3, crashes=1),
-    # All slots' bytes under one mutex, and waits that are given up.
+    # All slots' bytes under one mutex, and waits that time out.
     Configuration(stripes=1, timeouts=True, crashes=1),
     # All operations at once; fgrab and release by number, so nobody owns anything.
     Configuration(processes=3, clients=_MIXED, crashes=1),
@@ -111,15 +111,15 @@ def standard_of(name: str, algorithm: Callable[[Any], Any]) -> Asked:
     left_out = []
     survives = getattr(algorithm, "survives_deaths", False)
     if not survives:
-        left_out.append(f"nobody dies: {name} does not say `survives_deaths = True`")
+        left_out.append(f"deaths: {name} does not say `survives_deaths = True`")
     lengths = getattr(algorithm, "checks_lengths", False)
     if not lengths:
         left_out.append(f"lengths that do not fit: {name} does not say `checks_lengths = True`")
     made_for: dict[str, Any] = getattr(algorithm, "made_for", {})
-    left_out += [f"{name} is made for {key} = {value!r}; others are not asked" for key, value in made_for.items()]
+    left_out += [f"other values of {key}: {name} is made for {value!r}" for key, value in made_for.items()]
     missing = [operation for operation in client.ARGUMENTS if not hasattr(algorithm, operation)]
     if isinstance(algorithm, type) and missing:
-        left_out.append(f"{name} has no {', '.join(missing)}: what else it does is asked without")
+        left_out.append(f"{', '.join(missing)}: {name} does not have them")
     else:
         missing = []
     found: dict[Configuration, None] = {}

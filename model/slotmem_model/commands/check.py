@@ -2,11 +2,11 @@
 
 Without arguments the reference is checked on the standard configurations, and Apache httpd's
 algorithm beside it, which is expected to fail: it takes no lock. Any other algorithm is asked the
-same, as far as it can be; an option of the question asks that question alone.
+same questions, as far as they apply to it; with an option of the question, only that one.
 
 examples:
   slotmem check                              all of that, with a table
-  slotmem check mine.py:Class                a class of one's own, the same questions
+  slotmem check mine.py:Class                a class of your own, the same questions
   slotmem check httpd                        the shortest way to two processes with one slot
   slotmem check httpd --svg race.svg         the same as a picture; --trace for `slotmem replay`
   slotmem check --processes 3 --crashes 2    the reference, another question
@@ -15,14 +15,13 @@ examples:
   slotmem check --litmus                     what the memory models allow
   slotmem check --explain window.json        can its algorithm do what a stress run saw?
 
-An algorithm is a name, museum:PIECE, or a class of one's own: module:Class, file.py:Class, or
-file.py with one in it. A client is what a
-process does: operations with registers, `me` is the process's number; one --client for all
-processes, or one for each.
+An algorithm is a name, museum:PIECE, or a class of your own: module:Class, file.py:Class, or
+file.py with one in it. A client is what a process does: operations with registers, `me` is the
+process's number; one --client for all processes, or one for each.
 
 Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage
 or environment, 3 undecided: the budget was used up first, or the standard configurations held but
-left lines of the algorithm out, or something that can happen; 130 Ctrl-C. With --explain: 1 the
+left out lines of the algorithm, or something that can happen; 130 Ctrl-C. With --explain: 1 the
 algorithm can do that, 0 it cannot.
 """
 
@@ -58,18 +57,18 @@ from slotmem_model.counterexample.story import Explanation
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 _SEARCH_BYTES = 4 << 30
-"""What the search for a counterexample may take if nothing is said."""
+"""The memory that the search for a counterexample may take by default."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+    """Add the command's arguments."""
     default = Configuration()
     parser.add_argument("algorithms", nargs="*", metavar="ALGORITHM", help="what to check (see --list)")
     question = parser.add_argument_group("the question")
     for name, what in (
         ("processes", "how many processes"),
         ("slots", "how many slots"),
-        ("rounds", "how often each does its client"),
+        ("rounds", "how often each repeats its client"),
         ("crashes", "how many processes may die, before any step"),
         ("slot-bytes", "bytes in a slot, one step each"),
     ):
@@ -79,25 +78,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--client", action="append", dest="clients", metavar="TEXT", help=f"default: {client.DEFAULT}"
     )
     question.add_argument("--memory", choices=MEMORIES, help="sequentially consistent (default), or with store buffers")
-    question.add_argument("--stripes", type=int, metavar="N", help="mutexes for slot bytes (default: one a slot)")
+    question.add_argument(
+        "--stripes", type=int, metavar="N", help="mutexes for slot bytes (default: one for each slot)"
+    )
     question.add_argument("--no-pregrab", action="store_false", default=None, dest="pregrab", help="without PREGRAB")
     question.add_argument(
         "--explain",
         type=Path,
         metavar="TRACE",
-        help="look for an interleaving in which the operations of a trace return what was observed; ALGORITHM instead of the trace's",
+        help="look for an interleaving in which the operations of a trace return what was observed, by its algorithm or by ALGORITHM",
     )
-    question.add_argument("--timeouts", action="store_true", default=None, help="a wait for a lock may be given up")
+    question.add_argument("--timeouts", action="store_true", default=None, help="a wait for a lock may time out")
     question.add_argument(
         "--no-linearizable", action="store_false", default=None, dest="linearizable", help="do not run the monitor"
     )
     search = parser.add_argument_group("the search")
     search.add_argument("--engine", choices=("sweep", "naive"), default="sweep", help="naive is the slow oracle")
-    search.add_argument("--symmetry", action="store_true", help="processes that do the same count as one another")
+    search.add_argument("--symmetry", action="store_true", help="take processes that do the same for interchangeable")
     search.add_argument("--por", action="store_true", help="partial order reduction")
-    search.add_argument("--budget-s", type=float, metavar="S", help="explore for at most so many seconds")
-    search.add_argument("--memory-mb", type=int, metavar="MB", help="take at most so much memory")
-    search.add_argument("--property", choices=sorted(ALWAYS), help="whose counterexample to show (default: nearest)")
+    search.add_argument("--budget-s", type=float, metavar="S", help="explore for at most S seconds")
+    search.add_argument("--memory-mb", type=int, metavar="MB", help="use at most MB megabytes of memory")
+    search.add_argument(
+        "--property", choices=sorted(ALWAYS), help="the one whose counterexample to show (default: the nearest)"
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--trace", type=Path, metavar="FILE", help="write the first counterexample as JSON")
     output.add_argument("--svg", type=Path, metavar="FILE", help="write the first counterexample as a picture")
@@ -146,13 +149,13 @@ class _Watched(Limits):
     outcome: Exploration | None = None
 
     def spent(self, outcome: Exploration, memory_bytes: int) -> str:
-        """Tell how far it is; give the reason to stop, or the empty string."""
+        """Report the progress; return the reason to stop, or the empty string."""
         self.outcome = outcome
         return super().spent(outcome, memory_bytes)
 
 
 class _Spent(BaseException):
-    """The limits are reached while an operation runs; its `except Exception` must not catch it."""
+    """The limits were reached while an operation ran. Its `except Exception` must not catch it."""
 
 
 @dataclass
@@ -163,13 +166,13 @@ class _Checking:
     live: Live
     rows: list[Row] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    """What was not asked any more because a violation was found, one sentence each."""
+    """What was no longer asked because a violation was found, one sentence each."""
 
     def all(self, asked: Questions) -> bool:
-        """Explore one after the other; after a violation, nothing more of the same algorithm's
-        standard configurations.
+        """Explore one after another; after a violation, no more of the same algorithm's standard
+        configurations.
 
-        Returns False if Ctrl-C ended it: the row of what was under way is undecided.
+        Return False if Ctrl-C ended it: then the row of what was under way is undecided.
         """
         limits = _Watched(self.arguments.budget_s, self.memory_bytes(), self.live)
         broken: dict[str, int] = {}
@@ -251,7 +254,7 @@ class _Checking:
 
 
 def verdict(rows: list[Row]) -> str:
-    """Return the verdict of all: where a violation is expected, finding it counts as held."""
+    """Return the verdict on all rows: where a violation is expected, finding it counts as held."""
     verdicts = {HELD if row.is_expected else row.outcome.verdict for row in rows}
     missed = any(row.expected == VIOLATED and row.outcome.verdict == HELD for row in rows)
     if VIOLATED in verdicts or missed:
@@ -288,7 +291,7 @@ def _print(arguments: argparse.Namespace, checking: _Checking, asked: Questions,
             lines += ["", f"{row.configuration}: no counterexample was found within the limits"]
     lines += ["", *_summary(rows), *(f"not asked: {each}" for each in (*asked.left_out, *checking.skipped))]
     lines += [f"{name} {each}" if len(left) > 1 else each for name, sentences in left.items() for each in sentences]
-    lines += [f"verdict: {overall}" + (", but not everything happened that can: see above" if left else "")]
+    lines += [f"verdict: {overall}" + (", but not everything that can happen did: see above" if left else "")]
     check_report.say(lines)
 
 
@@ -333,7 +336,7 @@ def _promela(path: Path, asked: list[Standard]) -> int:
 
 
 def _litmus(as_json: bool) -> int:
-    """Run the litmus tests."""
+    """Run the litmus tests, and return the exit code."""
     given, lines = check_report.litmus_tests()
     if as_json:
         print(json.dumps(given, indent=2))
@@ -347,7 +350,7 @@ def _list() -> None:
         ("algorithms", {name: first_paragraph(catalogue.find(name)) for name in catalogue.names()}),
         ("pieces of the museum", {f"museum:{name}": piece.sentence for name, piece in MUSEUM.items()}),
         ("properties that must always hold", ALWAYS),
-        ("what must sometimes happen, or they hold for lack of it", SOMETIMES),
+        ("what must sometimes happen, or those hold for nothing", SOMETIMES),
     ):
         width = max(map(len, listed))
         check_report.say([f"{title}:", *(f"  {name:<{width}}  {what}" for name, what in listed.items()), ""])

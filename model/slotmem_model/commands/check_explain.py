@@ -1,9 +1,9 @@
 """`slotmem check --explain TRACE`: can an algorithm do what was observed, and how?
 
-Interface: `run(arguments, live)` gives the exit code: 1 it can, 0 it cannot, 3 undecided.
-`explain_trace(trace, algorithm, limits)` is the same for programs; `heading` says the answer in
-words, `as_json` for machines, and `traced` gives the interleaving as a trace that can be replayed.
-The question and the search are those of `slotmem_model.counterexample.observed`.
+Interface: `run(arguments, live)` returns the exit code: 1 it can, 0 it cannot, 3 undecided.
+`explain_trace(trace, algorithm, limits)` is the same for programs; `heading` returns the answer in
+words, `as_json` for machines, and `traced` the interleaving as a trace that can be replayed. The
+question and the search are those of `slotmem_model.counterexample.observed`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from slotmem_model.counterexample.trace import BadTrace, Trace
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, exit_code
 
 MEMORY_BYTES = 4 << 30
-"""What the search may take if nothing is said."""
+"""The memory that the search may take by default."""
 
 
 @dataclass
@@ -42,26 +42,26 @@ class Answer:
     algorithm: str
     outcome: Exploration
     questions: int
-    """How many were put to the model: the window alone and with what ran around it, from each state
+    """The number put to the model: the window alone and with what ran around it, from each state
     that it may have begun in.
     """
     question: Question | None = None
-    """From which state.
+    """The question to which the answer is yes.
 
-    None though it can: only a counter that was wrong before explains what was counted.
+    None although it can: only a counter that was wrong before explains what was counted.
     """
     told: Explanation | None = None
-    """How, if it can; without a question, how the counter can become wrong."""
+    """How it can; without a question, how the counter can become wrong."""
     variant: Trace | None = None
-    """With which operations."""
+    """The trace with the operations that took part."""
 
 
 def explain_trace(given: Trace, algorithm: str, limits: Limits) -> Answer:
-    """Look for an interleaving.
+    """Look for an interleaving in which the operations of a trace return what was observed.
 
     Raises:
         BadTrace
-        ValueError: there is no such algorithm, or the model cannot compile it.
+        ValueError: if there is no such algorithm, or the model cannot compile it.
     """
     made: Callable[[Any], Any] = catalogue.find(algorithm)
     answer = Answer(HELD, algorithm, Exploration("observed"), 0)
@@ -93,8 +93,8 @@ def _counts(given: Trace) -> bool:
 
 
 def _wrong_counter(algorithm: str, made: Callable[[Any], Any], limits: Limits) -> Explanation | None:
-    """Look for a way to a counter that is wrong when nobody is at work; the operations of a window
-    begin with a right one.
+    """Look for a way to a counter that is wrong when nobody is inside an operation; the operations
+    of a window begin with a right one.
     """
     model = compile_model(Configuration(algorithm, linearizable=False), made)
     found = shortest.find(model, "counter", limits)
@@ -120,9 +120,9 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
         finally:
             live.end()
     except BadTrace as error:
-        raise ValueError(f"{arguments.explain} is no trace that can be explained: {error}") from error
+        raise ValueError(f"{arguments.explain} is not a trace that can be explained: {error}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{arguments.explain} is no trace: {error}") from error
+        raise ValueError(f"{arguments.explain} is not a trace: {error}") from error
     for path, written in ((arguments.svg, picture.drawn), (arguments.trace, _dumped)):
         if path is not None and answer.told is not None:
             path.write_text(written(answer.told), encoding="utf-8")
@@ -136,8 +136,8 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
 
 
 def traced(told: Explanation) -> Trace:
-    """Return the interleaving as a trace that can be replayed: the monitor runs along there, and
-    says that it breaks.
+    """Return the interleaving as a trace that can be replayed; there the monitor runs along, and
+    says what breaks.
     """
     is_torn = any(interval.fault for interval in told.intervals)
     broken = told.broken or ("nothing-torn" if is_torn else "linearizable")
@@ -150,13 +150,13 @@ def _dumped(told: Explanation) -> str:
 
 
 def heading(given: Trace, answer: Answer) -> list[str]:
-    """Say whether it can, and in which circumstances."""
+    """Return, in words, whether it can, and in which circumstances."""
     asked = [f"{answer.algorithm}: {given.sentence}", ""]
     explored = _explored(answer)
     if answer.told is not None and answer.question is None:
         return [
             *asked,
-            f"{answer.algorithm} can do that if its counter was wrong before, which it can become, for example like this:",
+            f"{answer.algorithm} can do that if its counter was wrong before; it can become wrong like this:",
         ]
     if answer.told is None or answer.question is None or answer.variant is None:
         if answer.verdict == UNDECIDED:
@@ -169,7 +169,7 @@ def heading(given: Trace, answer: Answer) -> list[str]:
         return [
             *asked,
             f"{answer.algorithm} cannot do that: no interleaving of {alone} alone{with_others} returns what was observed,",
-            f"from no state that they may have begun in{', nor can its counter become wrong' * _counts(given)}. {explored}.",
+            f"from any state that they may have begun in{', nor can its counter become wrong' * _counts(given)}. {explored}.",
         ]
     others = [
         f"{wording.operation(done.operation)} of {wording.process(done.process)}"
@@ -182,7 +182,7 @@ def heading(given: Trace, answer: Answer) -> list[str]:
     return [
         *asked,
         f"{answer.algorithm} can do that{together}.",
-        f"In the beginning: {answer.question.setting}{who}.",
+        f"Initially: {answer.question.setting}{who}.",
     ]
 
 
@@ -202,7 +202,7 @@ def _explored(answer: Answer) -> str:
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
-    """Return the answer for a program."""
+    """Return the answer as plain values, for a program."""
     outcome = answer.outcome
     report: dict[str, Any] = {
         "verdict": answer.verdict,

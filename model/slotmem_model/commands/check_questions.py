@@ -22,7 +22,7 @@ class Questions:
     left_out: list[str] = field(default_factory=list)
     """What is not asked, and why."""
     standard: set[str] = field(default_factory=set)
-    """The algorithms that are asked all standard configurations: they must leave nothing out."""
+    """The algorithms that are asked all standard configurations, and must leave nothing out."""
 
 
 def questions(arguments: argparse.Namespace) -> Questions:
@@ -37,7 +37,7 @@ def questions(arguments: argparse.Namespace) -> Questions:
         if each.name != "algorithm" and (value := getattr(arguments, each.name)) is not None
     }
     if arguments.engine == "naive" and (arguments.symmetry or arguments.por):
-        raise ValueError("the engine naive knows no reductions; leave out --symmetry and --por, or take --engine sweep")
+        raise ValueError("the engine naive has no reductions; leave out --symmetry and --por, or take --engine sweep")
     if "clients" in asked:
         asked["clients"] = tuple(asked["clients"])
         if len(asked["clients"]) > 1:

@@ -3,8 +3,8 @@
 Interface:
 
 - `judge_lines(row, model, algorithm)` notes on a row which statements its steps never ran.
-- `remains(rows)` are sentences about several rows of one algorithm together; empty if nothing was
-  left out.
+- `remains(rows)` returns sentences about several rows of one algorithm together; none if nothing
+  was left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MORE = {
     "waited": "more --processes, or --stripes 1",
     "crash": "--crashes 1",
 }
-"""Which option asks for what never happened."""
+"""The options that ask for what never happened."""
 
 
 def judge_lines(row: Row, model: Model, algorithm: Callable[[Any], Any]) -> None:
@@ -46,32 +46,32 @@ def judge_lines(row: Row, model: Model, algorithm: Callable[[Any], Any]) -> None
 
 
 def remains(rows: Sequence[Row]) -> list[str]:
-    """Say what some held rows together have left out, a sentence each, with what would ask more."""
+    """Return what the held rows together left out, a sentence each, with what to try."""
     rows = [row for row in rows if row.outcome.verdict == HELD]
     if not rows:
         return []
     found = []
     for name in sorted(set.intersection(*(set(row.never) for row in rows))):
         kind = "crash" if name.startswith("crash") else name
-        # Whoever begins with a lock is not inside before it has it: to have waited will do.
+        # A process that begins with a lock is not inside before it has it: having waited will do.
         is_met = name == "two-inside" and any("waited" not in row.never for row in rows)
         if not is_met and (name != "waited" or any(row.takes_locks for row in rows)):
-            found.append(f"never happened: {name} ({SOMETIMES[kind]}); {_MORE[kind]} asks for it")
+            found.append(f"never happened: {name} ({SOMETIMES[kind]}); try {_MORE[kind]}")
     missing = [each for each in never_ran(rows) if not each.excused]
     if missing:
-        found.append(f"never run: {shown(missing)}; --client and the options of the question ask for more")
+        found.append(f"never run: {shown(missing)}; try --client and the other options of the question")
     return found
 
 
 def never_ran(rows: Sequence[Row]) -> list[SourceStatement]:
-    """List the statements that none of some rows ran."""
+    """Return the statements that none of these rows ran."""
     known = {each: None for row in rows for each in row.statements}
     ran = {each for row in rows for each in set(row.statements) - set(row.never_ran)}
     return sorted(each for each in known if each not in ran)
 
 
 def shown(statements: Iterable[SourceStatement]) -> str:
-    """Say where statements are: `mine.py repair, lines 312-330`."""
+    """Return where statements are: `mine.py repair, lines 312-330`."""
     parts = []
     for (file, function), group in groupby(statements, key=lambda each: (each.file, each.function)):
         spans: list[list[int]] = []

@@ -1,11 +1,11 @@
-"""What `slotmem check` shows: the table, the counterexamples, JSON, and how far it is.
+"""What `slotmem check` shows: the table, the counterexamples, JSON, and its progress.
 
 Interface:
 
-- `Row` is one configuration with what was found; `table(rows)` and `markdown(rows)` are lines of
+- `Row` is one configuration with what was found; `table(rows)` and `markdown(rows)` return lines of
   text.
-- `counterexample(explanation)` is the sentence and the lanes.
-- `as_json(rows)` is everything.
+- `counterexample(explanation)` returns the sentence and the lanes.
+- `as_json(rows, verdict)` returns everything.
 - `litmus_tests()` shows what the memory models allow.
 - `Live` shows progress on standard error.
 """
@@ -72,7 +72,7 @@ class Row:
 
     @property
     def properties(self) -> str:
-        """How many properties hold, or which are broken."""
+        """The number of properties that hold, or the names of the broken ones."""
         if broken := [name for name in ALWAYS if name in self.outcome.violations]:
             return f"broken: {', '.join(broken)}"
         number = len(ALWAYS) - (0 if self.configuration.linearizable else len(_NEEDS_MONITOR))
@@ -83,8 +83,8 @@ class Row:
 
     @property
     def never(self) -> tuple[str, ...]:
-        """What never happened, so that the properties were not put to that test; nothing while it
-        is not known.
+        """What never happened, so that the properties were not put to that test; empty while that
+        is unknown.
         """
         if not self.outcome.complete:
             return ()
@@ -106,7 +106,7 @@ class Row:
         return str(self.configuration), *numbers, self.properties, ", ".join((*self.never, *self._lines())), verdict
 
     def _lines(self) -> Iterator[str]:
-        """Say how many lines never ran."""
+        """Yield how many lines never ran, if any."""
         if number := sum(not each.excused for each in self.never_ran):
             yield f"{number} line{'s' * (number != 1)}"
 
@@ -174,7 +174,7 @@ def counterexample(told: Explanation, *, verbose: bool = False) -> list[str]:
         what = f"breaks {told.broken}: {ALWAYS[told.broken]}"
     return [
         f"{told.model.configuration} {what}",
-        f"after {len(told.happenings)} steps, the fewest that do: {told.sentence}.",
+        f"after {len(told.happenings)} steps, the fewest possible: {told.sentence}.",
         "",
         *lanes.drawn(told, verbose=verbose),
     ]
@@ -205,7 +205,7 @@ def _row_json(row: Row) -> dict[str, Any]:
 
 
 def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
-    """Print lines, in what the terminal can show."""
+    """Print lines, in characters that the terminal can show."""
     stream = stream or sys.stdout
     text = "".join(f"{line}\n" for line in lines)
     try:
@@ -228,13 +228,13 @@ class Live:
         self.last = Progress(0, 0, 0, 0.0)
 
     def begin(self, title: str) -> None:
-        """Say that something new begins."""
+        """Note that something new begins, and show it."""
         self.title, self.began = title, time.monotonic()
         self.last = Progress(0, 0, 0, 0.0)
         self.show("compiling")
 
     def __call__(self, progress: Progress) -> None:
-        """Take note of how far it is."""
+        """Note how far it is, and show it."""
         elapsed = time.monotonic() - self.began
         self.last = progress._replace(seconds=elapsed)
         rate = progress.states / max(elapsed, 1e-3)
@@ -253,7 +253,7 @@ class Live:
         self.stream.flush()
 
     def end(self) -> None:
-        """Leave a terminal's line clean."""
+        """Clear the line on a terminal."""
         if self.stream.isatty():
             self.stream.write("\r\x1b[2K")
             self.stream.flush()

@@ -16,9 +16,9 @@ examples:
   slotmem replay window.json                 the steps that may have been behind it
   slotmem check --explain window.json --trace race.json      keeps these steps
 
-Exit codes: 1 the violation was reproduced; 0 all steps were done and nothing is broken any more, or
-the algorithm cannot do what was observed; 3 undecided: the algorithm now does something else than
-the trace says, and the message tells at which step, or the search's budget was used up; 2 usage or
+Exit codes: 1 the violation was reproduced; 0 all steps were done and nothing is broken, or the
+algorithm cannot do what was observed; 3 undecided: the algorithm now does something other than the
+trace says, and the message tells at which step, or the search's budget was used up; 2 usage or
 environment.
 """
 
@@ -46,15 +46,15 @@ from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+    """Add the command's arguments."""
     parser.add_argument(
         "trace", type=Path, metavar="TRACE", help="a file that `slotmem check` or `slotmem stress` wrote"
     )
-    parser.add_argument("--algorithm", metavar="NAME", help="run it on another algorithm than the trace names")
+    parser.add_argument("--algorithm", metavar="NAME", help="run it on this algorithm instead of the trace's")
     parser.add_argument("--verbose", action="store_true", help="show memory after each step")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a picture")
     parser.add_argument(
-        "--budget-s", type=float, metavar="S", help="look for the steps of a window for so long at most"
+        "--budget-s", type=float, metavar="S", help="look for the steps of a window for at most S seconds"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return _replay(arguments)
     except BadTrace as error:
-        print(f"slotmem replay: {arguments.trace} is no trace: {error}", file=sys.stderr)
+        print(f"slotmem replay: {arguments.trace} is not a trace: {error}", file=sys.stderr)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    """Do what the arguments ask for.
+    """Do what the arguments ask for, and return the exit code.
 
     Raises:
         BadTrace
@@ -132,8 +132,8 @@ def _looked_for(arguments: argparse.Namespace, given: Trace, name: str) -> Answe
 
 
 def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]]:
-    """Return the property that breaks first along some steps, and the steps up to there; else
-    nothing, and all of them.
+    """Return the property that breaks first along some steps, and the steps up to there; if none
+    does, the empty string and all steps.
     """
     judge = PropertyCheck(model)
     states = [model.initial, *(step.state for step in steps)]
@@ -146,7 +146,7 @@ def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step
 
 
 def told_steps(told: Explanation) -> list[dict[str, Any]]:
-    """Return each step for a program: who, what, where, and what its operation was and answered."""
+    """Return each step for a program: who, what, where, in which operation, with its result."""
     steps = []
     for number, each in enumerate(told.happenings):
         interval = None if each.interval is None else told.intervals[each.interval]
@@ -180,13 +180,13 @@ def _verdict(given: Trace, told: Explanation) -> list[str]:
         if before != after
     ]
     lines = [f"not broken: the same steps no longer break {given.breaks}"]
-    return lines + ([f"answers that the trace does not have: {'; '.join(changed)}"] if changed else [])
+    return lines + ([f"results that the trace does not have: {'; '.join(changed)}"] if changed else [])
 
 
 def _diverged(name: str, difference: Diverged) -> str:
     return (
-        f"undecided: {name} does something else than it did when the trace was made. {difference}.\n"
-        f"Ask anew whether it is broken: slotmem check {name}"
+        f"undecided: {name} no longer does what it did when the trace was made. {difference}.\n"
+        f"To ask again whether it is broken: slotmem check {name}"
     )
 
 

@@ -1,7 +1,7 @@
 """What went wrong, in one sentence, and which operations and words it is about.
 
-Interface: `blame(explanation)` gives (sentence, numbers of the intervals, words). Each property has
-its own function.
+Interface: `blame(explanation)` returns (sentence, numbers of the intervals, words). Each property
+has its own function.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Blamed = tuple[str, frozenset[int], frozenset[int]]
 
 
 def blame(told: Explanation) -> Blamed:
-    """Say why the last state breaks the property that it breaks."""
+    """Return a sentence that says why the last state breaks its property, and what it is about."""
     return {
         "held-once": _held_twice,
         "nothing-torn": _torn,
@@ -72,12 +72,12 @@ def _torn(told: Explanation) -> Blamed:
         culprits.add(writer)
         is_repair = told.happenings[read].word in asked and told.intervals[writer].operation[0] != "put"
         parts.append(f"{name} is from {'the repair in ' if is_repair else ''}{told.intervals[writer]}")
-    sentence = f"{torn} gave {torn.answer}, which nobody put: {wording.listed(parts)}"
+    sentence = f"{torn} returned {torn.answer}, which nobody put: {wording.listed(parts)}"
     return sentence, frozenset(culprits), frozenset(told.happenings[read].word for read in reads)
 
 
 def _writer(told: Explanation, read: int) -> int | None:
-    """Return the operation that wrote what a step read; None: nobody did."""
+    """Return the operation that wrote what a step read; None if nobody did."""
     reader = told.happenings[read]
     # A process sees its own store before memory has it.
     own = reader.access is not None and reader.access.kind in ("reread", "reawait")
@@ -158,7 +158,7 @@ def _deadlock(told: Explanation) -> Blamed:
 
 
 def _holder(told: Explanation, word: int) -> str:
-    """Say who holds a mutex at the end."""
+    """Describe who holds a mutex at the end: a clause to follow its name."""
     values = told.model.map.words[word].values
     takers = [
         each for each in told.happenings if each.word == word and each.writes and values[each.after] in (HELD, FREE)
@@ -172,7 +172,7 @@ def _holder(told: Explanation, word: int) -> str:
         return f"which {who} held when it died"
     interval = None if taker.interval is None else told.intervals[taker.interval]
     if interval is not None and interval.last is not None:
-        return f"which {who} took in {interval.call} and never freed"
+        return f"which {who} took in {interval.call} and never unlocked"
     return f"which {who} holds"
 
 
@@ -186,8 +186,8 @@ def _unexplained(told: Explanation) -> Blamed:
     name = interval.operation[0]
     allowed = sorted(wording.result(name, result) for result in model.monitor.allowed(told.states[-2].monitor, event))
     sentence = (
-        f"{interval} answered {interval.answer}, and no order of the operations explains that: "
-        f"it could have answered {wording.listed(allowed, 'or')}"
+        f"{interval} returned {interval.answer}, and no order of the operations explains that: "
+        f"it could have returned {wording.listed(allowed, 'or')}"
     )
     return sentence, frozenset({number}), frozenset()
 

@@ -2,12 +2,12 @@
 
 Interface:
 
-- `explain(model, broken, steps)` gives an `Explanation`: one `Happening` for each step, one
+- `explain(model, broken, steps)` returns an `Explanation`: one `Happening` for each step, one
   `Interval` for each operation, and what went wrong in one sentence.
 
-A model knows no source lines. So each operation is run once more, the real Python, on a simulated
-image that gives it the answers which it got in the run; the frame that asks for an access is the
-source of that step.
+A model has no source lines for its steps. So each operation is run once more, the real Python, on a
+simulated image that gives it the answers it got in the run; the frame that asks for an access is
+the source of that step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from slotmem_model.spec import Result
 _Buffered = tuple[int, int, int | None]
 """A store that memory does not have yet: word, value index, interval."""
 _PLAIN = {"buffer": "store", "reread": "load", "reawait": "await", "timeout": "lock"}
-"""What the algorithm asked for, where a store buffer or a timeout makes it another step."""
+"""What the algorithm asked for, where a store buffer or a timeout made another step of it."""
 
 
 def explain(model: Model, broken: str, steps: Sequence[Step]) -> Explanation:
@@ -44,7 +44,7 @@ def explain(model: Model, broken: str, steps: Sequence[Step]) -> Explanation:
 
 
 def _followed(model: Model, steps: Sequence[Step]) -> tuple[tuple[State, ...], list[Happening], tuple[Interval, ...]]:
-    """Say what each step did, and in which operation."""
+    """Return the states of a run, what each step did, and the operations."""
     states = [model.initial]
     happenings: list[Happening] = []
     intervals: list[Interval] = []
@@ -105,7 +105,7 @@ def _happening(
 
 
 def _with_sources(model: Model, happenings: list[Happening], intervals: tuple[Interval, ...]) -> tuple[Happening, ...]:
-    """Run each operation again with the answers that it got, and note who asked."""
+    """Run each operation again with the answers that it got, and note which lines asked."""
     sources: dict[int, Source] = {}
     for number, interval in enumerate(intervals):
         own = [(at, each) for at, each in enumerate(happenings) if each.interval == number and each.access]
@@ -164,7 +164,7 @@ _NOT_ALGORITHMS = {recording.__file__, simulated_image.__file__, __file__}
 
 
 def _asking(frame: FrameType | None) -> Source:
-    """Return the innermost frame that is none of the image's."""
+    """Return the place of the innermost frame that is the algorithm's."""
     while frame is not None and frame.f_code.co_filename in _NOT_ALGORITHMS:
         frame = frame.f_back
     assert frame is not None

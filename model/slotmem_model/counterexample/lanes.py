@@ -1,6 +1,6 @@
 """A counterexample as text: one lane per process, time downwards.
 
-Interface: `drawn(explanation)` gives the lines; with `verbose`, memory after each step as well.
+Interface: `drawn(explanation)` returns the lines; with `verbose`, memory after each step as well.
 
     step  process 1            process 2            where
           ┌ grab()
@@ -11,7 +11,7 @@ Interface: `drawn(explanation)` gives the lines; with `verbose`, memory after ea
           └ slot 0             │
 
 A bar runs along a lane from an operation's first step to its last; a cross is a death. On the right
-are the line that did the step, its function, and what it says, as far as there is room.
+are the line that did the step, its function, and the line's text, as far as there is room.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ WIDTH = 120
 _NARROWEST, _WIDEST = 20, 44
 _STEP = 4
 _TEXT = 36
-"""The columns that a source line's text has at least."""
+"""The fewest columns that a source line's text gets."""
 ASCII = str.maketrans({"┌": ".", "│": "|", "└": "'", "✗": "X", "─": "-", "·": ";", "→": ">", "…": "~"})
 """For terminals that cannot show lines."""
 
 
 def drawn(told: Explanation, *, verbose: bool = False) -> list[str]:
-    """Draw it. Lines are at most 120 columns wide, 22 more for each process after the second."""
+    """Return the lines, at most 120 columns wide and 22 more for each process after the second."""
     drawing = _Drawing(told)
     for number, happening in enumerate(told.happenings):
         drawing.step(number, happening)
@@ -99,7 +99,7 @@ class _Drawing:
         return f"{_where(happening):<{self.where}}  {text}"
 
     def memory(self, state: State) -> None:
-        """List the words that the run uses."""
+        """Write the words that the run uses, and what they hold."""
         words = self.told.model.map.words
         shown = [f"{words[word].name} {words[word].shown(state.words[word])}" for word in used_words(self.told)]
         for part in textwrap.wrap(" · ".join(shown), WIDTH - _STEP - 4) or []:
@@ -107,7 +107,7 @@ class _Drawing:
 
 
 def used_words(told: Explanation) -> list[int]:
-    """List the words that some step of a run touches, in memory's order."""
+    """Return the words that some step of a run touches, in memory's order."""
     return sorted({each.word for each in told.happenings if each.word >= 0} | told.words)
 
 
@@ -116,4 +116,4 @@ def _where(happening: Happening) -> str:
 
 
 def _ending(interval: Interval) -> str:
-    return f"{'' if interval.fault.startswith('raised') else 'gives '}{interval.answer}"
+    return f"{'' if interval.fault.startswith('raised') else 'returns '}{interval.answer}"

@@ -2,25 +2,25 @@
 
 Interface:
 
-- `questions(trace, algorithm)` gives a `Question` for each state that the operations may have begun
-  in.
-- `is_explained(question)` says whether the specification allows that: then it says nothing about an
-  algorithm.
+- `questions(trace, algorithm)` yields a `Question` for each state that the operations may have
+  begun in.
+- `is_explained(question)` tells whether the specification allows that: then it says nothing about
+  an algorithm.
 
 A trace says which process did what, what it was told, and perhaps when. Nobody saw the single
-steps. What the model keeps of it is as small as can be:
+steps. The model keeps as little of it as it can:
 
 - Slots that no operation names are left out: those in use change nothing. Where grabs ran, as many
   of the lowest free ones stay as there are grabs.
 - Values are numbered; all that counts is which are equal.
 - An operation that had returned when another one was invoked comes before it. One that never
   returned may have done any part of its work.
-- What the state was is made by one more process, the last, which is done before anybody begins.
-  Where the trace does not say, every state is tried: each slot free or in use, and with any value
-  that a get was given of it.
+- The state at the start is made by one more process, the last, which ends before any other begins.
+  Where the trace does not say what it was, every state is tried: each slot free or in use, and with
+  any value that a get of it returned.
 
-A window may miss an operation that had its part in it: for the judge it is enough that the others
-contradict one another. So a trace may list what else ran at the time; `variants(trace)` gives the
+A window may lack an operation that had its part in it: for the judge it is enough that the others
+contradict one another. So a trace may list what else ran at the time; `variants(trace)` yields the
 window alone, with one of these, with two.
 
 `slotmem_model.counterexample.observed_search` looks for the answer.
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
 class Question(NamedTuple):
     """A configuration, and what each process was told.
 
-    `setting` says in words what the processes find.
+    `setting` describes what the processes find.
     """
 
     configuration: Configuration
@@ -66,7 +66,7 @@ def questions(trace: Trace, algorithm: str) -> Iterator[Question]:
     """Yield the questions, the simplest states first.
 
     Raises:
-        BadTrace: it is about what the model cannot do.
+        BadTrace: for what the model cannot do.
     """
     _check(trace)
     if not trace.before:
@@ -115,10 +115,10 @@ def _check(trace: Trace) -> None:
             raise BadTrace(f"operation {number} is {name!r}, which cannot be explained")
         named = [*arguments[:1], *([done.result.value] if name == "grab" and done.result else [])]
         if not all(slot is None or (type(slot) is int and 0 <= slot < slots) for slot in named):
-            raise BadTrace(f"operation {number} names slot {named[0]!r}; the configuration has {slots}")
+            raise BadTrace(f"operation {number} names slot {named[0]!r}; the configuration has {slots} slots")
         told: object = arguments[1] if name == "put" else done.result.value if name == "get" and done.result else None
         if told is not None and (not isinstance(told, bytes) or len(told) != size):
-            raise BadTrace(f"operation {number} is about other data than {size} bytes")
+            raise BadTrace(f"operation {number} has data of another length; expected {size} bytes")
         if name == "put" and len(set(arguments[1])) != 1:
             raise BadTrace(f"operation {number} puts {arguments[1].hex()}; a put fills its slot with one byte")
 
@@ -138,8 +138,8 @@ def _from(
     data: dict[int, bytes],
     free_elsewhere: int,
 ) -> Iterator[Question]:
-    """Yield the questions for every choice of who is in use and what is in it, as far as that is
-    not known.
+    """Yield the questions for every choice of which slots are in use and what they hold, as far as
+    that is unknown.
     """
     numbers = {0: 0}
     for done in trace.operations:
@@ -221,7 +221,7 @@ def _lanes(operations: Sequence[Done]) -> list[list[int]]:
 
 
 def _is_before(operations: Sequence[Done], one: int, other: int) -> bool:
-    """Say whether an operation had returned when another was invoked, as far as the trace says."""
+    """Return whether the trace says that an operation had returned when another was invoked."""
     first, second = operations[one], operations[other]
     if first.result is None:
         return False
@@ -248,7 +248,7 @@ def _asked(
 
 
 def _in_words(kept: list[int], inuse: tuple[bool, ...], values: list[int], numbers: dict[int, int]) -> str:
-    """Say what the operations find, and what stands for what."""
+    """Describe what the operations find, and which numbers stand for which values."""
     said = [
         f"slot {slot}{f' ({at} here)' if slot != at else ''} {'in use' if inuse[at] else 'free'}"
         + (f" with value {values[at]}" if values[at] else "")
@@ -259,8 +259,8 @@ def _in_words(kept: list[int], inuse: tuple[bool, ...], values: list[int], numbe
 
 
 def is_explained(question: Question) -> bool:
-    """Say whether the specification can give these results, in some order that keeps what is before
-    what.
+    """Return whether the specification can give these results, in some order that keeps what came
+    before what.
     """
     configuration = question.configuration
     operations = [

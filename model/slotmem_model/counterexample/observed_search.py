@@ -30,7 +30,7 @@ class _At(NamedTuple):
 
 
 def find(question: Question, model: Model, limits: Limits, looked: Exploration) -> tuple[Step, ...] | None:
-    """Return the steps, or None; `looked` says how much was looked at, and whether that was all."""
+    """Return the steps, or None; `looked` notes how much was explored, and whether that was all."""
     required = tuple(sum(each.result is not None for each in lane) for lane in question.asked)
     start = _At(model.initial, (0,) * len(required), -1)
     came: dict[_At, tuple[int, _At | None, Step | None]] = {start: (0, None, None)}
@@ -66,7 +66,7 @@ def _returned(question: Question, model: Model, at: _At, step: Step, looked: Exp
     count = at.returned[process]
     local = model.processes[process].locals[at.state.locals[process]]
     if step.action is None:
-        # Who never returned may have been killed on the way; that others were killed is not known.
+        # What never returned may have been killed on the way; nothing says that others were.
         return at.returned if local.inside and count < len(asked) and asked[count].result is None else None
     fault = model.processes[process].locals[step.state.locals[process]].fault
     result: Result | None = None
@@ -90,7 +90,7 @@ def _returned(question: Question, model: Model, at: _At, step: Step, looked: Exp
 
 
 def _way(came: dict[_At, tuple[int, _At | None, Step | None]], at: _At) -> tuple[Step, ...]:
-    """Go back to the beginning."""
+    """Return the steps to a place, found by going back to the first."""
     steps: list[Step] = []
     while True:
         _, before, step = came[at]

@@ -1,12 +1,12 @@
 """A counterexample as a picture (SVG): lanes over time, shared memory beneath.
 
-Interface: `drawn(explanation)` gives the SVG as text. It needs nothing from outside: no fonts, no
+Interface: `drawn(explanation)` returns the SVG as text. It needs nothing from outside: no fonts, no
 style sheets, no scripts.
 
-Time runs to the right, one column a step. A bar is an operation from its first step to its last; a
-ring is a read, a disc a write, a cross a death. A line leads from each to the word that it touches,
-whose row shows who gave it its value. What the sentence is about is red. At the end stand the
-source lines that did the steps.
+Time runs to the right, one column for each step. A bar is an operation from its first step to its
+last; a ring is a read, a disc a write, a cross a death. A line leads from each to the word that it
+touches, whose row shows which process gave it each value. What the sentence is about is red. At the
+foot are the source lines that did the steps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.lanes import used_words
 from slotmem_model.counterexample.story import Explanation, Happening, Interval
 
-# Okabe and Ito's palette: told apart by colour-blind people too.
+# Okabe and Ito's palette, which colour-blind people can tell apart too.
 _COLOURS = ("#0072b2", "#c77c02", "#007a5a", "#a8457f", "#2a93c9", "#6b6b00")
 _RED, _INK, _GREY, _FAINT, _PAPER = "#c8102e", "#1d2433", "#6b7280", "#e8eaee", "#ffffff"
 _SANS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
@@ -33,7 +33,7 @@ _ROW, _GAP = 30, 34
 
 
 def drawn(told: Explanation) -> str:
-    """Draw it."""
+    """Return the picture of a counterexample."""
     return _Picture(told).svg()
 
 
@@ -49,7 +49,7 @@ class _Picture:
         self.rows = used_words(told)
         self.labels = [self.placed(process) for process in range(len(told.model.processes))]
         self.lanes: list[float] = []
-        """For each process the top of its bars."""
+        """The top of the bars of each process."""
         y = float(_TOP + 22)
         for rows in self.labels:
             y += max(1, max(rows.values(), default=0) + 1) * _LABEL
@@ -78,7 +78,9 @@ class _Picture:
         return self.x(interval.first) - half, self.x(end) + (0 if interval.died else half)
 
     def placed(self, process: int) -> dict[int, int]:
-        """Return each operation's label a row above its bar, so that none runs into the next."""
+        """Return the row above the bars for each operation's label, so that none runs into the
+        next.
+        """
         ends: list[float] = []
         rows: dict[int, int] = {}
         for number, interval in enumerate(self.told.intervals):
@@ -113,7 +115,7 @@ class _Picture:
         )
 
     def value(self, happening: Happening) -> str:
-        """Say in a few characters what a step found or left."""
+        """Return in a few characters what a step found or left."""
         if happening.word < 0 or happening.access is None:
             return ""
         old, new = self.shown(happening.word, happening.before), self.shown(happening.word, happening.after)
@@ -125,7 +127,7 @@ class _Picture:
         return old if is_read else f"{old} → {new}"
 
     def shown(self, word: int, index: int) -> str:
-        """Say a value in few characters."""
+        """Return a value in few characters."""
         said = self.words[word].shown(index)
         return _SHORT.get(said, said)
 
@@ -192,7 +194,7 @@ class _Picture:
         self.text(28, self.memory - 12, "shared memory", 13.5, _GREY, font_weight="bold")
 
     def connection(self, number: int, happening: Happening) -> None:
-        """Lead from a step to its word."""
+        """Draw the line from a step to its word."""
         if happening.word < 0 or happening.access is None or not happening.access.touches:
             return
         y = self.lanes[happening.process] + _BAR / 2
@@ -203,7 +205,7 @@ class _Picture:
         )  # fmt: skip
 
     def row(self, number: int, word: int) -> None:
-        """Draw one word of memory: its values in turn, in the colour of who wrote them."""
+        """Draw one word of memory: its values over time, each in the colour of its writer."""
         y = self.memory + number * _ROW
         blamed = word in self.told.words
         self.text(
@@ -261,7 +263,7 @@ class _Picture:
         )
 
     def caption(self) -> int:
-        """Write the sentence and the legend. Returns how many lines the sentence has."""
+        """Write the legend and the sentence; return how many lines the sentence has."""
         y = self.bottom + _GAP
         files = sorted({each.source.file for each in self.told.happenings if each.source})
         legend = f"ring: reads · disc: writes · bar: an operation · lines are those of {wording.listed(files)}"
@@ -277,7 +279,7 @@ class _Picture:
         return len(lines)
 
     def sources(self, y: float) -> int:
-        """List the source lines of the steps, from y downwards. Returns how many there are."""
+        """Write the source lines of the steps, from y downwards; return how many there are."""
         found = sorted({each.source for each in self.told.happenings if each.source})
         width = max((len(str(each)) for each in found), default=0)
         for number, each in enumerate(found):
@@ -301,6 +303,6 @@ def _colour(process: int) -> str:
 
 
 def _tint(colour: str, parts: int = 7) -> str:
-    """Return one part of a colour in so many of white."""
+    """Return a colour mixed with white, one part in `parts`."""
     red, green, blue = (255 - (255 - int(colour[at : at + 2], 16)) // parts for at in (1, 3, 5))
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,4 +1,4 @@
-"""The words in which a run is told: where a step comes from, what happened, in which operation.
+"""The parts of which a run is told: where a step comes from, what happened, in which operation.
 
 Interface: `Source`, `Happening`, `Interval`, and the `Explanation` that holds them together.
 `explain` makes one of a path of the model, `blame` finds the sentence; lanes, picture and trace
@@ -35,14 +35,14 @@ class Happening(NamedTuple):
 
     process: int
     access: Access | None
-    """None: the process dies."""
+    """None if the process dies."""
     before: int
-    """The index of the word's value; of what was buffered, where memory was not touched."""
+    """The index of the word's value; of the buffered value, where memory was not touched."""
     after: int
     text: str
     """What it did, in Apache's words: `inuse[0]: 0 -> 1`."""
     interval: int | None
-    """The operation that it belongs to; None: the process was between two."""
+    """The operation that it belongs to; None if the process was between two."""
     source: Source | None = None
 
     @property
@@ -52,12 +52,12 @@ class Happening(NamedTuple):
 
     @property
     def writes(self) -> bool:
-        """Whether shared memory is another after it."""
+        """Whether it changes shared memory."""
         return self.access is not None and self.access.touches and self.before != self.after
 
     @property
     def stores(self) -> bool:
-        """Whether it writes, be it what was there before."""
+        """Whether it writes, even if the value stays the same."""
         return self.writes or (self.access is not None and self.access.kind in ("store", "drain"))
 
 
@@ -69,7 +69,7 @@ class Interval:
     operation: Operation
     first: int
     last: int | None = None
-    """None: it was still going on at the end, or for ever, because its process died."""
+    """None if it was still going on at the end, or its process died."""
     result: Result | None = None
     fault: str = ""
     died: bool = False

@@ -1,16 +1,18 @@
 """A trace: one run of a configuration, step by step, as JSON that can be stored and run again.
 
     {"format": "slotmem trace 1",
-     "configuration": {"algorithm": "httpd", "processes": 2, "slots": 2, ...}, "breaks":
-     "held-once", "sentence": "processes 1 and 2 were both given slot 0", "operations": [{"process":
-     1, "request": {"op": "grab"}, "result": {"status": "APR_SUCCESS", "value": 0}}, ...],
+     "configuration": {"algorithm": "httpd", "processes": 2, "slots": 2, ...},
+     "breaks": "held-once",
+     "sentence": "processes 1 and 2 were both given slot 0",
+     "operations": [{"process": 1, "request": {"op": "grab"},
+                     "result": {"status": "APR_SUCCESS", "value": 0}}, ...],
      "interleaving": [{"process": 1, "does": "load inuse[0]"}, {"process": 2, "does": "dies"}, ...]}
 
 - `configuration`: the fields of `slotmem_model.checker.model.Configuration`; one left out has its
   default.
 - `operations`: in the order of their first steps. A request is `{"op": "put", "id": 0, "data":
   "0101"}`: bytes are hexadecimal. One that never returned has no result.
-- `interleaving`: who did which access, in order. Values are not kept: the run gives them again.
+- `interleaving`: who did which access, in order. Values are not kept: running it finds them again.
 - Processes are numbered from 1.
 
 The window of a stress run is a trace too. Nobody saw its interleaving, which is empty;
@@ -19,12 +21,12 @@ The window of a stress run is a trace too. Nobody saw its interleaving, which is
 - `time` of an operation: [when it was invoked, when it returned], in any count that is the same for
   all; one that never returned has one number.
 - `before`: the states that the operations may have begun in, [{"inuse": [0, 2], "data": {"2":
-  "0303"}}, ...]; what is in a slot that is not listed is not known. Without it, nothing is known.
-- `around`: operations with their times that ran then and are none of the window's; one or two of
-  them may have had a part in it.
+  "0303"}}, ...]; what a slot that is not listed holds is unknown. Without it, everything is.
+- `around`: operations, with their times, that ran then and do not belong to the window; one or two
+  of them may have had a part in it.
 
-Interface: `record` makes a trace of a counterexample, `follow` gives its steps on a model, `dumped`
-and `load` go to and from JSON.
+Interface: `record` makes a trace of a counterexample, `follow` returns its steps on a model,
+`dumped` and `load` go to and from JSON.
 """
 
 from __future__ import annotations
@@ -43,11 +45,11 @@ _ARGUMENTS = {"put": ("id", "data"), "get": ("id", "nbytes"), "release": ("id",)
 
 
 class BadTrace(ValueError):
-    """What was given is no trace; the message says where and why."""
+    """What was given is not a trace; the message says where and why."""
 
 
 class Diverged(Exception):
-    """The algorithm does something else than the trace says."""
+    """The algorithm does something other than the trace says."""
 
 
 class Done(NamedTuple):
@@ -111,10 +113,10 @@ def name_of(model: Model, state: State, step: Step) -> str:
 
 
 def follow(model: Model, trace: Trace) -> tuple[Step, ...]:
-    """Do on a model what a trace says.
+    """Run a trace on a model, and return the steps.
 
     Raises:
-        Diverged: at which step it cannot, and what could be done instead.
+        Diverged: says at which step that fails, and what could be done instead.
     """
     steps: list[Step] = []
     state = model.initial
@@ -219,7 +221,7 @@ def _configuration(given: dict[str, Any]) -> Configuration:
     known = {field.name: field.default for field in fields(Configuration)}
     for name, value in given.items():
         if name not in known:
-            raise BadTrace(f"its configuration has {name!r}, which is none of {', '.join(known)}")
+            raise BadTrace(f"its configuration has {name!r}, which is not one of {', '.join(known)}")
         if name == "clients":
             is_right = isinstance(value, list) and all(isinstance(each, str) for each in value)
         else:
@@ -287,12 +289,12 @@ def _data(given: dict[str, Any], where: str, key: str = "data") -> bytes:
 def _process(given: Any, where: str, most: int | None = None) -> int:
     number: int = _get(given, "process", int, where)
     if number < 1 or (most is not None and number > most):
-        raise BadTrace(f"{where} names process {number}; there are 1 to {most or 'as many as the configuration says'}")
+        raise BadTrace(f"{where} names process {number}; expected 1 to {most or 'the number in the configuration'}")
     return number - 1
 
 
 def _get(given: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(given, dict) or key not in given or type(given[key]) is not kind:
         got = repr(given.get(key)) if isinstance(given, dict) else repr(given)
-        raise BadTrace(f"{where} needs {key!r}, a {kind.__name__}; got {got}")
+        raise BadTrace(f"{where} needs {key!r}, of type {kind.__name__}; got {got}")
     return given[key]

@@ -43,13 +43,13 @@ def result(name: str, what: Result) -> str:
 
 
 def listed(items: Iterable[object], last: str = "and") -> str:
-    """Join words as prose does: a, b and c."""
+    """Join words as in prose: a, b and c."""
     words = [str(item) for item in items]
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def access(what: Access | None, words: Sequence[Word]) -> str:
-    """Name what a step does, whatever the value it finds: the form in which traces keep it."""
+    """Name what a step does, whatever value it finds: the form in which traces keep it."""
     if what is None:
         return "dies"
     if what.word < 0:
@@ -68,9 +68,9 @@ def access(what: Access | None, words: Sequence[Word]) -> str:
 
 
 def change(what: Access, words: Sequence[Word], before: int, after: int) -> str:
-    """Say what a step did to its word, given the indexes of the word's values before and after."""
+    """Describe what a step did to its word, given the indexes of the values before and after."""
     if what.word < 0:
-        return {"begin": "answers without looking", "fence": "fence"}[what.kind]
+        return {"begin": "returns without looking", "fence": "fence"}[what.kind]
     word = words[what.word]
     old, new = word.shown(before), word.shown(after)
     changed = f"{word.name}: {old} -> {new}"
@@ -86,7 +86,7 @@ def change(what: Access, words: Sequence[Word], before: int, after: int) -> str:
         case "drain":
             return f"{changed} (drains)"
         case "timeout":
-            return f"waits too long for {word.name}"
+            return f"times out waiting for {word.name}"
         case "trylock" | "lock" if before == after:
             return f"{word.name} is {old}"
         case "cas":

@@ -1,4 +1,4 @@
-"""The museum: algorithms that are wrong on purpose, each with the question that finds it out.
+"""The museum: algorithms that are wrong on purpose, each with the question that exposes it.
 
 Open `pieces` first: it lists them.
 """

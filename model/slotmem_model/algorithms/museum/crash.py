@@ -38,7 +38,7 @@ class RecordClearedEarly(Striped):
 
 
 class RecordKept(Striped):
-    """put never clears its redo record, so that the next put writes into a valid one."""
+    """put never clears its redo record, so the next put writes into a valid one."""
 
     def store(self, item_id: int, data: bytes) -> None:
         if not self.inuse[item_id]:
@@ -80,7 +80,7 @@ class RepairHalf(Striped):
 
 
 class RepairClearsFirst(Striped):
-    """The repair clears the record before it has copied, so that a repairer must not die."""
+    """The repair clears the record before it has copied, so a repairer that dies loses the put."""
 
     def finish(self, record: int, copy: int) -> None:
         item_id = self.words[record] - 1
@@ -98,21 +98,21 @@ class RepairWrongStripe(Striped):
 
 
 class RepairForgotten(Striped):
-    """Nobody repairs: the mutex is declared consistent, and that is all."""
+    """Nobody repairs: the mutex is only declared consistent."""
 
     def repair(self, which: int) -> None:
         pass
 
 
 class NotRecounted(Striped):
-    """The repair finishes puts and does not count anew."""
+    """The repair finishes puts but does not count the free slots again."""
 
     def recount(self) -> None:
         pass
 
 
 class RepairAddsOne(OneLock):
-    """The repair takes for granted that the dead had not counted a slot that it marked."""
+    """The repair assumes that the dead process had marked a slot and not counted it."""
 
     def recount(self) -> None:
         self.count(-1)
@@ -126,7 +126,7 @@ class NotConsistent(Striped):
 
 
 class RepairAfterUnlock(Striped):
-    """The counter is counted anew only after the mutex was given back."""
+    """The free slots are counted again only after the mutex is unlocked."""
 
     def leave(self, which: int) -> None:
         super().leave(which)
@@ -158,7 +158,7 @@ class DeathIsFailure(Striped):
 
 
 class DeathWhileWaiting(Striped):
-    """EOWNERDEAD is looked for after trylock only, not after waiting."""
+    """EOWNERDEAD is noticed after trylock, but not after waiting."""
 
     def enter(self, which: int) -> None:
         mutex = self.mutexes[which]
@@ -171,7 +171,7 @@ class DeathWhileWaiting(Striped):
 
 
 class TwoSections(Striped):
-    """release clears and counts in two critical sections, so that a death between them leaves no
+    """release clears and counts in two critical sections, so a death between them leaves no
     sign.
     """
 

@@ -23,7 +23,7 @@ class ReleaseFreeCounted(HttpdLocked):
 
 
 class ReleaseFreeAllowed(HttpdLocked):
-    """release does not look whether the slot is in use."""
+    """release does not check whether the slot is in use."""
 
     def give_back(self, item_id: int) -> None:
         self.clear(item_id)
@@ -37,7 +37,7 @@ class ReleaseUncounted(HttpdLocked):
 
 
 class GrabUnmarked(HttpdLocked):
-    """grab counts the slot and does not mark it."""
+    """grab counts the slot but does not mark it."""
 
     def mark(self, item_id: int) -> None:
         del item_id
@@ -45,7 +45,7 @@ class GrabUnmarked(HttpdLocked):
 
 
 class GrabUncounted(HttpdLocked):
-    """grab marks the slot and does not count it."""
+    """grab marks the slot but does not count it."""
 
     def mark(self, item_id: int) -> None:
         self.inuse[item_id] = 1
@@ -67,7 +67,7 @@ class GrabSkipsLast(HttpdLocked):
 
 
 class GrabFullGivesLast(HttpdLocked):
-    """grab of a full segment gives the last slot instead of an error."""
+    """grab of a full segment returns the last slot instead of an error."""
 
     def take(self) -> int:
         try:
@@ -89,7 +89,7 @@ class GrabFullCounted(HttpdLocked):
 
 
 class GrabClears(HttpdLocked):
-    """grab wipes the slot, though its old contents are to stay."""
+    """grab wipes the slot, though its old contents should stay."""
 
     def mark(self, item_id: int) -> None:
         super().mark(item_id)
@@ -97,7 +97,7 @@ class GrabClears(HttpdLocked):
 
 
 class ReleaseClears(HttpdLocked):
-    """release wipes the slot, though its contents are to stay."""
+    """release wipes the slot, though its contents should stay."""
 
     def clear(self, item_id: int) -> None:
         super().clear(item_id)
@@ -121,7 +121,7 @@ class FgrabRefuses(HttpdLocked):
 
 
 class GetUnchecked(HttpdLocked):
-    """get does not look whether the slot is in use."""
+    """get does not check whether the slot is in use."""
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
         self.check(item_id)
@@ -129,7 +129,7 @@ class GetUnchecked(HttpdLocked):
 
 
 class PutUnchecked(HttpdLocked):
-    """put does not look whether the slot is in use."""
+    """put does not check whether the slot is in use."""
 
     def put(self, item_id: int, data: bytes) -> None:
         self.check(item_id)
@@ -161,7 +161,7 @@ class PutShort(HttpdLocked):
 
 
 class GetUnmarked(HttpdLocked):
-    """Without PREGRAB, get does not mark the slot, though it is to."""
+    """Without PREGRAB, get does not mark the slot, though it should."""
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
         return self.read(item_id, nbytes)

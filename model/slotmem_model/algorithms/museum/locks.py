@@ -1,4 +1,4 @@
-"""The museum, second room: locks left out, dropped early, confused, or never given back.
+"""The museum, second room: locks left out, dropped early, confused, or never released.
 
 Right in one process; each needs two. Most are the striped design with one thing changed. The first
 line of a class says what is wrong with it.
@@ -16,7 +16,7 @@ from slotmem_model.spec import EINVAL, NOTFOUND
 
 
 class GrabDropsEarly(Striped):
-    """grab gives the lock back between finding a slot and marking it."""
+    """grab unlocks between finding a slot and marking it."""
 
     def take(self) -> int:
         item_id = self.lowest_free()
@@ -40,7 +40,7 @@ class GrabScansUnlocked(Striped):
 
 
 class GrabCountsUnlocked(Striped):
-    """grab counts after it has given the lock back."""
+    """grab counts after it has unlocked."""
 
     def grab(self) -> int:
         with self.locked(TABLE):
@@ -82,7 +82,7 @@ class PutUnlocked(Striped):
 
 class NumFreeUnlocked(Striped):
     """num_free_slots reads the counter without the lock, and misses a grab whose slot a get has
-    shown.
+    already shown.
     """
 
     def num_free_slots(self) -> int:
@@ -105,8 +105,8 @@ class SlotsUnlocked(Striped):
 
 
 class ReleaseLooksEarly(Striped):
-    """release looks at the in-use byte before it takes the lock: two of them can both give one slot
-    back.
+    """release looks at the in-use byte before it takes the lock: two of them can both release one
+    slot.
     """
 
     def release(self, item_id: int) -> None:
@@ -117,7 +117,7 @@ class ReleaseLooksEarly(Striped):
 
 
 class FgrabLooksEarly(Striped):
-    """fgrab looks at the in-use byte before it takes the lock: two of them can both count."""
+    """fgrab looks at the in-use byte before it takes the lock: two of them can both count it."""
 
     def fgrab(self, item_id: int) -> None:
         if not self.inuse[item_id]:
@@ -126,7 +126,7 @@ class FgrabLooksEarly(Striped):
 
 
 class GetCopiesLate(Striped):
-    """get gives the lock back before it copies."""
+    """get unlocks before it copies."""
 
     def get(self, item_id: int, nbytes: int | None = None) -> bytes:
         with self.locked(self.stripe(item_id)):
@@ -135,7 +135,7 @@ class GetCopiesLate(Striped):
 
 
 class PutCopiesLate(Striped):
-    """put gives the lock back before it copies."""
+    """put unlocks before it copies."""
 
     def put(self, item_id: int, data: bytes) -> None:
         with self.locked(self.stripe(item_id)):
@@ -165,7 +165,7 @@ class GetWrongStripe(Striped):
 
 
 class SharedRecord(Striped):
-    """All stripes use the first redo record, so that two puts write it at once."""
+    """All stripes use the first redo record, so two puts can write it at once."""
 
     def record(self, which: int) -> tuple[int, int]:
         del which
@@ -183,7 +183,7 @@ class GetMarksAgain(PlainLock):
 
 
 class BusyIsSuccess(Striped):
-    """A mutex that is taken counts as given: the answer of trylock is not looked at."""
+    """A busy mutex is taken for locked: the answer of trylock is ignored."""
 
     def enter(self, which: int) -> None:
         self.image.trylock(self.mutexes[which])
@@ -202,7 +202,7 @@ class OtherOrder(PlainLock):
 
 
 class NestedLock(HttpdLocked):
-    """grab asks num_free_slots first, under its own lock: the inner call's unlock gives away the
+    """grab calls num_free_slots first, under its own lock: the inner call's unlock unlocks the
     outer's mutex.
     """
 
@@ -218,7 +218,7 @@ class NestedLock(HttpdLocked):
 
 
 class KeptWhenFull(Striped):
-    """grab of a full segment returns without giving the lock back."""
+    """grab of a full segment returns without unlocking."""
 
     def grab(self) -> int:
         self.enter(TABLE)

@@ -17,7 +17,7 @@ from slotmem_model.spec import NOTFOUND
 
 
 class CasCountsPlainly(Cas):
-    """The counter is loaded and stored: two changes at once make one."""
+    """The counter is loaded and stored: of two changes at once, one is lost."""
 
     def count(self, change: int) -> None:
         self.num_free[0] = (self.num_free[0] + change) % UINT32
@@ -34,7 +34,7 @@ class CasChecksThenStores(Cas):
 
 
 class CasNotChecked(Cas):
-    """grab does not look whether its swap was done."""
+    """grab does not check whether its swap succeeded."""
 
     def swapped(self, item_id: int, expected: int, new: int) -> bool:
         super().swapped(item_id, expected, new)
@@ -65,7 +65,7 @@ class CasReleaseUnfenced(Cas):
 
 
 class SeqlockUnfenced(Seqlock):
-    """put has no fence at its end: a later get answers the old bytes."""
+    """put has no fence at its end: a later get returns the old bytes."""
 
     def put(self, item_id: int, data: bytes) -> None:
         self.check(item_id)
@@ -94,7 +94,7 @@ class SeqlockBumpedEarly(Seqlock):
 
 
 class SeqlockOddIgnored(Seqlock):
-    """get compares the two readings of the sequence, and does not mind that they are odd."""
+    """get compares the two readings of the sequence, but does not check that they are even."""
 
     extra_words = (ExtraWord("sequence", values=4), ExtraWord("writer", values=2))  # enough for a single put
 
@@ -117,13 +117,13 @@ class SeqlockReadOnce(Seqlock):
 
 
 class SeqlockShort(Seqlock):
-    """The sequence goes round so soon that two puts during one get leave it as it was."""
+    """The sequence wraps round so soon that two puts during one get leave it as it was."""
 
     extra_words = (ExtraWord("sequence", values=4), ExtraWord("writer", values=2))
 
 
 class SeqlockNoTurns(Seqlock):
-    """Writers do not take turns."""
+    """Nothing keeps writers apart."""
 
     def put(self, item_id: int, data: bytes) -> None:
         self.store(item_id, data)
@@ -131,7 +131,7 @@ class SeqlockNoTurns(Seqlock):
 
 
 class SpinTestAndSet(SpinLock):
-    """The spinlock is looked at, and then taken by a store."""
+    """The spinlock is read, and then taken by a store: two processes can both find it free."""
 
     def enter(self, which: int) -> None:
         del which
@@ -151,7 +151,7 @@ class SpinBareCount(SpinLock):
 
 
 class SpinFreedEarly(SpinLock):
-    """grab gives the spinlock back before it stores the counter."""
+    """grab releases the spinlock before it stores the counter."""
 
     def take(self) -> int:
         item_id = self.lowest_free()
@@ -165,7 +165,7 @@ class SpinFreedEarly(SpinLock):
 
 
 class OneStoreUnfenced(OneStore):
-    """put of one byte has no fence: a later get of another process answers the old byte."""
+    """put of one byte has no fence: a later get by another process returns the old byte."""
 
     def put(self, item_id: int, data: bytes) -> None:
         self.use(item_id)

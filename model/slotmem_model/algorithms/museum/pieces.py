@@ -1,4 +1,4 @@
-"""The museum: deliberately broken algorithms, each with a question that finds it out.
+"""The museum: deliberately broken algorithms, each with a question that exposes it.
 
 Interface:
 
@@ -7,9 +7,9 @@ Interface:
 
 A piece pins what the checker must say about it: the property that the shortest counterexample
 breaks, the number of its steps, and how many states there are. It is shown on the smallest
-configuration that was found to show it. The
-classes are in the modules beside this one: `httpd`, `locks`, `crash`, `memory`. The source is httpd
-where its history or its code has had the mistake, else the idea of the design that is left out.
+configuration that was found to show it. The classes are in the modules beside this one: `httpd`,
+`locks`, `crash`, `memory`. The source is httpd where its history or its code has had the mistake,
+otherwise the idea of the design that is left out.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Piece(NamedTuple):
     source: str
     """httpd's code or history, or the idea that is left out."""
     property: str
-    """What its shortest counterexample breaks."""
+    """The property that its shortest counterexample breaks."""
     steps: int
-    """How long that is."""
+    """The number of steps of that counterexample."""
     states: int
-    """How many states there are in all."""
+    """The number of states in all."""
     configuration: Configuration
     sentence: str
     """What is wrong with it."""
@@ -59,7 +59,7 @@ def _piece(
 ) -> Piece:
     """Make a piece with a process for each client, or two that do the same; one slot by default.
 
-    says: what is wrong; else the class says it.
+    says: what is wrong; if empty, the class's docstring says it.
     """
     processes = len(clients) if len(clients) > 1 else others.pop("processes", 2)
     configuration = Configuration(f"museum:{name}", processes, others.pop("slots", 1), clients=clients, **others)
@@ -107,7 +107,7 @@ PIECES = (
     _piece("grab-race", Httpd, CODE, "held-once", 8, 34, GRAB, linearizable=False,
            says="Two grabs find the same byte zero before either sets it."),
     _piece("counter-race", Httpd, CODE, "counter", 8, 34, "fgrab(0)", "fgrab(1)", slots=2,
-           says="Two changes of the counter make one: each is a load and a store."),
+           says="Of two changes of the counter at once, one is lost: each is a load and a store."),
     _piece("torn-get", Httpd, CODE, "nothing-torn", 11, 67, PUT_ONE, "get(0)", says="get copies while put copies."),
     _piece("put-undoes-release", Httpd, CODE, "counter", 8, 85, PUT_ONE, "release(0)",
            says="put sets the in-use byte again after it has looked: a release in between is undone."),
@@ -153,7 +153,7 @@ PIECES = (
            PUT_ONE, "get(0)", crashes=1, slots=2),
     _piece("repair-forgotten", crash.RepairForgotten, HISTORY, "counter", 7, 83, GRAB, crashes=1),
     _piece("nobody-repairs", HttpdLocked, CODE, "counter", 7, 83, GRAB, crashes=1,
-           says="The caller's mutex passes on after a death, and nobody repairs."),
+           says="The caller's mutex passes to the next process after a death, and nobody repairs."),
     _piece("not-recounted", crash.NotRecounted, REPAIR, "counter", 7, 83, GRAB, crashes=1),
     _piece("repair-adds-one", crash.RepairAddsOne, REPAIR, "counter", 11, 113, GRAB, crashes=1),
     _piece("not-consistent", crash.NotConsistent, ROBUST, "nothing-raised", 10, 607, GRAB, processes=3, crashes=1),
@@ -170,7 +170,7 @@ PIECES = (
     _piece("cas-counter-lost", Cas, REPAIR, "counter", 2, 27, GRAB, "fgrab(0)", crashes=1,
            says="A death between the swap and the count leaves the counter wrong for ever."),
     _piece("seqlock-writer-dies", Seqlock, ROBUST, "counter", 4, 537, "put(0, 1)", "fgrab(0); get(0)", crashes=1,
-           says="A death tells nobody, and leaves a table half changed, half a put, or an odd sequence."),
+           says="Nobody is told of a death, which leaves a table half changed, half a put, or an odd sequence."),
     # -- atomic steps, sequence numbers, store buffers ---------------------------------------------
     _piece("cas-not-lowest", Cas, ATOMIC, "linearizable", 11, 142,
            "fgrab(0); fgrab(1); release(0); release(1)", GRAB, slots=2,

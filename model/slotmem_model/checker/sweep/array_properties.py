@@ -1,8 +1,8 @@
 """The properties (`slotmem_model.checker.properties`) for whole arrays of packed states.
 
-What can be read off local states and words is computed for all states at once. Whether memory is
-the specification's is asked of `properties.PropertyCheck`, once for each content of memory in which
-nobody is inside an operation.
+What follows from local states and words is computed for all states at once. Whether memory is the
+specification's, `properties.PropertyCheck` is asked once for each content of memory in which nobody
+is inside an operation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ArrayCheck:
         self.quiet: dict[tuple[int, ...], str] = {}
 
     def broken(self, rows: Rows, locals_: Locals, outcome: Exploration) -> Truths:
-        """Say which states break a property, and count them; all properties but no-deadlock."""
+        """Return which states break a property other than no-deadlock, and count them."""
         broken = np.zeros(len(rows[0]), np.bool_)
         for process, local in enumerate(locals_):
             fault = self.faults[process][local] & ~broken
@@ -88,7 +88,7 @@ class ArrayCheck:
             broken[where[same]] = True
 
     def stuck(self, locals_: Locals, going: Truths, outcome: Exploration) -> Truths:
-        """Say in which states nobody can do a step though somebody is not done, and count them."""
+        """Return in which states nobody can do a step though somebody is not done; count them."""
         if going.all():
             return np.zeros(len(going), np.bool_)
         waiting = np.zeros(len(going), np.bool_)
@@ -105,7 +105,7 @@ class ArrayCheck:
             outcome.seen.two_inside = bool(np.any(inside >= 2))
 
     def look_crash(self, process: int, local: NDArray[np.int64], outcome: Exploration) -> None:
-        """Note inside which operations a process dies."""
+        """Note the operations inside which a process dies."""
         for at in np.flatnonzero(np.bincount(local)).tolist() if len(local) else ():
             state = self.model.processes[process].locals[at]
             if state.inside and state.operation:

@@ -2,13 +2,15 @@
 
 Interface:
 
-- `explore(model, limits, symmetry=..., por=...)` gives the same verdict and the same numbers as
-  `naive.explore`; with a reduction the same verdict over fewer states.
+- `explore(model, limits, symmetry=..., por=...)` returns the same verdict and the same numbers as
+  `naive.explore`; with a reduction, the same verdict over fewer states.
 
 If no automaton has a cycle, every step leads to a state whose sum of ranks is larger. So states are
-put into the bucket of their sum, and when a bucket's turn comes nothing can be added to it any
-more: repetitions are dropped, the states are judged and expanded, and the bucket is forgotten.
-Memory is what lies ahead, not all that was seen. With a cycle all states found are remembered.
+put into the bucket of their sum, and when a bucket's turn comes nothing more can be added to it:
+repetitions are dropped, the states are judged and expanded, and the bucket is forgotten. Memory is
+needed for what lies ahead, not for all that was seen. This is the sweep-line method (Christensen,
+Kristensen and Mailund, 2001), with a measure of progress that is computed, not given by the user.
+With a cycle all states found are remembered.
 
 A step is two additions and two look-ups for a whole array at once
 (`slotmem_model.checker.sweep.packing`). What the monitor does is asked once for each (set, event)
@@ -36,19 +38,19 @@ from slotmem_model.checker.sweep.rows import Remembered, Rows, concatenated, dis
 CHUNK = 1 << 16
 """States expanded at a time: their arrays stay in the processor's cache."""
 _COMPACT = 1 << 19
-"""A bucket with more rows than this is rid of repetitions before its turn."""
+"""A bucket with more rows than this is freed of repetitions before its turn."""
 
 
 class MonitorFull(Exception):
-    """The field of the monitor's number is too narrow: begin again with a wider one."""
+    """The field of the monitor's number is too narrow: start again with a wider one."""
 
 
 def explore(model: Model, limits: Limits | None = None, *, symmetry: bool = False, por: bool = False) -> Exploration:
-    """Explore all states that can be reached.
+    """Explore all reachable states.
 
     Raises:
         TooLarge
-        ValueError: symmetry of processes that differ.
+        ValueError: for symmetry of processes that differ.
     """
     limits = limits or Limits()
     began = time.monotonic()
@@ -66,7 +68,7 @@ def explore(model: Model, limits: Limits | None = None, *, symmetry: bool = Fals
 
 
 class _Frontier:
-    """Rows that wait, by the sum of their ranks."""
+    """Waiting rows, by the sum of their ranks."""
 
     def __init__(self) -> None:
         self.buckets: dict[int, list[Rows]] = {}
@@ -112,7 +114,7 @@ class _Sweep:
         self.narrow = np.uint16 if max(map(max, numbers)) < 1 << 16 else np.int64
         self.judge = ArrayCheck(model, packing)
         self.monitor = MonitorTable(model, packing.monitor) if model.monitor else None
-        # A loop can put off for ever what a reduction leaves for later, so there it is not used.
+        # In a loop, what a reduction leaves for later can be put off for ever: it is not used then.
         self.independent = Independent(model) if por and self.acyclic else None
         self.outcome = Exploration("sweep")
 
@@ -197,7 +199,7 @@ class _Sweep:
                 self.step(rank, rows, able, local, crash.info[local], crash.add)
 
     def budget_left(self, locals_: list[NDArray[np.int64]]) -> NDArray[np.bool_]:
-        """Say in which states somebody may still die."""
+        """Return in which states a process may still die."""
         dead = sum(self.judge.dead[process][local] for process, local in enumerate(locals_))
         return np.asarray(dead < self.model.configuration.crashes)
 
@@ -217,7 +219,7 @@ class _Sweep:
         info: NDArray[np.int64],
         add: list[NDArray[np.uint64]],
     ) -> None:
-        """Let the processes that are able to do one step do it."""
+        """Take one step in every state that is able to."""
         where = np.flatnonzero(able)
         if not len(where):
             return
@@ -252,7 +254,7 @@ def column_of(rows: Rows, field: Field) -> NDArray[np.int64]:
 
 
 class MonitorTable:
-    """What the monitor does, for whole arrays; what is not known yet is asked once and kept."""
+    """The monitor for whole arrays: what is not known yet is asked once and kept."""
 
     MAX_CELLS = 1 << 28
 
@@ -264,7 +266,7 @@ class MonitorTable:
         self.table = np.full((self.events, self.capacity), -1, np.int32)
 
     def advance(self, rows: Rows, event: NDArray[np.int64]) -> None:
-        """Move the monitor's number of each row on by an event; 0 is none."""
+        """Advance the monitor's number in each row by an event; 0 is none."""
         where = np.flatnonzero(event)
         if not len(where):
             return
@@ -293,7 +295,7 @@ class MonitorTable:
             larger = 2 ** len(self.monitor).bit_length()
             if larger * self.events > self.MAX_CELLS:
                 raise TooLarge(
-                    f"the monitor has {len(self.monitor):,} sets; take fewer processes or no linearizability"
+                    f"the monitor has {len(self.monitor):,} sets; take fewer processes, or leave linearizability out"
                 )
             table = np.full((self.events, larger), -1, np.int32)
             table[:, : self.capacity] = self.table

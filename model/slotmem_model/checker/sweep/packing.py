@@ -5,11 +5,11 @@ Interface:
 - `Packing(model, columns)` lays the fields of a state out over one or more 64-bit columns: local
   states, the monitor's number, and every word that ever changes.
 - `pack`, `unpack` turn a `State` into integers and back.
-- `tables(...)` gives, for each process and each action it may have, what a step adds to the packed
-  state, so that the engine never looks at a field but the two that a step depends on.
+- `tables(...)` returns, for each process and each action it may have, what a step adds to the
+  packed state, so that the engine looks at no field but the two that a step depends on.
 
-A field never overflows: its width is that of its largest value, and the monitor's numbers are
-watched by the engine.
+A field never overflows: it is as wide as its largest value, and the engine watches the monitor's
+numbers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_MONITOR_BITS = 27
 MAX_COLUMNS = 4
 BLOCKED = -1
 JUMP_BITS = 20
-"""The low bits of a table's `info` are how far a step moves on, the high ones the number of its
+"""The low bits of a table's `info`: how far a step moves on. The high ones are the number of its
 event.
 """
 
@@ -50,7 +50,8 @@ class Field(NamedTuple):
 class Packing:
     """The layout of one model's states over `columns` integers.
 
-    Raises: TooLarge: if they do not suffice.
+    Raises:
+        TooLarge: if they do not suffice.
     """
 
     def __init__(self, model: Model, columns: int) -> None:
@@ -67,7 +68,7 @@ class Packing:
             column = min(range(columns), key=self._used.__getitem__)
             bits = min(COLUMN_BITS - self._used[column], MAX_MONITOR_BITS)
             if bits < MIN_MONITOR_BITS:
-                raise TooLarge("the monitor does not fit")
+                raise TooLarge("the monitor does not fit; take fewer processes, or leave linearizability out")
             self.monitor = Field(column, self._used[column], (1 << bits) - 1)
 
     def _field(self, number: int) -> Field:
@@ -78,7 +79,9 @@ class Packing:
                 shift = self._used[column]
                 self._used[column] += bits
                 return Field(column, min(shift, COLUMN_BITS - 1), (1 << bits) - 1)
-        raise TooLarge(f"a state has more than {self.columns * COLUMN_BITS} bits")
+        raise TooLarge(
+            f"a state has more than {self.columns * COLUMN_BITS} bits; take fewer processes, fewer or smaller slots"
+        )
 
     def pack(self, state: State) -> list[int]:
         """Return the columns of a state."""
@@ -91,7 +94,7 @@ class Packing:
         return row
 
     def unpack(self, row: tuple[int, ...]) -> State:
-        """Return the state of some columns."""
+        """Return the state in these columns."""
 
         def read(field: Field) -> int:
             return row[field.column] >> field.shift & field.mask
@@ -109,7 +112,7 @@ class Packing:
 
 
 def packing_for(model: Model, at_least: int = 1) -> Packing:
-    """Lay states out over as few columns as suffice.
+    """Return the layout of states over as few columns as suffice.
 
     Raises:
         TooLarge
@@ -219,9 +222,9 @@ def _action(local: Local, which: int) -> Action | None:
 
 
 def ranks_of(automaton: Automaton) -> list[int] | None:
-    """Return each local state the length of the longest path to it; None if there is a cycle.
+    """Return the length of the longest path to each local state; None if there is a cycle.
 
-    A death leads behind everything else, so that all ranks are differences of more than zero.
+    The dead come after everything else, so every step and every death leads to a higher rank.
     """
     edges = [
         {move.target for action in local.actions for move in action.moves if move and move != NEVER}
@@ -248,14 +251,14 @@ def ranks_of(automaton: Automaton) -> list[int] | None:
 
 
 class CrashTable(NamedTuple):
-    """What a death adds, by local state; as `Table`, without an access."""
+    """What a death adds, by local state; like `Table`, without an access."""
 
     info: Ints
     add: list[U64]
 
 
 def crash_table(model: Model, packing: Packing, automaton: Automaton, ranks: list[int]) -> CrashTable:
-    """Make the table of a process's deaths: it dies, and so does the holder of its mutexes."""
+    """Make the table of a process's deaths: it dies, and the mutexes that it holds learn of it."""
     here = packing.locals[automaton.process]
     info: list[int] = []
     add: list[list[int]] = [[] for _ in range(packing.columns)]

@@ -5,13 +5,14 @@ Interface:
 - `Symmetry(model, packing).canonical(rows)`: states that differ only in which process is which are
   one. Processes must have the same client, and it must not say `me`.
 - `Independent(model).chosen(...)`: partial order. Where a process's next step commutes with
-  everything that the others can do, only that one is taken.
+  everything that the others can do, only that one is taken (Peled's ample sets, always of one
+  process).
 
 When does a step commute with everything? If it touches a word that all processes touch only while
-they hold a certain mutex, and this process holds that: the others cannot come near before it has
-let go. It must not be the first or last step of an operation (the monitor sees those), and nobody
-may still die: a death would let the others in at once. Slots are not interchangeable, since the
-lowest free one is taken.
+they hold a certain mutex, and this process holds it: the others must wait until it unlocks. It must
+not be the first or last step of an operation (the monitor sees those), and no process may still
+die: a death would let the others in at once. Slots are not interchangeable, since the lowest free
+one is taken.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from slotmem_model.checker.sweep.rows import Rows
 
 
 class Independent:
-    """Which local states have only steps that nobody else can interfere with."""
+    """Knows which local states have only steps that nobody else can interfere with."""
 
     def __init__(self, model: Model) -> None:
         guards = _guards(model)
@@ -44,7 +45,7 @@ class Independent:
 
 
 def _guards(model: Model) -> dict[int, frozenset[int]]:
-    """Return, for each word, the mutexes that every access to it is made under."""
+    """Return, for each word, the mutexes that are held at every access to it."""
     guards: dict[int, frozenset[int]] = {}
     for automaton in model.processes:
         for local in automaton.locals:
@@ -71,7 +72,11 @@ def _commutes(automaton: Automaton, local: Local, action: Action, guards: dict[i
 
 
 class Symmetry:
-    """Sort the local states of processes that do the same, and renumber the monitor with them."""
+    """Sorts the local states of processes that do the same, and renumbers the monitor with them.
+
+    Raises:
+        ValueError: if they do not do the same.
+    """
 
     def __init__(self, model: Model, packing: Packing) -> None:
         if len(set(model.clients)) != 1 or any(
@@ -87,7 +92,7 @@ class Symmetry:
         self._swapped: dict[tuple[int, int], NDArray[np.int64]] = {}
 
     def canonical(self, rows: Rows) -> Rows:
-        """Return, for each state, the name of its kind: local states ascending."""
+        """Return, for each state, the one that stands for its kind: local states ascending."""
         rows = [column.copy() for column in rows]
         number = len(self.packing.locals)
         for last in range(number - 1, 0, -1):

@@ -2,8 +2,9 @@
 
 Interface:
 
-- A set is a list of equally long uint64 arrays, one a column; row i of all of them is one state.
-- `distinct(rows)` drops repeated rows. `Seen` remembers rows over many calls (for models with
+- A set is a list of equally long uint64 arrays, one for each column; row i of all of them is one
+  state.
+- `distinct(rows)` drops repeated rows. `Remembered` remembers rows over many calls (for models with
   cycles).
 
 Rows are hashed into a table that is written and read back as a whole: of all rows that fall into
@@ -33,7 +34,7 @@ def _hash(rows: Rows, salt: int, bits: int) -> NDArray[np.int64]:
 
 
 def distinct(rows: Rows) -> Rows:
-    """Drop repeated rows. The order of what remains is no matter."""
+    """Drop repeated rows. What remains is in no particular order."""
     kept: list[Rows] = []
     salt = 0
     while len(rows[0]):
@@ -58,7 +59,7 @@ def distinct(rows: Rows) -> Rows:
 
 
 def taken(rows: Rows, where: NDArray[np.int64]) -> Rows:
-    """Return some of the rows."""
+    """Return the rows at these positions."""
     return [column[where] for column in rows]
 
 
@@ -76,7 +77,7 @@ class Remembered:
         self._runs: list[Rows] = []
 
     def add(self, rows: Rows) -> Rows:
-        """Remember rows (each once); give those that are new."""
+        """Remember rows (each once), and return those that are new."""
         for run in self._runs:
             if not len(rows[0]):
                 return rows
@@ -94,8 +95,8 @@ class Remembered:
 
 
 def _within(rows: Rows, run: Rows) -> NDArray[np.bool_]:
-    """Say which rows are in a sorted run: binary search by the last column, then by the one before
-    within equals.
+    """Return which rows are in a sorted run: binary search by the last column, then among equals by
+    the one before.
     """
     low = np.zeros(len(rows[0]), np.int64)
     high = np.full(len(rows[0]), len(run[0]), np.int64)
@@ -107,8 +108,8 @@ def _within(rows: Rows, run: Rows) -> NDArray[np.bool_]:
 def _bounds(
     values: NDArray[np.uint64], column: NDArray[np.uint64], low: NDArray[np.int64], high: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Narrow each row's part [low, high) of a column, ascending there, to the cells that equal its
-    value.
+    """Narrow each row's part [low, high) of a column, which ascends there, to the cells that equal
+    its value.
     """
     found = []
     for right in (False, True):
