@@ -22,7 +22,7 @@ from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 from slotmem_stress.bench import measure
 from slotmem_stress.bench.rivals import SETUPS
 from slotmem_stress.commands import bench
-from slotmem_stress.history import judging, reading
+from slotmem_stress.history import judging, lines, reading
 from slotmem_stress.run.settings import Settings
 from slotmem_stress.run.window_trace import to_trace
 from tools import example_drivers, pages, reports_page, schemas
@@ -162,8 +162,8 @@ def test_judge_and_history(ask, tmp_path):
         ask(Exit.UNDECIDED, f"judge {grabs.parent / 'kept' / 'round-1'} --budget-s 0"),
     ]
     hold("judge", *reports)
-    lines = [json.loads(line) for path in (right, torn) for line in reading.export(reading.read(str(path)))]
-    hold("history", *lines)
+    said = [json.loads(line) for path in (right, torn) for line in lines.export(reading.read(str(path)))]
+    hold("history", *said, HISTORY | {"pregrab": True}, TORN[0] | {"nbytes": 8})
 
 
 def test_stress(ask):

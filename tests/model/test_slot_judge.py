@@ -2,6 +2,7 @@
 known, at any size.
 """
 
+import dataclasses
 import random
 
 import numpy as np
@@ -12,14 +13,15 @@ from hypothesis import strategies as st
 from slotmem_model import spec
 from slotmem_model.judge.budget import Budget
 from slotmem_model.judge.events import Crash, Invoke, Return
-from slotmem_model.judge.slots import closure, doomed, effects, possibilities, relevant
+from slotmem_model.judge.slots import closure, dominated, doomed, effects, possibilities, relevant
 from slotmem_model.judge.slots import history as slot_history
 from slotmem_model.judge.slots import timeline as slot_timeline
 from slotmem_model.judge.slots.judge import check_slots
 from slotmem_model.judge.slots.possibilities import SlotPossibilities
 from slotmem_model.linearizability import check
+from tools import histories
 from tools.exhaustive import is_linearizable
-from tools.tiny import OK, make_crashing, make_tiny, step
+from tools.tiny import OK, make_crashing, make_hot, make_tiny, step
 
 
 def is_accepted_by_judge(events, initial):
@@ -78,6 +80,73 @@ def test_the_histories_compared_are_of_both_kinds():
     found, linearizable = disagreements(range(1000))
     assert found == []
     assert 250 <= linearizable <= 750
+
+
+def coarse(events, initial, tick):
+    """Return a history by a clock that ticks once in so many events, and whether its order in time
+    says all that is known: not so where at one instant several processes, or one in no time, do
+    more than one thing.
+    """
+    history = slot_history.from_events(events, initial)
+    invoked, returned = history.invoked // tick, history.returned // tick
+    touching, is_exact = {}, True
+    for number, process in enumerate(history.process.tolist()):
+        mine = [other for other in range(number) if history.process[other] == process]
+        for other in mine:
+            if history.outcome[other] != slot_history.PENDING and returned[other] == invoked[number]:
+                touching.setdefault(int(invoked[number]), set()).add(process)
+                is_exact &= invoked[other] < returned[other] or invoked[number] < returned[number]
+    is_exact &= all(len(processes) == 1 for processes in touching.values())
+    return dataclasses.replace(history, invoked=invoked, returned=returned), bool(is_exact and touching)
+
+
+def misjudged_by_a_coarse_clock(seeds):
+    """Return the seeds whose histories are refused although some order explains them, or accepted
+    although none does and the times say what came first; and how many were refused.
+    """
+    found, refused = [], 0
+    for seed in seeds:
+        dice = random.Random(f"coarse {seed}")
+        events, initial = make_tiny(dice, 8)
+        tick = dice.randint(2, 8)
+        history, is_exact = coarse(events, initial, tick)
+        expected = is_linearizable(events, initial, step, tick)
+        accepted = SlotPossibilities(history, Budget()).run() is None
+        if accepted < expected or (is_exact and accepted > expected):
+            found.append(seed)
+        refused += is_exact and not accepted
+    return found, refused
+
+
+def test_a_coarse_clock_accuses_nobody_and_hides_little():
+    """By a clock that ticks once in 2 to 8 events, all is accepted that some order explains; and
+    nothing else where the times say what came first.
+    """
+    found, refused = misjudged_by_a_coarse_clock(range(1500))
+    assert found == []
+    assert refused > 50
+
+
+def _order_by(*keys):
+    def order(history, answered):
+        events = np.concatenate((np.arange(len(history)) * 2, answered * 2 + 1))
+        times = np.concatenate((history.invoked, history.returned[answered]))
+        took_time = (history.returned > history.invoked)[events >> 1]
+        known = {
+            "client": history.process[events >> 1],
+            "returns first": -(events & took_time),
+            "calls first": events & 1,
+        }
+        return events[np.lexsort((*(known[key] for key in keys), times))]
+
+    return order
+
+
+@pytest.mark.parametrize("keys", [["returns first"], ["calls first"], ["calls first", "client"]])
+def test_another_order_at_one_instant_is_caught(monkeypatch, keys):
+    """Returns first accuses, calls first hides, and so does an order by client."""
+    monkeypatch.setattr(slot_timeline, "_order_events", _order_by(*keys))
+    assert any(misjudged_by_a_coarse_clock(range(start, start + 50))[0] for start in range(0, 2000, 50))
 
 
 def test_it_agrees_with_the_judge_of_any_specification():
@@ -186,8 +255,8 @@ WRONG = {
     "no grab wraps another": (slot_timeline, "_compute_wraps", lambda grabs, keys, *_: np.zeros(len(keys), dtype=bool)),
     "whoever used most crashed calls dominates": (
         possibilities,
-        "_drop_dominated",
-        lambda held, crashed: list(
+        "drop_dominated",
+        lambda held, tables: list(
             {(at.mask, tuple(at.values)): at for at in sorted(held, key=lambda at: at.done.bit_count())}.values()
         ),
     ),
@@ -210,6 +279,56 @@ WRONG = {
         lambda action, *_: (action == slot_timeline.PUT) | (action == slot_timeline.GET),
     ),
 }
+
+
+def _find_whatever(at, tables):
+    return sum(put.bit for listed in tables.puts.values() for put in listed)
+
+
+def _find_before_the_crashed(at, tables):
+    found = 0
+    for listed in tables.puts.values():
+        ends = [put.returned if put.action == slot_timeline.PUT else 0 for put in listed if not at.done & put.bit]
+        found |= sum(put.bit for put in listed if at.done & put.bit and ends and put.returned > min(ends))
+    return found
+
+
+def _find_sooner(at, tables):
+    found = 0
+    for listed in tables.puts.values():
+        ends = [put.returned for put in listed if not at.done & put.bit and put.action == slot_timeline.PUT]
+        found |= sum(put.bit for put in listed if at.done & put.bit and ends and put.returned < max(ends))
+    return found
+
+
+def test_it_agrees_where_few_values_are_put_into_one_slot():
+    """Many puts that overlap bring two or three values: 600 histories of either kind."""
+    found, linearizable = disagreements(range(600), 8, make_hot)
+    assert found == []
+    assert 150 <= linearizable <= 450
+
+
+@pytest.mark.parametrize(
+    ("wrong", "first"), [(_find_whatever, 0), (_find_before_the_crashed, 7500), (_find_sooner, 1600)]
+)
+def test_a_put_that_cannot_wait_is_not_taken_to(monkeypatch, wrong, first):
+    """That it could wait for any other put, for one that crashed, or for one that returns later,
+    makes the judge disagree with the exhaustive checker, which it does not by itself.
+    """
+    seeds = range(first, first + 50)
+    assert disagreements(seeds, 9, make_hot)[0] == []
+    monkeypatch.setattr(dominated, "_find_waiting", wrong)
+    assert disagreements(seeds, 9, make_hot)[0]
+
+
+def test_a_hot_slot_with_few_values_has_few_possibilities():
+    """Sixteen clients put three values into one slot: there are never more than some dozens of
+    possibilities.
+    """
+    history = histories.make_history(1, processes=16, item_num=1, operations=2000, hot=True, values=3)
+    held = SlotPossibilities(history, Budget())
+    assert held.run() is None
+    assert held.most <= 40
 
 
 @pytest.mark.parametrize("name", WRONG)

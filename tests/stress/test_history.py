@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from slotmem_model.judge.slots import history as slot_history
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 from slotmem_stress.commands import judge as judge_command
+from slotmem_stress.history import lines as lines_module
 from slotmem_stress.history.judging import JudgeProcess, judge_path
-from slotmem_stress.history.reading import export, parse, read, read_records, to_columns
+from slotmem_stress.history.lines import export, parse
+from slotmem_stress.history.reading import read, read_records, to_columns
 from slotmem_stress.history.records import (
     COUNT,
     EINVAL,
@@ -82,7 +84,7 @@ def test_json_lines_say_the_same_as_the_records(tmp_path_factory, clients):
     for number, done in enumerate(clients):
         write(folder, number, done, 1000 + number)
     recorded = read(str(folder))
-    again = parse(export(recorded))
+    again = parse(f"{line}\n".encode() for line in export(recorded))
     order = np.argsort(recorded.records[:, INVOKED], kind="stable")
     assert again.description == recorded.description == DESCRIPTION
     assert (again.clients == recorded.clients[order]).all()
@@ -195,34 +197,216 @@ def test_a_pattern_shows_who_was_mixed():
     assert values_of(3 * one + 5 * other) == (17, 21)
 
 
-@pytest.mark.parametrize(
-    ("lines", "says"),
-    [
-        ([], "empty"),
-        (["{"], "line 1"),
-        (["[]"], "line 1"),
-        (['{"format": "slotmem history 1"}'], "slots"),
-        (['{"format": "slotmem history 1", "slots": 2, "inuse": [2]}'], "inuse"),
-        (['{"format": "slotmem history 1", "slots": 2}', '{"client": 1, "op": "drop", "invoke_ns": 1}'], "line 2: op"),
-        (['{"format": "slotmem history 1", "slots": 2}', '{"op": "grab", "invoke_ns": 1}'], "client"),
-        (
-            ['{"format": "slotmem history 1", "slots": 2}', '{"client": 1, "op": "get", "slot": -1, "invoke_ns": 1}'],
-            "slot",
-        ),
-        (['{"format": "slotmem history 1", "slots": 2}', "3"], "line 2"),
-        (
-            [
-                '{"format": "slotmem history 1", "slots": 2}',
-                '{"client": 1, "op": "put", "slot": 1, "value": 2, "status": "TORN", "invoke_ns": 1, "return_ns": 2}',
-            ],
-            "status",
-        ),
-    ],
-)
-def test_what_is_no_history_is_refused_with_its_line(lines, says):
-    """JSON lines that say nothing are told apart from those that do."""
-    with pytest.raises(BadHistory, match=says):
-        parse(lines)
+FIRST = {"format": "slotmem history 1", "slots": 8, "slot_bytes": 8}
+GRABBED = {"client": 1, "op": "grab", "slot": 0, "status": "OK", "invoke_ns": 1, "return_ns": 2}
+PUT_ONE = {"client": 1, "op": "put", "slot": 1, "value": 2, "status": "OK", "invoke_ns": 1, "return_ns": 2}
+PENDING_GET = {"client": 1, "op": "get", "slot": 1, "invoke_ns": 1}
+
+
+def first(**changed):
+    """Return a first line with other fields."""
+    return [json.dumps(FIRST | changed)]
+
+
+def second(done, **changed):
+    """Return two lines, the second of an operation with other fields; None: without the field."""
+    return [*first(), json.dumps({key: value for key, value in (done | changed).items() if value is not None})]
+
+
+REFUSED = {
+    "nothing": ([], "line 1: it is empty"),
+    "half an object": (["{"], "line 1: not JSON"),
+    "a list": (["[]"], "line 1: the description"),
+    "another format": (first(format="slotmem history 2"), "line 1: the description"),
+    "no slots": (['{"format": "slotmem history 1"}'], "line 1: slots is missing"),
+    "slots: true": (first(slots=True), "line 1: slots must be an integer from 1 to 1048576, got True"),
+    "slots: 8.0": (first(slots=8.0), "line 1: slots"),
+    "slots: text": (first(slots="8"), "line 1: slots"),
+    "no slot": (first(slots=0), "line 1: slots"),
+    "a thousand million slots": (first(slots=10**9), "line 1: slots"),
+    "slots without bytes": (first(slot_bytes=0), "line 1: slot_bytes"),
+    "without PREGRAB": (first(pregrab=False), "line 1: pregrab must be true"),
+    "inuse twice": (first(inuse=[0, 0]), "line 1: inuse lists a slot twice"),
+    "inuse beyond": (first(inuse=[99]), "line 1: inuse must list slots from 0 to 7, got 99"),
+    "inuse below": (first(inuse=[-1]), "line 1: inuse"),
+    "inuse: true": (first(inuse=[True]), "line 1: inuse"),
+    "inuse: 3": (first(inuse=3), "line 1: inuse"),
+    "too few values": (first(values=[1, 2]), "line 1: values"),
+    "a value too large": (first(values=[2**64] * 8), "line 1: values"),
+    "a value too large for its slot": (first(slot_bytes=1, values=[256] * 8), "line 1: values must fit"),
+    "an unknown field of the first line": (first(slot=8), "line 1: 'slot' is no field of a description"),
+    "a key twice": (['{"format": "slotmem history 1", "slots": 2, "slots": 3}'], "line 1: 'slots' is given twice"),
+    "NaN": (['{"format": "slotmem history 1", "slots": NaN}'], "line 1: NaN"),
+    "a number": ([*first(), "3"], "line 2: an operation must be an object"),
+    "an unknown operation": (second(GRABBED, op="drop"), "line 2: op must be"),
+    "an operation that is a list": (second(GRABBED, op=["grab"]), "line 2: op must be"),
+    "no client": (second(GRABBED, client=None), "line 2: client is missing"),
+    "client: true": (second(GRABBED, client=True), "line 2: client must be"),
+    "client: 1.0": (second(GRABBED, client=1.0), "line 2: client must be"),
+    "client: nobody": (second(GRABBED, client=""), "line 2: client must be"),
+    "client: two lines": (second(GRABBED, client="a\nb"), "line 2: client must be"),
+    "a negative slot": (second(PENDING_GET, slot=-1), "line 2: slot"),
+    "a slot of a grab that gave none": (second(GRABBED, status="EINVAL"), "line 2: 'slot' is no field of grab"),
+    "a put of a float": (second(PUT_ONE, value=2.0), "line 2: value"),
+    "a put of too much": (second(PUT_ONE, value=2**64), "line 2: value"),
+    "a torn put": (second(PUT_ONE, status="TORN"), "line 2: status"),
+    "a status that is no text": (second(PUT_ONE, status=0), "line 2: status"),
+    "a status without a return": (second(PUT_ONE, return_ns=None), "line 2: return_ns is missing"),
+    "a return without a status": (second(PUT_ONE, status=None), "line 2: status"),
+    "times reversed": (second(PUT_ONE, invoke_ns=3), "line 2: return_ns must not be less than invoke_ns, 3, got 2"),
+    "a time before all": (second(PUT_ONE, invoke_ns=-1), "line 2: invoke_ns"),
+    "a time beyond all": (second(PUT_ONE, return_ns=2**63), "line 2: return_ns"),
+    "a part of a slot": (second(PUT_ONE, nbytes=1), "line 2: nbytes must be 8"),
+    "an unknown field": (second(PUT_ONE, thread=1), "line 2: 'thread' is no field of put"),
+    "what a get did not return": (second(PENDING_GET, value=1), "line 2: 'value' is no field of get"),
+    "deep": ([*first(), "[" * 100_000], "line 2: "),
+    "a number of ten thousand digits": ([*first(), "9" * 10_000], "line 2: a number of 10000 digits"),
+    "what no text has": ([*first(), "\0\0"], "line 2: not JSON"),
+}
+
+
+@pytest.mark.parametrize(("lines", "says"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_history_is_refused_with_line_and_field(tmp_path, capsys, run_judge, lines, says):
+    """Exit code 2, and one line that names the file, the line and the field."""
+    path = tmp_path / "history.jsonl"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    assert run_judge(str(path)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"slotmem judge: {path} cannot be judged: {says}")
+    assert said.count("\n") == 1
+
+
+def test_what_the_refused_histories_are_made_of_is_taken(tmp_path, run_judge):
+    """It is what was changed that was refused. What is said besides, rightly, is taken too."""
+    path = tmp_path / "history.jsonl"
+    for done in (
+        GRABBED,
+        PUT_ONE | {"status": "NOTFOUND", "nbytes": 8},
+        PENDING_GET,
+        GRABBED | {"status": "APR_SUCCESS"},
+    ):
+        path.write_text("\n".join([*first(pregrab=True, inuse=[], values=[]), json.dumps(done)]))
+        assert run_judge(str(path)) == 0
+
+
+def test_a_line_without_end_is_not_read_to_its_end(tmp_path, monkeypatch):
+    """A file of one endless line is refused as soon as the line is too long."""
+    monkeypatch.setattr(lines_module, "MOST_BYTES", 1000)
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(b" " * 1001)
+    with pytest.raises(BadHistory, match="line 1: a line has more than 1000 bytes"):
+        read(str(path))
+
+
+def test_a_folder_is_refused_in_the_same_way(tmp_path):
+    """The field and the file are named."""
+    (tmp_path / "history.json").write_text(json.dumps(FIRST | {"inuse": [1, 1]}))
+    with pytest.raises(BadHistory, match="inuse lists a slot twice"):
+        read(str(tmp_path))
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, 2**63, 2**64 - 1, 2**64 - 2**62])
+def test_values_of_64_bits(tmp_path, value):
+    """One that was there at first is read back; one that was not is named by its own number."""
+    get = call(1, "get", 1, 2, slot=0, value=value)
+    path = tmp_path / "history.jsonl"
+    path.write_text("\n".join(map(json.dumps, (FIRST | {"slots": 1, "inuse": [0], "values": [value]}, get))))
+    assert judge_path(str(path), None, None).verdict == HELD
+    torn = call(2, "get", 3, 4, "TORN", slot=0, value=value, second=1)
+    path.write_text("\n".join(map(json.dumps, (FIRST | {"slots": 1, "inuse": [0], "values": [value]}, torn))))
+    assert f"{value} mixed with 1" in judge_path(str(path), None, None).reason
+    path.write_text("\n".join(map(json.dumps, (FIRST | {"slots": 1, "inuse": [0]}, get))))
+    judged = judge_path(str(path), None, None)
+    assert f"returned value {value} of slot 0, which nobody had put there" in judged.reason
+
+
+def test_a_counter_below_zero_is_named_as_recorded(tmp_path):
+    """It is a violation, and no other number."""
+    path = tmp_path / "history.jsonl"
+    path.write_text(history(call(1, "num_free_slots", 1, 2, value=2**64 - 1)))
+    judged = judge_path(str(path), None, None)
+    assert f"returned {2**64 - 1}, which" in judged.reason
+
+
+def test_a_million_slots_can_be_judged(tmp_path, run_judge):
+    """The most slots that a history may have, all in use, are read and judged."""
+    path = tmp_path / "history.jsonl"
+    path.write_text("\n".join([*first(slots=2**20, inuse=list(range(2**20))), json.dumps(PENDING_GET)]))
+    assert run_judge(str(path)) == 0
+
+
+# Logs as other tools write them.
+
+
+def test_clients_may_have_names(tmp_path, capsys, run_judge):
+    """They are told by them, beside others that have numbers."""
+    path = tmp_path / "history.jsonl"
+    path.write_text(history(call("web-1", "grab", 1, 5, slot=0), call(7, "grab", 2, 6, slot=0)))
+    assert run_judge(str(path), "--html", str(tmp_path / "page.html")) == 1
+    said = capsys.readouterr().out
+    assert "by process web-1" in said or "process web-1 had" in said
+    assert "process 7 " in said
+    assert '"clients":[7,"web-1"]' in (tmp_path / "page.html").read_text()
+
+
+def test_time_may_begin_at_0_and_operations_take_none(tmp_path, run_judge):
+    """Time 0 is a time like others; so is a return at it."""
+    path = tmp_path / "history.jsonl"
+    done = [call(1, "grab", 0, 0, slot=0), call(2, "put", 0, 0, slot=0, value=5), call(3, "get", 1, 1, slot=0, value=5)]
+    path.write_text(history(*done))
+    assert run_judge(str(path)) == 0
+    assert [json.loads(line) for line in export(read(str(path)))][1:] == done
+
+
+def test_operations_of_a_client_may_touch(tmp_path, run_judge):
+    """One begins at the instant at which the last one returned: it comes behind it."""
+    path = tmp_path / "history.jsonl"
+    puts = [
+        call(1, "grab", 0, 5, slot=0),
+        call(1, "put", 5, 9, slot=0, value=1),
+        call(1, "put", 9, 12, slot=0, value=2),
+    ]
+    for value, code in ((2, 0), (1, 1)):
+        path.write_text(history(*puts, call(1, "get", 12, 14, slot=0, value=value)))
+        assert run_judge(str(path), "--html", str(tmp_path / "page.html")) == code
+
+
+def test_where_operations_overlap_both_lines_are_named(tmp_path, capsys, run_judge):
+    """And what to do where the first of them never returned."""
+    path = tmp_path / "history.jsonl"
+    path.write_text(history(call(1, "grab", 1), call(1, "grab", 2, 5, slot=0)))
+    assert run_judge(str(path)) == 2
+    said = capsys.readouterr().err
+    assert (
+        "line 3: invoke_ns must not be less than the return_ns of the same client's last operation, in line 2;" in said
+    )
+    assert "goes on under another name" in said
+
+
+def test_a_byte_order_mark_and_other_ends_of_lines(tmp_path, run_judge):
+    """They are no part of the text; but what is not UTF-8 is refused."""
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + history(*GOOD).replace("\n", "\r\n\r\n").encode())
+    assert run_judge(str(path)) == 0
+    path.write_bytes(history(*GOOD).encode() + b"\xff\n")
+    with pytest.raises(BadHistory, match="line 8: not UTF-8"):
+        read(str(path))
+
+
+def test_a_last_line_that_is_cut_off_is_left_out(tmp_path, capsys, run_judge):
+    """Cut anywhere, the rest is judged, and a note says so; with its end it would be refused."""
+    path = tmp_path / "history.jsonl"
+    whole = history(*GOOD[:-1], call("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "grab", 50, 51, slot=1)).encode()
+    start = whole[:-1].rindex(b"\n") + 1
+    for cut in range(start + 1, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        assert run_judge(str(path)) == 0
+        assert "note: line 7, the last, is cut off and was left out" in capsys.readouterr().out
+    path.write_bytes(whole[:-1])
+    assert run_judge(str(path), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+    path.write_bytes(whole[:-5] + b"\n")
+    assert run_judge(str(path)) == 2
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
@@ -341,4 +525,4 @@ def test_a_judge_that_dies_is_replaced_and_leaves_its_history_undecided(tmp_path
 
 def test_the_description_alone_is_a_history_without_operations():
     """It is read as such, and no error."""
-    assert len(parse([json.dumps(Description(2, 8).to_json())]).records) == 0
+    assert len(parse([json.dumps(Description(2, 8).to_json()).encode()]).records) == 0

@@ -74,3 +74,22 @@ def make_crashing(dice, operations=9):
     for _ in range(dice.choice([0, 0, 1, 1, 2])):
         events = histories.spoil(dice, events, item_num)
     return events, initial
+
+
+def make_hot(dice, operations=9):
+    """Return a tiny history of one slot in use, to which many put two or three values at once."""
+    initial = spec.fresh(2, 1, True)._replace(inuse=(True,))
+    events = histories.make_events(
+        dice,
+        initial,
+        processes=dice.choice([4, 5, 6]),
+        operations=dice.randint(5, operations),
+        values=dice.choice([2, 3]),
+        crashes=dice.choice([0, 0, 0.1]),
+        mix={"put": 3, "get": 3, "release": dice.choice([0, 0, 0.3]), "grab": 0.1},
+        stop=dice.choice([0, 0.2]),
+        crowd=dice.choice([0.5, 0.8, 0.95]),
+    )
+    for _ in range(dice.choice([0, 1, 1, 2])):
+        events = histories.spoil(dice, events, 1)
+    return events, initial

@@ -43,7 +43,7 @@ class Budget:
         self.budget_s = budget_s
         self.memory_mb = memory_mb
         self._start_s = self.now_s()
-        self._start_bytes = compute_resident_bytes()
+        self._start_bytes = 0 if memory_mb is None else compute_resident_bytes()
         self._calls = 0
 
     def spend(self) -> None:

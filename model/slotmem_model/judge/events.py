@@ -47,7 +47,15 @@ Event = Invoke | Return | Crash
 
 
 class MalformedHistory(ValueError):
-    """The events cannot be those of processes that do one operation after the other."""
+    """The events cannot be those of processes that do one operation after the other.
+
+    `rows` are those of the two operations that overlap, the later one first, if the history came in
+    columns.
+    """
+
+    def __init__(self, message: str, rows: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.rows = rows
 
 
 class Call(NamedTuple):

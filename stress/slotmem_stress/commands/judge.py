@@ -15,7 +15,9 @@ begins. Each other line is an operation:
   {"client": 5, "op": "grab", "invoke_ns": 8}
 
 op: grab, fgrab, release, get, put, num_free_slots; status: OK, NOTFOUND, EINVAL, TORN; without
-return_ns the operation is pending: it may have taken effect or not.
+status and return_ns the operation is pending: it may have taken effect or not. A client is a number
+or a name. What happened at the same instant may have happened in any order. A last line that is cut
+off is left out, which is said.
 
 exit codes: 0 held (the history is linearizable), 1 violated, 2 usage or environment, 3 undecided
 (the budget was used up)
@@ -32,7 +34,8 @@ from dataclasses import asdict
 from slotmem_model.verdict import Exit, exit_code
 from slotmem_stress.commands.arguments import amount, check_writable, in_words
 from slotmem_stress.history.judging import Judged, judge_path
-from slotmem_stress.history.reading import export, read
+from slotmem_stress.history.lines import export
+from slotmem_stress.history.reading import read
 from slotmem_stress.history.records import BadHistory
 from slotmem_stress.history.wording import window_lines, window_title
 from slotmem_stress.page import html_report
@@ -67,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.html is not None:
             html_report.write(arguments.html, html_report.of_history(judged))
     except BadHistory as error:
-        print(f"slotmem judge: {arguments.path} is not a history: {error}", file=sys.stderr)
+        print(f"slotmem judge: {arguments.path} cannot be judged: {error}", file=sys.stderr)
         return Exit.USAGE
     except OSError as error:
         print(f"slotmem judge: {in_words(error)}", file=sys.stderr)
@@ -81,6 +84,7 @@ def _to_text(judged: Judged) -> str:
         f"{judged.verdict}: {judged.operations:,} operations, {judged.pending} of them pending, "
         f"judged in {judged.seconds:.1f} s"
     ]
+    lines += [f"note: {note}" for note in judged.notes]
     if judged.reason:
         lines.append(judged.reason)
     if judged.window:

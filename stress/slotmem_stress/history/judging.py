@@ -24,7 +24,8 @@ import numpy as np
 from slotmem_model import linearizability
 from slotmem_model.judge.slots.judge import judge
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
-from slotmem_stress.history.reading import Recorded, read, to_columns, to_object
+from slotmem_stress.history.reading import read, to_columns
+from slotmem_stress.history.recorded import Recorded
 from slotmem_stress.history.records import HEAD, INVOKED, PUT, RETURNED, SECOND, STATUS_SHIFT, TORN, VALUE
 from slotmem_stress.interrupts import die_with_parent, end, starting_a_child, without_interrupts
 
@@ -52,6 +53,8 @@ class Judged:
     """Whether the window alone is a contradiction. If not, it is the unexplained operation alone:
     those that contradict it are too many to list.
     """
+    notes: list[str] = field(default_factory=list)
+    """What was not judged, such as a line that is cut off."""
     excerpt: list[dict[str, Any]] = field(default_factory=list)
     """The window and what ran at the same time; of too many, those that ran longest and the puts
     that a torn get mixed.
@@ -74,9 +77,10 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
         _WORDS[verdict.name],
         verdict.reason,
         len(history),
-        recorded.pending,
+        int(recorded.is_pending.sum()),
         round(time.monotonic() - began, 3),
         verdict.possibilities,
+        notes=recorded.notes,
     )
     if judged.verdict == VIOLATED:
         rows = sorted(verdict.numbers, key=lambda row: int(recorded.records[row, INVOKED]))
@@ -91,7 +95,7 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
 def _around(recorded: Recorded, rows: list[int]) -> list[int]:
     """Return the rows that make up the excerpt around the window's rows."""
     invoked, returned = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
-    ends = np.where(returned == 0, np.iinfo(np.uint64).max, returned)
+    ends = np.where(recorded.is_pending, np.iinfo(np.uint64).max, returned)
     begin = invoked[rows].min()
     end = max(returned[rows].max(), invoked[rows].max())
     found = np.flatnonzero((invoked <= end) & (ends >= begin))
@@ -103,11 +107,7 @@ def _around(recorded: Recorded, rows: list[int]) -> list[int]:
 
 
 def _objects(recorded: Recorded, rows: list[int], unexplained: int) -> list[dict[str, Any]]:
-    return [
-        to_object(int(recorded.clients[row]), recorded.records[row].tolist())
-        | ({"unexplained": True} if row == unexplained else {})
-        for row in rows
-    ]
+    return [recorded.to_object(row) | ({"unexplained": True} if row == unexplained else {}) for row in rows]
 
 
 def _is_whole(state: Any) -> bool:
@@ -117,7 +117,10 @@ def _is_whole(state: Any) -> bool:
 
 def _state(state: tuple[int, tuple[int, ...]], item_num: int) -> dict[str, Any]:
     mask, values = state
-    return {"inuse": [slot for slot in range(item_num) if mask >> slot & 1], "values": list(values)}
+    return {
+        "inuse": [slot for slot in range(item_num) if mask >> slot & 1],
+        "values": [value % 2**64 for value in values],
+    }
 
 
 class JudgeProcess:

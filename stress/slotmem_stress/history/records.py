@@ -60,6 +60,9 @@ SLOT_SHIFT = 32
 _PAGE_RECORDS = 512  # 40 * 512 bytes are whole pages, wherever a page has 4 KiB
 CHUNK_RECORDS = 128 * _PAGE_RECORDS
 
+MOST_SLOTS = 2**20
+"""Of a history. The judge keeps a value of each, many times over."""
+
 
 class BadHistory(ValueError):
     """Not a valid history; the message says where and why."""
@@ -83,25 +86,6 @@ class Description(NamedTuple):
     def to_json(self) -> dict[str, object]:
         """Return the content of history.json."""
         return {"format": FORMAT, **self._asdict()}
-
-    @classmethod
-    def from_json(cls, given: object) -> Description:
-        """Return the description that `to_json` made the object from.
-
-        Raises:
-            BadHistory: if it is not one.
-        """
-        if not isinstance(given, dict) or given.get("format") != FORMAT:
-            raise BadHistory(f'the description must be an object with "format": "{FORMAT}", got {str(given)[:80]}')
-        slots, slot_bytes = given.get("slots"), given.get("slot_bytes", 8)
-        inuse, values = given.get("inuse", []), given.get("values", [])
-        if not isinstance(slots, int) or not isinstance(slot_bytes, int) or slots < 1 or slot_bytes < 1:
-            raise BadHistory(f"slots and slot_bytes must be positive integers, got {slots!r} and {slot_bytes!r}")
-        if not isinstance(inuse, list) or not all(isinstance(slot, int) and 0 <= slot < slots for slot in inuse):
-            raise BadHistory(f"inuse must list slots from 0 to {slots - 1}, got {inuse!r}")
-        if not isinstance(values, list) or len(values) not in (0, slots):
-            raise BadHistory(f"values must be empty or list one value for each of the {slots} slots, got {values!r}")
-        return cls(slots, slot_bytes, tuple(inuse), tuple(values))
 
 
 class Recorder:

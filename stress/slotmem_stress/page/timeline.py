@@ -29,7 +29,7 @@ import numpy as np
 
 from slotmem_model import spec
 from slotmem_model.judge.order import Order
-from slotmem_stress.history.reading import Recorded, to_object
+from slotmem_stress.history.recorded import Recorded
 from slotmem_stress.history.records import INVOKED, RETURNED
 from slotmem_stress.history.wording import describe
 from slotmem_stress.page.timeline_order import NumberedOrder, OrderSearch, ends, first_state, states_at
@@ -51,16 +51,16 @@ def to_timeline(
     """
     begun, ended = recorded.records[:, INVOKED], recorded.records[:, RETURNED]
     by_begin = np.argsort(begun, kind="stable")
-    roles = {(done["client"], done["invoke_ns"]): 2 if done.get("unexplained") else 1 for done in window}
+    roles = {_key(done): 2 if done.get("unexplained") else 1 for done in window}
     last = max((done.get("return_ns", done["invoke_ns"]) for done in window if done.get("unexplained")), default=0)
     stop = min(len(by_begin), max(int(np.searchsorted(begun[by_begin], last, side="right")) + BEHIND, MOST))
     start = max(0, stop - MOST)
     is_exact = stop <= MOST_LOOKED_AT
     left_ns = int(begun[by_begin[start]]) if len(by_begin) else 0
     rows = by_begin[:stop]
-    is_open = (np.arange(stop) >= start) | (ended[rows] >= left_ns) | (ended[rows] == 0)
+    is_open = (np.arange(stop) >= start) | (ended[rows] >= left_ns) | recorded.is_pending[rows]
     is_kept = is_open | np.isin(begun[rows], [done["invoke_ns"] for done in window]) | is_exact
-    objects = [to_object(int(recorded.clients[row]), recorded.records[row].tolist()) for row in rows[is_kept]]
+    objects = [recorded.to_object(row) for row in rows[is_kept].tolist()]
     # What begins in the part shown, what still ran when it began, and the window.
     shown = [number for number, done in enumerate(objects) if ends(done) >= left_ns or _key(done) in roles]
     until_ns = int(begun[by_begin[stop]]) if stop < len(by_begin) else None
@@ -72,7 +72,7 @@ def to_timeline(
     numbers = {number: at for at, number in enumerate(shown)}
     operations = [_operation(objects[number], origin, roles.get(_key(objects[number]), 0)) for number in shown]
     given: dict[str, Any] = {
-        "clients": sorted({done["client"] for done in operations}),
+        "clients": sorted({done["client"] for done in operations}, key=lambda client: (type(client) is str, client)),
         "operations": operations,
         "window": [number for number, done in enumerate(operations) if done["role"]],
         "before": _before(window, before, is_whole),
@@ -87,8 +87,8 @@ def to_timeline(
     return given
 
 
-def _key(done: dict[str, Any]) -> tuple[int, int]:
-    return done["client"], done["invoke_ns"]
+def _key(done: dict[str, Any]) -> tuple[Any, ...]:
+    return done["client"], done["invoke_ns"], done.get("return_ns"), done["op"], done.get("slot")
 
 
 def _operation(done: dict[str, Any], origin: int, role: int) -> dict[str, Any]:

@@ -18,14 +18,13 @@ from slotmem_model import spec
 from slotmem_model.judge.budget import Budget, Exhausted
 from slotmem_model.judge.events import Crash, Event, Invoke, Return
 from slotmem_model.judge.order import Order, find_order
-from slotmem_model.judge.slots.judge import without_return
+from slotmem_model.judge.slots.failure import without_returns
 from slotmem_model.judge.slots.possibilities import SlotPossibilities
-from slotmem_model.judge.slots.timeline import Timeline
-from slotmem_stress.history.reading import Recorded, to_columns
+from slotmem_stress.history.reading import to_columns
+from slotmem_stress.history.recorded import Recorded
 from slotmem_stress.history.records import Description
 
 _ORDER_S, _ORDER_MB = 20.0, 1024.0
-_TRIED = 64
 _STATUSES = {"OK": spec.SUCCESS, "NOTFOUND": spec.NOTFOUND, "EINVAL": spec.EINVAL}
 
 
@@ -133,19 +132,20 @@ def states_at(recorded: Recorded, instant_ns: int) -> list[spec.Slots]:
     the first.
     """
     history, budget = to_columns(recorded), Budget(_ORDER_S, _ORDER_MB)
-    first = int(np.searchsorted(np.sort(history.invoked), instant_ns))
+    later = np.flatnonzero(history.invoked >= instant_ns)
+    if not len(later):
+        return []
+    first = int(later[np.argmin(history.invoked[later])])
     while True:
-        begun = Timeline.compile(history).invoked[np.argsort(history.invoked, kind="stable")]
-        watched = begun[first : first + _TRIED].tolist()  # the judge skips some
-        monitor = SlotPossibilities(history, budget, watched)
+        monitor = SlotPossibilities(history, budget)
+        monitor.watch([first])
         try:
             failed = monitor.run()
         except Exhausted:
             return []
-        found = next((monitor.seen[position] for position in watched if monitor.seen[position]), [])
-        if found or failed is None:
-            return [_state(*state) for state in found]
-        history = without_return(history, failed[1])
+        if failed is None or first in monitor.seen:
+            return [_state(*state) for state in monitor.seen[first]]
+        history = without_returns(history, [failed])
 
 
 def _state(mask: int, values: Sequence[int]) -> spec.Slots:
@@ -154,18 +154,21 @@ def _state(mask: int, values: Sequence[int]) -> spec.Slots:
 
 
 def _events(objects: list[dict[str, Any]], until_ns: int | None) -> list[Event]:
-    """Return the events of operations in the order of their invocations; call n is operation n."""
+    """Return the events of operations in the order of their invocations; call n is operation n.
+
+    Each has a process of its own: those of one client may touch.
+    """
     timed: list[tuple[int, int, int, Event]] = []
     crashes: list[Event] = []
     for number, done in enumerate(objects):
         operation: tuple[Any, ...] = (done["op"],)
         operation += () if done["op"] in ("grab", "num_free_slots") else (done["slot"],)
         operation += (done["value"].to_bytes(8, "little"),) if done["op"] == "put" else ()
-        timed.append((done["invoke_ns"], 0, number, Invoke(done["client"], operation)))
+        timed.append((done["invoke_ns"], 0, number, Invoke(number, operation)))
         if "return_ns" in done and (until_ns is None or done["return_ns"] < until_ns):
-            timed.append((done["return_ns"], 1, number, Return(done["client"], _result(done))))
+            timed.append((done["return_ns"], 1, number, Return(number, _result(done))))
         else:
-            crashes.append(Crash(done["client"]))
+            crashes.append(Crash(number))
     timed.sort(key=lambda entry: entry[:3])
     return [event for _, _, _, event in timed] + crashes
 

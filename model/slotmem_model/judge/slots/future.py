@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slotmem_model.judge.slots.timeline import GRAB, LOST_RELEASE, RELEASE, Timeline
+from slotmem_model.judge.slots.timeline import GRAB, LOST_RELEASE, RELEASE, Timeline, is_one_of
 
 
 class Future:
@@ -19,7 +19,7 @@ class Future:
         grabs = np.flatnonzero(timeline.action == GRAB)
         grabs = grabs[np.argsort(begun[grabs])]
         self._grabs, self._returned = begun[grabs], timeline.returned[grabs]
-        self._releases = np.sort(begun[np.isin(timeline.action, (RELEASE, LOST_RELEASE))])
+        self._releases = np.sort(begun[is_one_of(timeline.action, RELEASE, LOST_RELEASE)])
 
     def next_grab(self, slot: int, now: int) -> int | None:
         """Return when the next grab that gives this slot returns, None if there is none."""

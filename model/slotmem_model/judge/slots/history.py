@@ -80,20 +80,28 @@ class SlotHistory:
         if not ((self.kind >= GRAB) & (self.kind <= COUNT) & (self.outcome >= OK) & (self.outcome <= TORN)).all():
             raise MalformedHistory("an operation of the history has a kind or an outcome that there is not")
         returned = np.where(self.outcome == PENDING, np.iinfo(np.int64).max, self.returned)
-        if (returned <= self.invoked).any():
-            number = int(np.argmax(returned <= self.invoked))
-            raise MalformedHistory(f"operation {number} returns before it is invoked, or at the same instant")
+        if (returned < self.invoked).any():
+            number = int(np.argmax(returned < self.invoked))
+            raise MalformedHistory(f"operation {number} returns before it is invoked")
         order = np.lexsort((self.invoked, self.process))
         same = self.process[order[1:]] == self.process[order[:-1]]
-        early = same & (self.invoked[order[1:]] <= returned[order[:-1]])
+        if (same & (self.invoked[order[1:]] == self.invoked[order[:-1]])).any():
+            order = np.lexsort((returned, self.invoked, self.process))  # those of no length come first
+        early = same & (self.invoked[order[1:]] < returned[order[:-1]])
         if early.any():
-            number = int(order[1:][np.argmax(early)])
+            before, number = (int(part[np.argmax(early)]) for part in (order, order[1:]))
             raise MalformedHistory(
-                f"process {int(self.process[number])} invokes operation {number} before its last one has returned"
+                f"process {int(self.process[number])} invokes operation {number} before its last one has returned",
+                (number, before),
             )
 
     def __len__(self) -> int:
         return len(self.process)
+
+    def name(self, number: int) -> Any:
+        """Return what the process of an operation is called."""
+        process = int(self.process[number])
+        return self.process_names.get(process, process)
 
     def first_values(self) -> list[int]:
         """Return what is in each slot at first; 0 where nothing else is said."""
@@ -161,7 +169,7 @@ def _encode(call: Call, initial: spec.Slots, numbers: dict[bytes, int]) -> tuple
         if not isinstance(result.value, bytes):
             raise Unsuited(f"{result!r} of get has no bytes")
         value = numbers.setdefault(result.value, len(numbers))
-    elif type(result.value) is not int or not -(2**62) < result.value < 2**62:
+    elif type(result.value) is not int or not 0 <= result.value < 2**62:
         raise Unsuited(f"{result!r} of {name} has no number")
     elif kind == GRAB:
         slot = result.value

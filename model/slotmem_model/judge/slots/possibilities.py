@@ -1,7 +1,7 @@
 """The possibilities of a history of slots, event by event: `judge.search` on a compact state.
 
 Interface: `SlotPossibilities(history, budget)`; `run()` goes through the history and returns the
-first event that nothing explains.
+operation at which nothing is left that explains it.
 
 What a return asks for is found by `closure`; the shortcuts here are for what nothing overlaps,
 which is most of a good history.
@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator
 
 from slotmem_model.judge.budget import Budget
 from slotmem_model.judge.slots.closure import close
+from slotmem_model.judge.slots.dominated import drop_dominated
 from slotmem_model.judge.slots.doomed import drop_doomed
 from slotmem_model.judge.slots.effects import settle
 from slotmem_model.judge.slots.future import Future
 from slotmem_model.judge.slots.history import SlotHistory
 from slotmem_model.judge.slots.pending import Pending, Possibility, Tables
+from slotmem_model.judge.slots.step import State
 from slotmem_model.judge.slots.timeline import GET, GRAB, NEVER, PUT, Timeline
-from slotmem_model.judge.slots.window import State
 
 _CHUNK = 1 << 16
 
@@ -27,11 +28,10 @@ _CHUNK = 1 << 16
 class SlotPossibilities:
     """The possibilities that explain a history of slots so far."""
 
-    def __init__(self, history: SlotHistory, budget: Budget, watched: Iterable[int] = ()) -> None:
-        """Begin; before the events at the watched positions the states that are possible are noted
-        in `seen`.
-        """
-        self.seen: dict[int, list[State]] = {position: [] for position in watched}
+    def __init__(self, history: SlotHistory, budget: Budget) -> None:
+        """Begin where the history does."""
+        self.seen: dict[int, list[State]] = {}
+        self._watched: list[tuple[int, int]] = []  # positions and numbers, the last one first
         self.timeline = Timeline.compile(history)
         self._future = Future(self.timeline)
         self.tables = Tables(history.item_num)
@@ -42,26 +42,32 @@ class SlotPossibilities:
         self._settled: set[int] = set()  # gets that have taken effect in every possibility
         self._free_bits: list[int] = []
 
-    def run(self) -> tuple[int, int] | None:
-        """Go through the whole history. Returns the first event that cannot be explained, and its
-        operation; None if there is none.
+    def watch(self, numbers: Iterable[int]) -> None:
+        """Have `run` note in `seen`, by their numbers, which states are possible before these
+        operations are invoked, as far as it comes.
+        """
+        self._watched = sorted(((int(self.timeline.invoked[number]), number) for number in numbers), reverse=True)
+
+    def run(self) -> int | None:
+        """Go through the whole history. Returns the operation at which nothing is left that
+        explains it, None if there is none. What is known of later ones plays a part in that.
 
         Raises:
             Exhausted: when the budget is used up.
         """
         tables, pending, settled = self.tables, self._pending, self._settled
-        seen = self.seen
+        due = self._note(-1)
         for position, event, action, slot, value, is_alone in self._events():
             number = event >> 1
-            if position in seen:
-                seen[position] = self.states()
+            if position >= due:
+                due = self._note(position)
             if event & 1:
                 if number in settled:
                     settled.remove(number)
                     continue
                 tables.now = position
                 if action == NEVER or not self._return(pending.pop(number)):
-                    return position, number
+                    return number
             elif action == GET:
                 for at in self.held:
                     if at.values[slot] != value or not at.mask >> slot & 1:
@@ -73,17 +79,25 @@ class SlotPossibilities:
                 if not is_alone:
                     self._invoke(position, number, action, slot, value)
                 elif not self._read_alone(slot, value):
-                    return position, number
+                    return number
             elif action == PUT and is_alone:
                 if not self._write_alone(slot, value):
-                    return position, number
+                    return number
             elif action != NEVER:
                 self._invoke(position, number, action, slot, value)
+        self._note(len(self.timeline.invoked) * 2)
         return None
 
-    def states(self) -> list[State]:
-        """Return the states that are possible now."""
-        return list({(at.mask, tuple(at.values)) for at in self.held})
+    def _note(self, position: int) -> int:
+        """Note the states for what is invoked up to here; return the position at which to do so
+        again.
+        """
+        watched = self._watched
+        if watched and watched[-1][0] <= position:
+            states = list({(at.mask, tuple(at.values)) for at in self.held})
+            while watched and watched[-1][0] <= position:
+                self.seen[watched.pop()[1]] = states
+        return watched[-1][0] if watched else 2 * len(self.timeline.invoked) + 1
 
     def _events(self) -> Iterator[tuple[int, int, int, int, int, bool]]:
         """Yield position, event, action, slot, value and whether it is alone; in chunks, since
@@ -161,8 +175,8 @@ class SlotPossibilities:
             at.done &= ~bit
         if len(explained) > 1:
             explained = list({at.key(): at for at in explained}.values())
-            if tables.crashed_bits:
-                explained = _drop_dominated(explained, tables.crashed_bits)
+            if len(explained) > 1:
+                explained = drop_dominated(explained, tables)
             if len(explained) > 1:
                 explained = drop_doomed(explained, tables, self._future)
             self.most = max(self.most, len(explained))
@@ -184,13 +198,3 @@ class SlotPossibilities:
                 self._free_bits.append(pending.bit)
             for at in self.held:
                 at.done &= ~common
-
-
-def _drop_dominated(possibilities: list[Possibility], crashed: int) -> list[Possibility]:
-    """Drop each possibility that another one equals but for having used fewer crashed actions."""
-    groups: dict[tuple[int, int, tuple[int, ...]], list[Possibility]] = {}
-    for at in sorted(possibilities, key=lambda at: (at.done & crashed).bit_count()):
-        kept = groups.setdefault((at.mask, at.done & ~crashed, tuple(at.values)), [])
-        if not any(other.done & at.done == other.done for other in kept):
-            kept.append(at)
-    return [at for kept in groups.values() for at in kept]

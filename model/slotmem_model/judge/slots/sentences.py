@@ -1,15 +1,17 @@
 """The window of a violation in words, and as events.
 
 Interface: `describe(history, window, number)` gives one sentence that says why operation `number`
-cannot be explained, as far as the operations of the window show it; `to_events(history, window)`
-gives the window's events, with the operations of `slotmem_model.spec` (values by their number, or
-by name where they have one).
+cannot be explained. The sentence is true of the history, or it is not said. `to_events(history,
+window)` gives the window's events, with the operations of `slotmem_model.spec` (values by their
+number, or by name where they have one).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from slotmem_model import spec
 from slotmem_model.judge.events import Crash, Event, Invoke, Return
@@ -26,9 +28,15 @@ from slotmem_model.judge.slots.history import (
     PUT,
     RELEASE,
     TORN,
+    Column,
     SlotHistory,
 )
+from slotmem_model.judge.slots.timeline import Flags
+from slotmem_model.judge.slots.window import Window
 
+NO_TIME = "no order explains all results; the budget was used up before the reason was found"
+_NO_ORDER = ", which no order explains"
+_NO_SLOT = ", which the segment does not have"
 _STATUS = {OK: spec.SUCCESS, TORN: spec.SUCCESS, NOTFOUND: spec.NOTFOUND, EINVAL: spec.EINVAL}
 
 
@@ -37,7 +45,7 @@ def to_events(history: SlotHistory, window: Iterable[int]) -> tuple[Event, ...]:
     timed: list[tuple[int, int, Event]] = []
     crashed: list[Event] = []
     for number in window:
-        process = _who(history, number)
+        process = history.name(number)
         kind, outcome, slot, value = _row(history, number)
         operation: tuple[Any, ...] = (NAMES[kind],)
         operation += (slot,) * (kind not in (GRAB, COUNT)) + (_name(history, value),) * (kind == PUT)
@@ -51,107 +59,147 @@ def to_events(history: SlotHistory, window: Iterable[int]) -> tuple[Event, ...]:
     return tuple([event for _, _, event in timed] + crashed)
 
 
-def describe(history: SlotHistory, window: list[int], number: int) -> str:
-    """Say in one sentence what is wrong with an operation."""
+def describe(history: SlotHistory, window: Window, number: int) -> str:
+    """Say in one sentence what is wrong with an operation.
+
+    It is the first that no order explains. So what it saw, if it only looked, was not so at any
+    time while it ran, in any order. Whatever else is said is looked up, or follows from the window.
+    """
     kind, outcome, slot, value = _row(history, number)
-    who = f"{NAMES[kind]} by process {_who(history, number)}"
-    if outcome == TORN:
-        return f"{who} returned value {_name(history, value)} of slot {slot}, which no put had written"
-    if outcome == OK and kind == GET:
-        return f"{who} returned value {_name(history, value)} of slot {slot}{_why_get(history, window, number)}"
+    by = f"{NAMES[kind]} by process {history.name(number)}"
+    has_slot = 0 <= slot < history.item_num or kind == COUNT
+    if outcome in (OK, TORN) and kind == GET:
+        said = f"{by} returned value {_name(history, value)} of slot {slot}"
+        if outcome == TORN:
+            return f"{said}, which no put had written"
+        return said + (_why_get(history, window, number) if has_slot else _NO_SLOT)
     if outcome == OK and kind == COUNT:
-        return f"{who} returned {value}, which was not the number of free slots at any time while it ran"
+        return f"{by} returned {value % 2**64}, which was not the number of free slots at any time while it ran"
     if outcome == OK and kind == GRAB:
-        return f"{who} returned slot {slot}{_why_grab(history, window, number)}"
+        return f"{by} returned slot {slot}{_why_grab(history, window, number) if has_slot else _NO_SLOT}"
     if outcome == EINVAL and kind == GRAB:
-        return f"{who} found no free slot{_why_grab(history, window, number)}"
-    if outcome == NOTFOUND:
-        return f"{who} was told that slot {slot} is not in use{_why_used(history, window, number)}"
+        return f"{by} found no free slot{_why_grab(history, window, number)}"
+    if outcome == NOTFOUND and kind in (GET, PUT, RELEASE):
+        why = _why_used(history, window, number) if has_slot else ", although the segment has no such slot"
+        return f"{by} was told that slot {slot} is not in use{why}"
     if outcome == OK:
-        return f"{who} succeeded on slot {slot}{_why_free(history, window, number)}"
-    return f"{who} was refused with {_STATUS[outcome]}, which no state explains"
+        return f"{by} succeeded on slot {slot}{_why_free(history, window, number) if has_slot else _NO_SLOT}"
+    return f"{by} was refused with {_STATUS[outcome]}, which no state explains"
 
 
-def _why_get(history: SlotHistory, window: list[int], number: int) -> str:
+def _why_get(history: SlotHistory, window: Window, number: int) -> str:
     _, _, slot, value = _row(history, number)
-    written = (history.kind == PUT) & (history.slot == slot) & (history.value == value)
-    if not (0 <= slot < history.item_num):
-        return ", which the segment does not have"
+    written = np.flatnonzero(_may_do(history, PUT, slot) & (history.value == value))
     at_first = history.first_values()[slot] == value
-    if not written.any() and not at_first:
+    if not len(written) and not at_first:
         return ", which nobody had put there"
     if not at_first and (history.invoked[written] > history.returned[number]).all():
         return " before its put was invoked"
+    if window.shows_unused(slot):
+        return _why_free(history, window, number)
     for other in _before(history, window, number, PUT, slot):
-        if history.value[other] != value:
+        is_overwritten = (_ends(history)[written] < history.invoked[other]) | (
+            history.invoked[written] > history.returned[number]
+        )
+        if history.value[other] != value and is_overwritten.all():
             return f" after its overwriting by {_name(history, int(history.value[other]))} had returned"
-    return _why_free(history, window, number)
+    return _against(history, window, number) or ", which could not be read there at any time while it ran"
 
 
-def _why_free(history: SlotHistory, window: list[int], number: int) -> str:
+def _why_free(history: SlotHistory, window: Window, number: int) -> str:
     slot = int(history.slot[number])
-    if not 0 <= slot < history.item_num:
-        return ", which the segment does not have"
-    for other in _before(history, window, number, RELEASE, slot):
-        return f", although the release of the slot by process {_who(history, other)} had returned"
-    return ", which was not in use at any time while it ran" if len(window) == 1 else _against(history, window, number)
+    is_unused = window.shows_unused(slot)
+    for other in _before(history, window, number, RELEASE, slot) if is_unused else ():
+        return f", although the release of the slot by process {history.name(other)} had returned"
+    why = ", which was not in use at any time while it ran" if is_unused else _NO_ORDER
+    return _against(history, window, number) or why
 
 
-def _why_used(history: SlotHistory, window: list[int], number: int) -> str:
+def _why_used(history: SlotHistory, window: Window, number: int) -> str:
     slot = int(history.slot[number])
     for kind in (GRAB, FGRAB):
         for other in _before(history, window, number, kind, slot):
-            return f" after the {NAMES[kind]} by process {_who(history, other)} had returned, with no release behind it"
-    return ", although it was, all the time while that ran" if len(window) == 1 else _against(history, window, number)
+            if not _may_be_released(history, slot, int(history.invoked[other]), number):
+                by = f"the {NAMES[kind]} by process {history.name(other)}"
+                return f" after {by} had returned, with no release behind it"
+    return _against(history, window, number) or ", although it was, all the time while that ran"
 
 
-def _why_grab(history: SlotHistory, window: list[int], number: int) -> str:
+def _why_grab(history: SlotHistory, window: Window, number: int) -> str:
     slot, is_full = int(history.slot[number]), history.outcome[number] == EINVAL
-    if not is_full and not 0 <= slot < history.item_num:
-        return ", which the segment does not have"
-    others = [other for other in window if other != number and history.outcome[other] == OK]
-    for other in reversed(others):
-        is_over = history.returned[other] < history.invoked[number]
-        if history.kind[other] == RELEASE and is_over and (is_full or history.slot[other] < slot):
-            return (
-                f", although the release of slot {history.slot[other]} by process {_who(history, other)} had returned"
-            )
-    for other in reversed(others):
-        if not is_full and history.kind[other] in (GRAB, FGRAB) and history.slot[other] == slot:
-            return f", which process {_who(history, other)} had grabbed, with no release between"
-    if len(window) > 1:
-        return _against(history, window, number)
+    for other in _before(history, window, number, RELEASE):
+        lower = int(history.slot[other])
+        if (is_full or lower < slot) and window.shows_unused(lower):
+            return f", although the release of slot {lower} by process {history.name(other)} had returned"
+    for other in reversed(window.numbers):
+        if other != number and not is_full and history.kind[other] in (GRAB, FGRAB) and history.slot[other] == slot:
+            since = int(min(history.invoked[other], history.invoked[number]))
+            if history.outcome[other] == OK and not _may_be_released(history, slot, since, number):
+                return f", which process {history.name(other)} had grabbed, with no release between"
     if is_full:
-        return ", although there was one, all the time while it ran"
-    return ", which was not the lowest free one at any time while it ran"
+        why = ", although there was one, all the time while it ran"
+    elif window.is_whole and _happens_once(history, GRAB, slot, number):
+        why = ", which was not the lowest free one at any time while it ran"
+    else:
+        why = _NO_ORDER  # another grab may have come before it to a slot that was free for a moment
+    return _against(history, window, number) or why
 
 
-def _before(history: SlotHistory, window: list[int], number: int, kind: int, slot: int) -> list[int]:
-    """Return the window's successful operations of a kind on a slot that had returned when this one
-    was invoked, last first.
+def _may_do(history: SlotHistory, kind: int, slot: int) -> Flags:
+    """Say which operations may have done this to a slot."""
+    is_possible: Flags = (history.outcome == OK) | (history.outcome == PENDING)
+    is_possible &= (history.kind == kind) & (history.slot == slot)
+    return is_possible
+
+
+def _ends(history: SlotHistory) -> Column:
+    """Return when each operation returned; of one that did not, a time behind all others."""
+    return np.where(history.outcome == PENDING, np.iinfo(np.int64).max, history.returned)
+
+
+def _happens_once(history: SlotHistory, kind: int, slot: int, number: int) -> bool:
+    """Say whether nothing of this kind overlaps an operation of it, on its slot."""
+    overlaps = (_ends(history) >= history.invoked[number]) & (history.invoked <= history.returned[number])
+    return int((overlaps & _may_do(history, kind, slot)).sum()) == 1
+
+
+def _may_be_released(history: SlotHistory, slot: int, since: int, number: int) -> bool:
+    """Say whether a slot may have been released from an instant on until an operation returned."""
+    is_in_time = (_ends(history) >= since) & (history.invoked <= history.returned[number])
+    return bool((is_in_time & _may_do(history, RELEASE, slot)).any())
+
+
+def _before(history: SlotHistory, window: Window, number: int, kind: int, slot: int | None = None) -> list[int]:
+    """Return the window's successful operations of a kind (and on a slot) that had returned when
+    this one was invoked, last first.
     """
     found = [
         other
-        for other in window
+        for other in window.numbers
         if history.kind[other] == kind
         and history.outcome[other] == OK
-        and history.slot[other] == slot
+        and slot in (None, history.slot[other])
         and history.returned[other] < history.invoked[number]
     ]
     return sorted(found, key=lambda other: -int(history.returned[other]))
 
 
-def _against(history: SlotHistory, window: list[int], number: int) -> str:
-    """Name what stands against an operation, where it is one other."""
-    if len(window) != 2:
-        return f", and no order of the {len(window)} operations of the window explains that"
-    other = next(other for other in window if other != number)
+def _against(history: SlotHistory, window: Window, number: int) -> str:
+    """Name what stands against an operation: the other one, if it is one."""
+    if len(window.numbers) == 1:
+        return ""
+    if len(window.numbers) > 2:
+        return f", and no order of the {len(window.numbers)} operations of the window explains that"
+    other = next(other for other in window.numbers if other != number)
     kind, outcome, slot, value = _row(history, other)
     of_slot = "" if kind in (GRAB, COUNT) else f" of slot {slot}"
-    gave = {GRAB: f"slot {slot}", COUNT: value, GET: f"value {_name(history, value)}"}.get(kind, _STATUS[OK])
-    when = "before" if history.returned[other] < history.invoked[number] else "while it ran"
-    said = f", although {when} {NAMES[kind]}{of_slot} by process {_who(history, other)} returned"
-    return f"{said} {gave if outcome == OK else _STATUS[outcome]}"
+    gave = {GRAB: f"slot {slot}", COUNT: value % 2**64, GET: f"value {_name(history, value)}"}.get(kind, _STATUS[OK])
+    is_own = history.process[other] == history.process[number]
+    is_over = history.returned[other] < history.invoked[number] or is_own
+    said = (
+        f", although {'before' if is_over else 'while it ran'} {NAMES[kind]}{of_slot} by process {history.name(other)}"
+    )
+    return f"{said} returned {gave if outcome == OK else _STATUS[outcome]}"
 
 
 def _row(history: SlotHistory, number: int) -> tuple[int, int, int, int]:
@@ -159,11 +207,6 @@ def _row(history: SlotHistory, number: int) -> tuple[int, int, int, int]:
         int(column[number]) for column in (history.kind, history.outcome, history.slot, history.value)
     )
     return kind, outcome, slot, value
-
-
-def _who(history: SlotHistory, number: int) -> Any:
-    process = int(history.process[number])
-    return history.process_names.get(process, process)
 
 
 def _name(history: SlotHistory, value: int) -> Any:

@@ -5,7 +5,7 @@ a good history takes.
 
 An *action* is an operation together with its result, which is known. A *position* is the place of
 an invocation or a return in the order of time; at equal times invocations come first, so that what
-may have overlapped does.
+may have overlapped does (`_order_events`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Timeline:
         action[(action == LOST_PUT) & (last_read < 0)] = NOTHING  # seen by nobody, so it need not have happened
         is_grab = action == GRAB
         is_eager = is_grab.copy()
-        for seen, by_slot in ((action == COUNT, False), (np.isin(action, (SEES_FREE, FGRAB, LOST_FGRAB)), True)):
+        for seen, by_slot in ((action == COUNT, False), (is_one_of(action, SEES_FREE, FGRAB, LOST_FGRAB), True)):
             offset = keys if by_slot else np.zeros_like(keys)
             is_eager[is_grab] &= ~_overlaps(offset, invoked, returned, is_grab, seen)
         is_eager &= ~_compute_wraps(np.flatnonzero(is_grab), keys, invoked, returned)
@@ -94,40 +94,90 @@ class Timeline:
         )
 
 
-def compute_actions(history: SlotHistory) -> Column:
-    """Return the action of each operation."""
-    kind, outcome = history.kind, history.outcome
-    action = np.full(len(history), NEVER, dtype=np.int64)
-    inside = (history.slot >= 0) & (history.slot < history.item_num)
-    by_id = (kind != columns.GRAB) & (kind != columns.COUNT)
-    ok, lost = outcome == columns.OK, outcome == columns.PENDING
-    for of_kind, with_result, without in (
+def _tabulate_actions() -> Column:
+    """Return the action by kind, outcome, and whether the slot is one that the segment has."""
+    table = np.full((len(columns.KINDS), columns.TORN + 1, 2), NEVER, dtype=np.int64)
+    for kind, with_result, without in (
         (columns.GRAB, GRAB, LOST_GRAB),
         (columns.RELEASE, RELEASE, LOST_RELEASE),
         (columns.FGRAB, FGRAB, LOST_FGRAB),
         (columns.PUT, PUT, LOST_PUT),
         (columns.GET, GET, NOTHING),
     ):
-        action[(kind == of_kind) & ok & inside] = with_result
-        action[(kind == of_kind) & lost & (inside | (of_kind == columns.GRAB))] = without
-    action[(kind == columns.COUNT) & ok] = COUNT
-    action[(kind == columns.COUNT) & lost] = NOTHING
-    action[(kind == columns.GRAB) & (outcome == columns.EINVAL)] = SEES_FULL
-    action[by_id & (kind != columns.FGRAB) & (outcome == columns.NOTFOUND) & inside] = SEES_FREE
-    action[by_id & ~inside & ((outcome == columns.EINVAL) | lost)] = NOTHING
+        table[kind, columns.OK, 1] = with_result
+        table[kind, columns.PENDING] = NOTHING, without
+        table[kind, columns.NOTFOUND, 1] = SEES_FREE
+        table[kind, columns.EINVAL, 0] = NOTHING
+    table[columns.GRAB, columns.PENDING] = LOST_GRAB
+    table[columns.GRAB, columns.EINVAL] = SEES_FULL
+    table[[columns.GRAB, columns.FGRAB], columns.NOTFOUND] = NEVER
+    table[columns.COUNT, columns.OK] = COUNT
+    table[columns.COUNT, columns.PENDING] = NOTHING
+    return table
+
+
+_ACTIONS = _tabulate_actions()
+
+
+def compute_actions(history: SlotHistory) -> Column:
+    """Return the action of each operation."""
+    inside = (history.slot >= 0) & (history.slot < history.item_num)
+    action: Column = _ACTIONS[history.kind, history.outcome, inside.view(np.int8)]
     return action
+
+
+def is_one_of(action: Column, *these: int) -> Flags:
+    """Say of each action whether it is one of these; faster than `isin`."""
+    table = np.zeros(NOTHING + 1, dtype=np.bool_)
+    table[list(these)] = True
+    return table[action]
 
 
 def _compute_positions(history: SlotHistory) -> tuple[Column, Column, Column]:
     """Return the positions of invocations and returns, and the events in order."""
     operations = len(history)
     answered = np.flatnonzero(history.outcome != columns.PENDING)
-    times = np.concatenate((history.invoked, history.returned[answered]))
-    events = np.concatenate((np.arange(operations) * 2, answered * 2 + 1))
-    order = events[np.argsort(times, kind="stable")]
+    order = _order_events(history, answered)
     position = np.full(2 * operations, len(order), dtype=np.int64)
     position[order] = np.arange(len(order))
     return position[0::2], position[1::2], order
+
+
+def _order_events(history: SlotHistory, answered: Column) -> Column:
+    """Return the events in the order of time.
+
+    At equal times invocations come first. Only where one process alone returns and invokes again at
+    an instant, what it did before comes before what it does next, and in between what it did in no
+    time. Of several such processes each may have been first, which no order of events says; so
+    their operations overlap too, which only allows more.
+    """
+    times = np.concatenate((history.invoked, history.returned[answered]))
+    events = np.concatenate((np.arange(len(history)) * 2, answered * 2 + 1))
+    by_time = np.argsort(times, kind="stable")
+    if (times[by_time[1:]] > times[by_time[:-1]]).all():
+        return events[by_time]
+    instants, owners = _find_touching(history)
+    if not len(instants):
+        return events[by_time]
+    calls, is_return = events >> 1, events & 1
+    at = np.minimum(np.searchsorted(instants, times), len(instants) - 1)
+    touches = (instants[at] == times) & (owners[at] == history.process[calls])
+    takes_none = (history.invoked == history.returned)[calls]
+    inside = np.where(takes_none, 2 + is_return, np.where(is_return == 1, 1, 4))
+    return events[np.lexsort((np.where(touches, inside, 5 * is_return), times))]
+
+
+def _find_touching(history: SlotHistory) -> tuple[Column, Column]:
+    """Return the instants at which one process alone returns and invokes its next operation, and
+    which process that is.
+    """
+    returned = np.where(history.outcome == columns.PENDING, np.iinfo(np.int64).max, history.returned)
+    order = np.lexsort((returned, history.invoked, history.process))
+    before, behind = order[:-1], order[1:]
+    touches = (history.process[before] == history.process[behind]) & (returned[before] == history.invoked[behind])
+    pairs = np.unique(np.stack((history.invoked[behind[touches]], history.process[behind[touches]])), axis=1)
+    instants, first, count = np.unique(pairs[0], return_index=True, return_counts=True)
+    return instants[count == 1], pairs[1][first[count == 1]]
 
 
 def _compute_readers(history: SlotHistory, action: Column, invoked: Column) -> tuple[Column, Flags]:
@@ -174,9 +224,7 @@ def _compute_wraps(grabs: Column, keys: Column, invoked: Column, returned: Colum
 def _compute_alone(action: Column, slot: Column, keys: Column, invoked: Column, returned: Column) -> Flags:
     is_alone = np.zeros(len(action), dtype=np.bool_)
     lost_grabs = invoked[action == LOST_GRAB]
-    here = np.flatnonzero(
-        (action != NOTHING) & (action != NEVER) & (action != COUNT) & (action != SEES_FULL) & (action != LOST_GRAB)
-    )
+    here = np.flatnonzero(~is_one_of(action, NOTHING, NEVER, COUNT, SEES_FULL, LOST_GRAB))
     if len(here) == 0:
         return is_alone
     here = here[np.lexsort((invoked[here], slot[here]))]

@@ -1,7 +1,10 @@
 """The window of a violation of slots: the fewest operations that contradict one another.
 
-Interface: `find_window`, once the judge has found that operation `number`
-cannot be explained.
+Interface:
+
+- `find_window`, once the judge has found that operation `number` cannot be explained, and which
+  states were possible before some of the others (`list_starts`) were invoked.
+- `Window.shows_unused` asks what more it shows.
 
 Three specifications are tried in turn. The first two ask for less than the whole; what contradicts
 them contradicts the whole, and is easier to see:
@@ -19,43 +22,38 @@ may have happened as it was seen, at any time, or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from slotmem_model.judge.budget import Budget, Effort
+from slotmem_model.judge.budget import Budget
 from slotmem_model.judge.events import Call, History
 from slotmem_model.judge.search import Step
+from slotmem_model.judge.slots.step import SEES_USED, Act, State, step_slot, step_whole
 from slotmem_model.judge.slots.timeline import (
     COUNT,
-    FGRAB,
     GET,
     GRAB,
-    LOST_FGRAB,
     LOST_GRAB,
     LOST_PUT,
-    LOST_RELEASE,
     NEVER,
     NOTHING,
     PUT,
-    RELEASE,
-    SEES_FREE,
     SEES_FULL,
     Flags,
     Timeline,
+    is_one_of,
 )
-from slotmem_model.judge.window import cut, is_violation, shrink
+from slotmem_model.judge.window import cut, is_violation, relax, shrink
 
 FEW = 12
 """So many operations can be seen at a glance."""
-_SIZES = [1 << power for power in range(8)]  # so many operations are looked at
+_MOST = 128  # operations that are looked at
 _SUSPECTS = 8  # so many slots, at most
-_ALL_S = 5.0
 _ATTEMPT_S = 0.3
-
-State = tuple[int, tuple[int, ...]]  # the mask of the slots in use, and what is in each
-StatesAt = Callable[[list[int]], dict[int, list[State]]]
+_UNKNOWN = [(None, None)]  # the states of a slot of which nothing is known
 
 
 class Window(NamedTuple):
@@ -70,52 +68,53 @@ class Window(NamedTuple):
     numbers: list[int]
     states: list[State]
     is_whole: bool = True
+    would_refute: Callable[[Act], bool] | None = None
 
     @property
     def is_clear(self) -> bool:
         """Whether one can see at a glance what is wrong."""
         return self.is_whole and len(self.numbers) <= FEW
 
+    def shows_unused(self, slot: int) -> bool:
+        """Say whether the window shows that a slot was not in use at any time while the operation
+        ran that cannot be explained: to have seen it in use would be a violation too.
+        """
+        return self.would_refute is not None and self.would_refute((SEES_USED, slot, -1))
+
 
 class _Part(NamedTuple):
-    """The operations near the end that a specification speaks of, as calls; and the positions at
-    which some of them began.
+    """The operations near the end that a specification speaks of, as calls; and those of them that
+    an end of it may begin with.
     """
 
     history: History
     numbers: list[int]
-    starts: dict[int, int]  # position in the whole history -> in this one
+    starts: dict[int, int]  # number of the operation -> position of its invocation in this history
+
+
+def list_starts(timeline: Timeline, number: int) -> list[int]:
+    """Return the operations before which `find_window` must know the states that are possible."""
+    return [number, *_collect_marks(timeline, number).starts, *_collect_whole(timeline, number).starts]
 
 
 def find_window(
-    timeline: Timeline, item_num: int, number: int, position: int, states_at: StatesAt, budget: Budget
-) -> Window:
-    """Return the smallest window that one of the specifications gives, else one that is not whole.
+    timeline: Timeline, item_num: int, number: int, known: Mapping[int, list[State]], budget: Budget
+) -> Window | None:
+    """Return the smallest window that one of the specifications gives, None if none does.
 
-    The judge found the operation at `position`. `states_at(positions)` gives the states that were
-    possible before some events.
+    The timeline ends with the return of `number`. `known` has the states that were possible before
+    the invocations of some operations.
     """
-    action = timeline.action
-    if action[number] == NEVER:
+    if timeline.action[number] == NEVER:
         return Window([number], [])  # however long it ran
-    marks = _collect(timeline, number, ~np.isin(action, (PUT, GET, LOST_PUT, NOTHING)))
-    whole = _collect(timeline, number, action != NOTHING)
-    known = states_at([position, *marks.starts, *whole.starts])
-    states = known[position]
-    budget = Effort(budget.remaining_s(_ALL_S))
-    for slot in _suspect_slots(timeline, item_num, number, states):
-        by_id = (timeline.slot == slot) & ~np.isin(action, (SEES_FULL, COUNT, LOST_GRAB))
-        higher = (action == GRAB) & (timeline.slot > slot)
-        relevant = by_id | higher | np.isin(action, (SEES_FULL, LOST_GRAB))
-        part = _collect(timeline, number, relevant)
-        found = _grow(part, {start: [(None, None)] for start in part.starts}, _step_slot(slot), budget)
+    for slot in _suspect_slots(timeline, item_num, number, known.get(number, [])):
+        part = _collect(timeline, number, _is_of_slot(timeline, slot))
+        found = _grow(part, dict.fromkeys(part.starts, _UNKNOWN), step_slot(slot), budget, slot)
         if found:
-            return Window(found[0], [])
-    masks = {position: list({(mask, ()) for mask, _ in held}) for position, held in known.items()}
-    found = _grow(marks, masks, _step_whole(item_num, False), budget)
-    if found is None:
-        found = _grow(whole, known, _step_whole(item_num, True), budget)
-    return Window([number], [], is_whole=False) if found is None else Window(*found)
+            return found
+    masks = {start: list({(mask, ()) for mask, _ in states}) for start, states in known.items()}
+    found = _grow(_collect_marks(timeline, number), masks, step_whole(item_num, False), budget)
+    return found or _grow(_collect_whole(timeline, number), known, step_whole(item_num, True), budget)
 
 
 def _suspect_slots(timeline: Timeline, item_num: int, number: int, states: list[State]) -> list[int]:
@@ -131,13 +130,32 @@ def _suspect_slots(timeline: Timeline, item_num: int, number: int, states: list[
     return slots
 
 
+def _is_of_slot(timeline: Timeline, slot: int) -> Flags:
+    action = timeline.action
+    by_id: Flags = (timeline.slot == slot) & ~is_one_of(action, SEES_FULL, COUNT, LOST_GRAB, NOTHING)
+    higher = (action == GRAB) & (timeline.slot > slot)
+    by_id |= higher | is_one_of(action, SEES_FULL, LOST_GRAB)
+    return by_id
+
+
+def _collect_marks(timeline: Timeline, number: int) -> _Part:
+    return _collect(timeline, number, ~is_one_of(timeline.action, PUT, GET, LOST_PUT, NOTHING))
+
+
+def _collect_whole(timeline: Timeline, number: int) -> _Part:
+    return _collect(timeline, number, timeline.action != NOTHING)
+
+
 def _collect(timeline: Timeline, number: int, relevant: Flags) -> _Part:
-    """Return the last operations that matter, up to the return of this one."""
+    """Return the last operations that matter, up to the return of this one; up to its invocation if
+    nothing overlaps it that touches its slot.
+    """
     end = int(timeline.returned[number])
+    last = timeline.invoked[number] if timeline.is_alone[number] else end
     relevant = relevant.copy()
     relevant[number] = True
-    candidates = np.flatnonzero(relevant & (timeline.invoked < end))
-    newest = candidates[np.argsort(timeline.invoked[candidates])][-_SIZES[-1] :]
+    candidates = np.flatnonzero(relevant & (timeline.invoked <= last))
+    newest = candidates[np.argsort(timeline.invoked[candidates])][-_MOST:]
     start = int(timeline.invoked[newest[0]])
     chosen = candidates[timeline.returned[candidates] >= start]
     chosen = chosen[np.argsort(timeline.invoked[chosen])]
@@ -153,85 +171,33 @@ def _collect(timeline: Timeline, number: int, relevant: Flags) -> _Part:
             calls.append(Call(chosen_number, act, None, invoked, None))
     events.sort()
     history = History(tuple(calls), tuple(moment for _, moment in events))
-    place = {position: index for index, (position, moment) in enumerate(events) if not moment & 1}
-    begun = sorted(place)
-    return _Part(history, chosen.tolist(), {begun[-size]: place[begun[-size]] for size in _SIZES if size <= len(begun)})
+    invoked = int(timeline.invoked[number])  # the operation is in each end
+    begun = [(place, moment >> 1) for place, (at, moment) in enumerate(events) if not moment & 1 and at <= invoked]
+    sizes = {1 << power for power in range(len(begun).bit_length())} | {len(begun)}
+    starts = {int(chosen[index]): place for place, index in (begun[-size] for size in sorted(sizes))}
+    return _Part(history, chosen.tolist(), starts)
 
 
-def _grow(part: _Part, states: dict[int, list[Any]], step: Step, budget: Budget) -> tuple[list[int], list[Any]] | None:
-    """Look for a violation in longer and longer ends of the part, and minimise the first."""
-    for position in sorted(part.starts, reverse=True):
-        end, numbers = cut(part.history, part.starts[position], len(part.history.moments) - 1)
-        seconds = budget.remaining_s(_ATTEMPT_S)
-        if position in states and seconds > 0 and is_violation(end, states[position], step, seconds):
-            kept = shrink(end, states[position], step, budget)
-            return [part.numbers[numbers[call]] for call in kept], states[position]
+def _grow(
+    part: _Part, known: Mapping[int, list[Any]], step: Step, budget: Budget, slot: int | None = None
+) -> Window | None:
+    """Look for a violation in longer and longer ends of the part, and minimise the first; `slot`
+    is the only one that the specification speaks of.
+    """
+    for start, place in part.starts.items():
+        end, numbers = cut(part.history, place, len(part.history.moments) - 1)
+        states, seconds = known.get(start), budget.remaining_s(_ATTEMPT_S)
+        if states and seconds > 0 and is_violation(end, states, step, seconds):
+            kept = shrink(end, states, step, budget)
+            would_refute = partial(_refutes, slot, relax(end, set(range(len(end.calls))) - set(kept)), states, step)
+            chosen = [part.numbers[numbers[call]] for call in kept]
+            return Window(chosen, states if slot is None else [], True, would_refute)
     return None
 
 
-def _step_slot(slot: int) -> Step:
-    """Return the specification of one slot: whether it is in use, and what is in it; None is
-    unknown.
-    """
-
-    def step(state: tuple[bool | None, int | None], act: tuple[int, int, int]) -> Iterator[tuple[Any, bool]]:
-        used, value = state
-        action, where, what = act
-        if (action == GRAB and where == slot) or action == LOST_GRAB:
-            if used is not True:
-                yield (True, value), True
-        elif action in (GRAB, SEES_FULL):
-            if used is not False:
-                yield (True, value), True
-        elif action in (FGRAB, LOST_FGRAB):
-            yield (True, value), True
-        elif action == SEES_FREE:
-            if used is not True:
-                yield (False, value), True
-        elif action in (RELEASE, LOST_RELEASE):
-            if used is not False:
-                yield (False, value), True
-        elif action in (PUT, LOST_PUT):
-            if used is not False:
-                yield (True, what), True
-        elif action == GET and used is not False and value in (None, what):
-            yield (True, what), True
-
-    return step
-
-
-def _step_whole(item_num: int, has_values: bool) -> Step:
-    """Return the specification of all slots, or of their marks alone."""
-    full = (1 << item_num) - 1
-
-    def step(state: State, act: tuple[int, int, int]) -> Iterator[tuple[State, bool]]:
-        mask, values = state
-        action, slot, value = act
-        lowest = ~mask & (mask + 1) & full
-        if action in (GRAB, LOST_GRAB):
-            if lowest and (action == LOST_GRAB or lowest == 1 << slot):
-                yield (mask | lowest, values), True
-        elif action == SEES_FULL:
-            if not lowest:
-                yield state, True
-        elif action == COUNT:
-            if item_num - mask.bit_count() == value:
-                yield state, True
-        elif action == NEVER:
-            return
-        elif action in (FGRAB, LOST_FGRAB):
-            yield (mask | 1 << slot, values), True
-        elif action == SEES_FREE:
-            if not mask >> slot & 1:
-                yield state, True
-        elif mask >> slot & 1:
-            if action in (RELEASE, LOST_RELEASE):
-                yield (mask & ~(1 << slot), values), True
-            elif not has_values:
-                yield state, True
-            elif action in (PUT, LOST_PUT):
-                yield (mask, (*values[:slot], value, *values[slot + 1 :])), True
-            elif values[slot] == value:
-                yield state, True
-
-    return step
+def _refutes(slot: int | None, history: History, states: list[Any], step: Step, act: Act) -> bool:
+    """Say whether the history would be a violation if the last to return had been another act."""
+    last = history.moments[-1] >> 1
+    calls = list(history.calls)
+    calls[last] = calls[last]._replace(operation=act)
+    return slot in (None, act[1]) and is_violation(History(tuple(calls), history.moments), states, step)

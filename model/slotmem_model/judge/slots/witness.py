@@ -34,6 +34,7 @@ from slotmem_model.judge.slots.timeline import (
     SEES_FULL,
     Flags,
     compute_actions,
+    is_one_of,
 )
 
 _MOST_MENDED = 1000  # in one slot
@@ -67,19 +68,20 @@ def _replay(history: SlotHistory, action: Column, order: Column) -> bool:
     all at once.
     """
     action, slot, value = action[order], history.slot[order].copy(), history.value[order]
-    is_mark = ~_is_one_of(action, PUT, GET, LOST_PUT, SEES_FREE)
+    is_mark = ~is_one_of(action, PUT, GET, LOST_PUT, SEES_FREE)
     marks = np.flatnonzero(is_mark)
     taken = _replay_marks(history, action[marks].tolist(), slot[marks].tolist(), value[marks].tolist())
     if taken is None:
         return False
     slot[marks] = taken
-    is_set, is_clear = _is_one_of(action, GRAB, LOST_GRAB, FGRAB, LOST_FGRAB), _is_one_of(action, RELEASE, LOST_RELEASE)
+    is_set, is_clear = is_one_of(action, GRAB, LOST_GRAB, FGRAB, LOST_FGRAB), is_one_of(action, RELEASE, LOST_RELEASE)
     by_slot = np.flatnonzero((~is_mark | is_set | is_clear) & (slot >= 0))
     narrow = np.min_scalar_type(history.item_num)  # numbers of 16 bits are sorted by their digits, which is much faster
     by_slot = by_slot[np.argsort(slot[by_slot].astype(narrow), kind="stable")]
     action, slot, value = action[by_slot], slot[by_slot], value[by_slot]
     is_set, is_clear = is_set[by_slot], is_clear[by_slot]
-    first_used = np.array([history.inuse >> number & 1 for number in range(history.item_num)], dtype=np.int64)
+    mask = np.frombuffer(history.inuse.to_bytes(history.item_num // 8 + 1, "little"), dtype=np.uint8)
+    first_used = np.unpackbits(mask, bitorder="little")[: history.item_num].astype(np.int64)
     used = _last(is_set | is_clear, is_set.astype(np.int64), slot, first_used) == 1
     if (used & (action == SEES_FREE)).any() or (~used & ((action == PUT) | (action == GET))).any():
         return False
@@ -98,17 +100,17 @@ def _mend(history: SlotHistory, stamps: Column, action: Column, order: Column) -
     get or put. Or the witness was a guess, and the get or put comes behind that change.
     """
     acts = action[order]
-    is_mark = ~_is_one_of(acts, PUT, GET, LOST_PUT, SEES_FREE)
+    is_mark = ~is_one_of(acts, PUT, GET, LOST_PUT, SEES_FREE)
     slot = history.slot[order].copy()
     marks = np.flatnonzero(is_mark)
     taken = _replay_marks(history, *(column[order][marks].tolist() for column in (action, history.slot, history.value)))
     if taken is None:
         return None
     slot[marks] = taken
-    is_set = _is_one_of(acts, GRAB, LOST_GRAB, FGRAB, LOST_FGRAB)
-    changes = np.flatnonzero(is_set | _is_one_of(acts, RELEASE, LOST_RELEASE))
+    is_set = is_one_of(acts, GRAB, LOST_GRAB, FGRAB, LOST_FGRAB)
+    changes = np.flatnonzero(is_set | is_one_of(acts, RELEASE, LOST_RELEASE))
     keys = np.arange(len(order), dtype=np.float64)
-    seen = np.flatnonzero(_is_one_of(acts, PUT, GET, SEES_FREE))
+    seen = np.flatnonzero(is_one_of(acts, PUT, GET, SEES_FREE))
     for each in range(history.item_num):
         here, looks = changes[slot[changes] == each], seen[slot[seen] == each]
         behind = np.searchsorted(here, looks)  # the change that follows each look
@@ -177,10 +179,3 @@ def _last(changes: Flags, to: Column, slot: Column, at_first: Column) -> Column:
     before = np.concatenate(([-1], behind[:-1])) if len(slot) else behind
     found = before >= np.searchsorted(slot, np.arange(len(at_first)))[slot]
     return np.where(found, to[before], at_first[slot])
-
-
-def _is_one_of(action: Column, *these: int) -> Flags:
-    """Say of each action whether it is one of these; faster than `isin`."""
-    table = np.zeros(NOTHING + 1, dtype=np.bool_)
-    table[list(these)] = True
-    return table[action]
