@@ -32,7 +32,7 @@ needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="t
 INSIDE = ("trace", "check", "history", "conform")
 """Schemas that others refer to."""
 RACE = "httpd --slots 1 --client 'grab -> a'"
-NO_WITNESS = "stress algorithm:reference --processes 1 --threads 2 --operations 30000"
+NO_WITNESS = "stress algorithm:spin-lock --processes 1 --threads 2 --operations 30000"
 """Its operations carry no stamps, so the judge has to search."""
 HISTORY = {"format": "slotmem history 1", "slots": 2, "slot_bytes": 8, "inuse": [1], "values": []}
 GRABS = [

@@ -5,7 +5,7 @@ Interface:
 - `with without_interrupts():` holds them back until the end of the block.
 - `with starting_a_child():` does too, and a child started inside inherits the blocked signals.
 - `end(process)` kills a child and waits for its end, uninterrupted.
-- `die_with_parent()`, called by a child, leaves Ctrl-C to its parent and lets it die with it.
+- `die_with_parent()`, called by a child, leaves both to its parent and lets it die with it.
 """
 
 from __future__ import annotations
@@ -88,9 +88,11 @@ def end(process: BaseProcess) -> None:
 
 
 def die_with_parent() -> None:
-    """Leave Ctrl-C to the parent, which ends us; on Linux, die when it dies, however it dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Leave Ctrl-C and SIGTERM, which may come to the whole group, to the parent, who ends us; on
+    Linux, die when it dies, however it dies.
+    """
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -2,8 +2,9 @@
 
 `python -m accused.mutants`, in the folder tests, prints MUTANTS.md.
 
-Three kinds: miniatures (`miniatures`, `cut_miniatures`), the reference with a fault (`faults`), and
-pieces of the model checker's museum that run as real processes on real memory.
+Four kinds: miniatures (`miniatures`, `cut_miniatures`), the reference with a fault (`faults`),
+pieces of the model checker's museum that run as real processes on real memory, and algorithms that
+handle deaths wrongly (`deaths`).
 """
 
 import logging
@@ -12,7 +13,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
-from accused import cut_miniatures, faults, miniatures
+from accused import cut_miniatures, deaths, faults, miniatures
 from slotmem_conformance import runner
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.protocol.session import open_session
@@ -21,7 +22,7 @@ from slotmem_model.algorithms.museum.pieces import MUSEUM
 
 SEED = 1
 
-# Sequential pieces run in this process; the races and deaths need processes, and luck.
+# Sequential pieces are caught every time; the races and deaths need several processes, and luck.
 MUSEUM_PIECES = {
     "release-free-counted": "RELEASE-3",
     "release-free-allowed": "RELEASE-3",
@@ -66,11 +67,30 @@ class Mutant(NamedTuple):
         """Run the cases of its clause, but for the random ones, and give the outcomes that caught
         it.
         """
-        cases = [case for case in collect() if case.clause.id == self.clause and "random" not in case.id]
-        with self.patched():
-            report = runner.run(cases, self.opener, provider=self.name, hello={}, seed=seed, quick=quick)
+        return list(self._failing(quick, seed))
+
+    def is_caught(self, seed):
+        """Run these cases until one catches it."""
+        return any(self._failing(True, seed))
+
+    def _failing(self, quick, seed):
         caught = (ClauseVerdict.FAIL, ClauseVerdict.ADAPTER_ERROR, ClauseVerdict.NON_STRICT)
-        return [outcome for outcome in report.outcomes if outcome.verdict in caught]
+        with self.patched():
+            for case in collect():
+                if case.clause.id == self.clause and "random" not in case.id:
+                    outcome = runner.run_case(case, self.opener, seed=seed, quick=quick)
+                    if outcome.verdict in caught:
+                        yield outcome
+
+
+def _named(wrong):
+    return re.sub("(?<!^)(?=[A-Z])", "-", wrong.__name__).lower()
+
+
+def _death(wrong, case):
+    spec = f"algorithm:accused.deaths:{wrong.__name__}"
+    opener = partial(open_session, spec, timeout_s=3.0)
+    return Mutant(_named(wrong), "death", case.partition("/")[0], wrong.__doc__.strip("."), opener)
 
 
 def _museum(name, clause):
@@ -82,7 +102,7 @@ def _museum(name, clause):
 MUTANTS = [
     *(
         Mutant(
-            re.sub("(?<!^)(?=[A-Z])", "-", wrong.__name__).lower(),
+            _named(wrong),
             "miniature",
             wrong.clause,
             wrong.__doc__.strip("."),
@@ -97,6 +117,7 @@ MUTANTS = [
     *(_museum(*piece) for piece in MUSEUM_PIECES.items()),
 ]
 RACING = [_museum(*piece) for piece in RACES.items()]
+DEATHS = [_death(*found) for found in deaths.FOUND_BY.items()]
 
 
 def to_markdown():
@@ -115,7 +136,7 @@ def to_markdown():
     for mutant in MUTANTS:
         caught = ", ".join(f"{outcome.case.partition('/')[2]}" for outcome in mutant.failing()) or "**nobody**"
         lines.append(_row(mutant, caught))
-    lines += [_row(mutant, "a race or a death") for mutant in RACING]
+    lines += [_row(mutant, "a race or a death") for mutant in RACING + DEATHS]
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 `algorithm:accused.stress_accused:NAME`.
 """
 
+import ctypes
 import os
 import time
 
@@ -105,6 +106,42 @@ class Hangs(Counting):
             self.trylock(self.table_mutex)
             time.sleep(1000)
         return item_id
+
+
+class ShortGets(Slots):
+    """Every get gives half of the slot."""
+
+    def get(self, item_id, nbytes=None):
+        return super().get(item_id, nbytes)[: self.item_size // 2]
+
+
+class LooksAtItsOwner(Slots):
+    """The owner alone looks at every slot without one in its hands: fgrab, get, release."""
+
+    def fgrab(self, item_id):
+        self.trouble()
+
+
+class KeepsTheLockOfTheDead(LooksAtItsOwner):
+    """It takes the table's lock and asks for it again."""
+
+    def trouble(self):
+        self.trylock(self.table_mutex)
+        super().num_free_slots()
+
+
+class CrashesTheOwner(LooksAtItsOwner):
+    """It reads where there is no memory."""
+
+    def trouble(self):
+        ctypes.string_at(8)
+
+
+class HangsTheOwner(LooksAtItsOwner):
+    """It does not come back."""
+
+    def trouble(self):
+        time.sleep(1000)
 
 
 class Right(Counting):

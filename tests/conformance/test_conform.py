@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from accused import unfit
 from accused.miniature import Miniature
 from accused.miniatures import FullIsNotFound
 from slotmem_conformance import runner, selection
@@ -24,6 +25,7 @@ from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, Suit
 from slotmem_conformance.rig.oracle import Oracle
 from slotmem_conformance.rig.rig import Rig
 from slotmem_model.clauses import CLAUSES
+from slotmem_model.verdict import Exit
 
 
 def conform(*arguments):
@@ -107,6 +109,34 @@ def test_a_crash_is_no_pass(opener, verdict):
     outcome = outcomes_of("create w 4 1 PREGRAB; grab", opener)
     assert outcome.verdict is verdict
     assert ('"op": "grab"' in outcome.evidence) == (verdict is not ClauseVerdict.PASS)
+
+
+@pytest.mark.parametrize("name", sorted(unfit.SAID))
+def test_what_is_no_algorithm_is_told_so(name, capsys, tmp_path):
+    """A class that lacks operations, or cannot be made, is refused in one line with exit code 2,
+    and nothing is left behind.
+    """
+    code = conform(f"algorithm:accused.unfit:{name}", "--quick", "--runtime-dir", str(tmp_path))
+    [line] = capsys.readouterr().err.splitlines()
+    assert code == Exit.USAGE
+    assert unfit.SAID[name] in line
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_that_is_kept_is_a_verdict():
+    """An algorithm that keeps a lock on an error's path lives in its own process, and what it
+    raises is a failure; so is a crash of that process.
+    """
+    kept = outcomes_of(
+        "create w 4 1 PREGRAB; grab; grab; grab", partial(open_session, "algorithm:museum:kept-when-full")
+    )
+    assert kept.verdict is ClauseVerdict.FAIL
+    assert "held by this process already" in kept.reason
+    crashed = outcomes_of(
+        "create w 4 1; fgrab 0", partial(open_session, "algorithm:accused.stress_accused:CrashesTheOwner")
+    )
+    assert crashed.verdict is ClauseVerdict.FAIL
+    assert "SIGSEGV" in crashed.reason
 
 
 def test_a_driver_that_crashes_is_started_again(tmp_path):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import slotmem
-from accused import wrong_stores
+from accused import deaths, wrong_stores
 from slotmem_conformance import runner
-from slotmem_conformance.adapters import httpd
+from slotmem_conformance.adapters import compiling, httpd
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.protocol.session import open_session
 from slotmem_conformance.reports.verdicts import ClauseVerdict
@@ -20,6 +20,7 @@ from slotmem_conformance.rig import tracing
 
 CASES = {each.id: each for each in collect()}
 TRIES = 5
+MOST_TRIES = 50  # deaths are up to the machine: until one shows it, but no more than these
 
 
 def outcome_of(spec, case, seed=1, quick=True):
@@ -104,6 +105,41 @@ def test_a_trace_without_writes_says_nothing(tmp_path):
     path = tmp_path / "trace"
     path.write_text(f"77    {NAME}\n77    {END}\n")
     assert "no write" in tracing.not_on_disk(tracing.calls(path), FILE, OBJECT).unknown
+
+
+# -- threads ---------------------------------------------------------------------------------------
+
+LIBRARY = Path(__file__).parents[1] / "tools" / "abi_slots.c"
+SPEED = ("ATOMIC-2/full-speed", "ATOMIC-3/full-speed")
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler (Debian: gcc libc6-dev)")
+@pytest.mark.parametrize("case", SPEED)
+def test_a_library_is_tried_from_threads(case):
+    """ATOMIC-2, ATOMIC-3: where no other process sees the memory, threads race: without its lock a
+    library is accused, with it it passes, and so do our own slots for threads.
+    """
+    wrong, right = (f"abi:{compiling.shared_library(LIBRARY, *flags)}" for flags in (("-DWRONG_LOCK",), ()))
+    failed = next(each for seed in range(TRIES) if not (each := outcome_of(wrong, case, seed)).verdict.holds)
+    assert failed.verdict is ClauseVerdict.FAIL
+    for spec in (right, "plain"):
+        outcome = outcome_of(spec, case)
+        assert (outcome.verdict, outcome.reason) == (ClauseVerdict.PASS, "")
+
+
+# -- deaths ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler (Debian: gcc libc6-dev)")
+@pytest.mark.parametrize("wrong", deaths.FOUND_BY, ids=lambda wrong: wrong.__name__)
+def test_deaths_handled_wrongly_are_found(wrong):
+    """KILL-2 to KILL-4: whichever operation mishandles a death is, sooner or later, the first after
+    one, and found out.
+    """
+    spec, case = f"algorithm:accused.deaths:{wrong.__name__}", deaths.FOUND_BY[wrong]
+    failed = next(each for seed in range(MOST_TRIES) if not (each := outcome_of(spec, case, seed)).verdict.holds)
+    assert failed.verdict is ClauseVerdict.FAIL
+    assert "after" in failed.reason
 
 
 # -- Apache's module -------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from slotmem_conformance.protocol import protocol
+from slotmem_conformance.protocol import protocol, warm
 from slotmem_conformance.protocol.session import AdapterError, ProcessSession, open_session
 
 CREATE = {"op": "create", "name": "w", "item_size": 4, "item_num": 3, "type": ["PREGRAB"]}
@@ -147,6 +147,29 @@ def test_missing_command(tmp_path):
         open_session("exec:/no/such/driver", runtime_dir=str(tmp_path))
     with pytest.raises(ValueError, match="names no command"):
         open_session("exec:", runtime_dir=str(tmp_path))
+
+
+def test_the_warm_process_may_die(tmp_path):
+    """A warm process that somebody killed is started again by the next session that wants it."""
+    with open_session("shm", runtime_dir=str(tmp_path), process=True):
+        warm._parent._process.kill()
+        warm._parent._process.wait()
+    with open_session("shm", runtime_dir=str(tmp_path), process=True) as session:
+        assert session.request(CREATE) == OK | {"segment": 0}
+
+
+def test_drivers_are_apart(tmp_path):
+    """Two drivers of one warm process share nothing, and each has its folder, path and environment
+    from the session's process.
+    """
+    with open_session("plain", runtime_dir=str(tmp_path), process=True) as one:
+        one.request(CREATE)
+        with open_session("plain", runtime_dir=str(tmp_path), process=True) as other:
+            assert other.pid != one.pid
+            assert other.request({"op": "attach", "name": CREATE["name"]})["status"] == "APR_ENOENT"
+            for session in (one, other):
+                assert os.readlink(f"/proc/{session.pid}/cwd") == os.getcwd()
+                assert os.getsid(session.pid) == session.pid
 
 
 def test_an_interrupted_hello(tmp_path, monkeypatch):

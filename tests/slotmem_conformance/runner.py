@@ -40,7 +40,7 @@ def greet(opener: Opener, base: str) -> dict[str, Any]:
             hello = dict(session.hello)
             session.close()
         except (AdapterError, SlotmemError, ValueError) as error:
-            raise Unusable(" ".join(str(error).split())) from None
+            raise Unusable(" ".join((getattr(error, "refused", "") or str(error)).split())) from None
     return hello
 
 
@@ -72,7 +72,8 @@ def _judged(case: Case, rig: Rig) -> tuple[ClauseVerdict, str]:
     except Informed as informed:
         return ClauseVerdict.INFO, str(informed)
     except AdapterError as error:
-        return (ClauseVerdict.FAIL if error.silent or error.ended else ClauseVerdict.ADAPTER_ERROR), str(error)
+        is_its_own = error.silent or error.ended or bool(error.raised)
+        return (ClauseVerdict.FAIL if is_its_own else ClauseVerdict.ADAPTER_ERROR), str(error)
     return ClauseVerdict.PASS, ""
 
 

@@ -193,8 +193,8 @@ def test_a_writer_in_a_hurry_gets_room_for_all_it_asked_for(tmp_path):
 def test_a_pattern_shows_who_was_mixed():
     """A whole slot has one value, a torn one several, in their order."""
     one, other = (value.to_bytes(8, "little") for value in (17, 21))
-    assert values_of(8 * one) == (17,)
-    assert values_of(3 * one + 5 * other) == (17, 21)
+    assert values_of(8 * one, 64) == (17,)
+    assert values_of(3 * one + 5 * other, 64) == (17, 21)
 
 
 FIRST = {"format": "slotmem history 1", "slots": 8, "slot_bytes": 8}

@@ -1,5 +1,6 @@
 """Stress runs: they hold what is right under every fault, and accuse what is wrong."""
 
+import os
 import re
 import sys
 from contextlib import suppress
@@ -7,9 +8,11 @@ from contextlib import suppress
 import pytest
 
 import slotmem
+from accused import own_algorithms, unfit
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 from slotmem_stress.history.judging import judge_path
 from slotmem_stress.history.records import KINDS
+from slotmem_stress.run import owner_process
 from slotmem_stress.run.pace import MOST_LOST
 from slotmem_stress.run.report import to_text
 from slotmem_stress.run.settings import NAME, Plan
@@ -28,6 +31,11 @@ def assert_held(report):
     assert report.verdict == HELD
     assert report.operations >= (report.settings.operations or 1)
     assert report.segments > 0
+
+
+def is_whole(algorithm):
+    """Say whether an algorithm has every operation, and promises the lowest free slot."""
+    return getattr(algorithm, "lowest_first", True) and hasattr(algorithm, "put")
 
 
 def held_until(happened, stress, **settings):
@@ -75,6 +83,15 @@ def test_the_reference_holds_over_restarts_with_newcomers_and_little_memory(stre
 
 
 @linux
+def test_without_pregrab_the_reference_holds_while_workers_are_killed(stress):
+    """Gets and puts mark slots: every round is explained by the witness, deaths or not."""
+    report = held_until(
+        lambda report: report.kills, stress, plan=Plan(kills=20), processes=3, pregrab=False, start="fork"
+    )
+    assert report.operations > 0
+
+
+@linux
 def test_forked_processes_with_threads_hold(stress):
     """Two threads in each of two forked processes, a full mix, slots of several cache lines."""
     mix = (("grab", 2), ("put", 2), ("get", 2), ("release", 2), ("num_free_slots", 1))
@@ -93,6 +110,15 @@ def test_right_algorithms_on_real_memory_are_not_accused(stress):
     """The reference by way of the model's door, and httpd's under its caller's lock."""
     assert_held(stress("algorithm:accused.stress_accused:Right", processes=2))
     assert_held(stress("algorithm:httpd-locked", processes=2))
+
+
+@linux
+@pytest.mark.parametrize("name", [each.__name__ for each in own_algorithms.RIGHT if is_whole(each)])
+def test_right_designs_are_not_accused(stress, name):
+    """Algorithms of many designs hold: tickets, readers and a writer, one word that is swapped, a
+    recounted counter, a lock for each slot, one for all.
+    """
+    assert_held(stress(f"algorithm:accused.own_algorithms:{name}", processes=2, operations=10_000))
 
 
 @linux
@@ -183,6 +209,57 @@ def test_a_client_that_cannot_go_on_is_a_finding(stress, name, says):
 
 
 @linux
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("GetNeverRepairs", {"slots": 8}),
+        ("GetInconsistent", {"slots": 8}),
+        ("OwnSlotOnly", {"slots": 64}),  # two of them share a lock
+        ("GrabLosesASlot", {"mix": (("grab", 2), ("release", 2), ("num_free_slots", 1)), "slot_bytes": 8}),
+        ("NoRecount", {"mix": (("put", 3), ("release", 3), ("num_free_slots", 1)), "pregrab": False}),
+    ],
+)
+def test_deaths_handled_wrongly_are_found(stress, name, given):
+    """Whatever an operation leaves undone after a death shows in what others see."""
+    settings = {"slot_bytes": 16384, "processes": 3, "start": "fork", "plan": Plan(kills=100)} | given
+    report = stress(f"algorithm:accused.deaths:{name}", seconds=BOUND_S, operations=None, **settings)
+    assert report.verdict == VIOLATED
+    assert report.kills > 0
+
+
+@linux
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("KeepsTheLockOfTheDead", "the owner could not look"),
+        ("ShortGets", "it gave 32 bytes of a slot that has 64"),
+        ("CrashesTheOwner", "the owner could not look: it died with SIGSEGV"),
+        ("HangsTheOwner", "the owner did not look within"),
+    ],
+)
+def test_what_happens_to_the_owner_is_a_finding(stress, name, says, monkeypatch):
+    """The accused's memory and mutexes are in processes of their own: it can crash or hang these,
+    and the run ends with a verdict and leaves nothing behind.
+    """
+    monkeypatch.setattr(owner_process, "PATIENCE_S", 2.0)
+    provider = f"algorithm:accused.stress_accused:{name}"
+    report = stress(provider, processes=2, timeout_s=0.5, seconds=BOUND_S, operations=None, plan=Plan(pauses=20))
+    assert report.verdict == VIOLATED
+    assert any(says in finding for finding in report.findings)
+    assert report.leaks == []
+
+
+@linux
+@pytest.mark.parametrize("name", sorted(unfit.SAID))
+def test_what_is_no_algorithm_is_told_so(stress, name):
+    """A class that lacks operations, or cannot be made, is refused in a line; nothing is left."""
+    with pytest.raises(slotmem.SlotmemError) as refused:
+        stress(f"algorithm:accused.unfit:{name}", processes=1)
+    assert unfit.SAID[name] in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@linux
 def test_a_segment_that_somebody_writes_to_is_accused(stress):
     """A value that no client put is found by whoever gets it."""
 
@@ -213,7 +290,7 @@ def test_a_provider_that_loses_what_it_stored_is_accused(stress, monkeypatch):
         return whole(shape, payload[:8] + bad + payload[shape.inuse_start - 24 :])
 
     monkeypatch.setattr(files, "encode", spoiled)
-    report = stress(seconds=BOUND_S, operations=None, processes=2, plan=Plan(restarts=3))
+    report = stress(seconds=BOUND_S, operations=None, processes=2, plan=Plan(restarts=3), start="fork")
     assert report.verdict == VIOLATED
     assert report.restarts > 0
 
@@ -225,12 +302,10 @@ def test_a_leak_makes_a_run_fail(stress, monkeypatch):
     """
     from slotmem.memory.segment import Segment
 
-    forgotten = []
-    unlink = Segment.unlink
-    monkeypatch.setattr(Segment, "unlink", lambda segment: forgotten.append(segment))
-    report = stress(processes=1, operations=2000)
-    for segment in forgotten:
-        unlink(segment)
+    monkeypatch.setattr(Segment, "unlink", lambda segment: None)
+    report = stress(processes=1, operations=2000, start="fork")
+    for leak in report.leaks:
+        os.unlink(leak.removeprefix("the shared object "))
     assert report.verdict == VIOLATED
     assert report.findings == []
     assert any(leak.startswith("the shared object") for leak in report.leaks)
@@ -246,6 +321,6 @@ def test_a_run_that_did_nothing_is_undecided(stress):
 
 def test_a_used_up_budget_is_undecided(stress):
     """The judge says that it does not know, where no witness saves it the work."""
-    report = stress("algorithm:reference", processes=1, threads=2, budget_s=0.0)
+    report = stress("algorithm:spin-lock", processes=1, threads=2, budget_s=0.0)
     assert report.verdict == UNDECIDED
     assert "budget" in to_text(report)

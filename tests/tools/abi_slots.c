@@ -22,6 +22,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static slotmem_abi_segment *segments;
 static int is_open;
 
+#ifdef WRONG_LOCK /* threads run into one another */
+#define pthread_mutex_lock(mutex) (void)(mutex)
+#define pthread_mutex_unlock(mutex) (void)(mutex)
+#endif
+
 static int answer(int status)
 {
     pthread_mutex_unlock(&lock);

@@ -40,6 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--slot-bytes", type=_number(8), default=given.slot_bytes, metavar="N", help="a multiple of 8 (default: 64)"
     )
     parser.add_argument(
+        "--no-pregrab", action="store_true", help="a segment without PREGRAB: get and put mark the slot in use"
+    )
+    parser.add_argument(
         "--mix",
         type=_mix,
         default=given.mix,
@@ -93,6 +96,7 @@ def to_settings(arguments: argparse.Namespace) -> Settings:
         operations=arguments.operations,
         slots=arguments.slots,
         slot_bytes=arguments.slot_bytes,
+        pregrab=not arguments.no_pregrab,
         mix=arguments.mix,
         seed=arguments.seed if arguments.seed is not None else secrets.randbelow(2**32),
         start=arguments.start,
@@ -129,6 +133,10 @@ def check(arguments: argparse.Namespace) -> None:
         )
     if arguments.provider.startswith("algorithm:") and arguments.restarts:
         raise InvalidArgument("an algorithm alone stores nothing; leave out --restarts")
+    if arguments.no_pregrab and arguments.restarts:
+        raise InvalidArgument(
+            "what is restored is looked at by gets, which mark slots without PREGRAB; leave out --restarts"
+        )
     if arguments.runtime_dir is not None:
         arguments.runtime_dir = checked_runtime_dir(arguments.runtime_dir)
     if arguments.keep is not None and os.path.isdir(arguments.keep) and os.listdir(arguments.keep):

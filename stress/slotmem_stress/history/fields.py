@@ -62,7 +62,7 @@ DESCRIPTION = {
     "format": _one_of(FORMAT),
     "slots": _whole(1, MOST_SLOTS),
     "slot_bytes": _whole(1, 2**32 - 1),
-    "pregrab": Kind(lambda given: given is True, "must be true: without PREGRAB nothing can be judged"),
+    "pregrab": Kind(lambda given: type(given) is bool, "must be true or false"),
     "inuse": _list_of(_NUMBER),
     "values": _list_of(_VALUE),
 }
@@ -145,7 +145,9 @@ def to_description(given: Any) -> Description:
         raise BadHistory("inuse lists a slot twice")
     if len(values) not in (0, slots):
         raise BadHistory(f"values must be empty or list one for each of the {slots} slots, got {len(values)} of them")
-    description = Description(slots, given.get("slot_bytes", 8), tuple(inuse), tuple(values))
+    description = Description(
+        slots, given.get("slot_bytes", 8), tuple(inuse), tuple(values), given.get("pregrab", True)
+    )
     for value in values:
         _check_fits("values", value, description)
     return description

@@ -129,6 +129,7 @@ def to_columns(recorded: Recorded) -> SlotHistory:
             values=at_first,
             value_names=names,
             process_names=dict(recorded.names),
+            pregrab=description.pregrab,
         )
     except MalformedHistory as error:
         raise BadHistory(_located(recorded, error)) from error

@@ -7,7 +7,8 @@ A history is a folder::
     3.ops             what client 3 did; 3 is its name in every report
 
 As in Jepsen's histories, each operation has an invocation and, unless its process died, a return.
-`inuse` and `values` are the state in which the history begins. A *client* is a process or one of
+`inuse` and `values` are the state in which the history begins, and `"pregrab": false` says that get
+and put mark slots. A *client* is a process or one of
 its threads: it performs one operation at a time. Its `.ops` file is an array of 40-byte records,
 each five 64-bit words in native byte order::
 
@@ -77,6 +78,8 @@ class Description(NamedTuple):
     """The slots in use at the beginning."""
     values: tuple[int, ...] = ()
     """The value in each slot at the beginning; empty: 0 in every slot."""
+    pregrab: bool = True
+    """Whether get and put need a slot that is in use; without, they mark it."""
 
     def write(self, folder: str) -> None:
         """Write the description into a history's folder."""
@@ -162,6 +165,12 @@ class Recorder:
         self._chunks += 1
 
 
-def values_of(data: bytes) -> Sequence[int]:
-    """Return the distinct values in a slot's bytes, in order: several if a get was torn."""
+def values_of(data: bytes, nbytes: int) -> Sequence[int]:
+    """Return the distinct values in a slot's bytes, in order: several if a get was torn.
+
+    Raises:
+        ValueError: these are not all the bytes of a slot.
+    """
+    if len(data) != nbytes:
+        raise ValueError(f"it gave {len(data)} bytes of a slot that has {nbytes}")
     return tuple(dict.fromkeys(int.from_bytes(data[start : start + 8], "little") for start in range(0, len(data), 8)))

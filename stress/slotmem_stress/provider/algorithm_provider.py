@@ -23,6 +23,8 @@ from slotmem.slots import Slots
 from slotmem_model.algorithms import catalogue
 from slotmem_stress.provider.real_image import RealImage
 
+_OPERATIONS = ("grab", "fgrab", "release", "get", "put", "num_free_slots")
+
 
 class AlgorithmProvider(ShmProvider):
     """A `slotmem.shm.ShmProvider` with the slot operations of another class."""
@@ -30,18 +32,40 @@ class AlgorithmProvider(ShmProvider):
     def __init__(self, algorithm: Any, **options: Any) -> None:
         super().__init__(algorithm=on_real_memory(algorithm), **options)
         self._robust: bool = getattr(algorithm, "robust", True)
+        try:
+            self._try(algorithm)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def from_spec(cls, argument: str, **options: Any) -> Self:
         """Return the provider of the algorithm with this name.
 
         Raises:
-            InvalidArgument: if there is none; lists the names there are.
+            InvalidArgument: if there is none, listing the names there are; if it is not a class
+                with every slot operation, or its constructor fails.
         """
         try:
             return cls(catalogue.find(argument), **options)
         except ValueError as error:
             raise InvalidArgument(str(error)) from error
+
+    def _try(self, algorithm: Any) -> None:
+        """Make one over memory without a name: with PREGRAB or, if it is not for that, without.
+
+        Raises:
+            InvalidArgument: neither can be made, and why.
+        """
+        for type in (Type.PREGRAB, Type(0)):
+            try:
+                self.create(None, 8, 2, type).close()
+                return
+            except Exception as error:
+                failed = error
+        raise InvalidArgument(
+            f"the algorithm {algorithm.__qualname__} cannot be made over an image of shared memory: {failed!r}"
+        ) from failed
 
     def _create(self, found: Any, item_size: int, item_num: int, type: Type, replace: bool) -> Any:
         instance = super()._create(found, item_size, item_num, type, replace)
@@ -72,10 +96,15 @@ def on_real_memory(algorithm: Any) -> Any:
     """Return the class that a provider instantiates over a real image: the algorithm and `_Rest`.
 
     Raises:
-        InvalidArgument: if the algorithm is not a class.
+        InvalidArgument: if the algorithm is not a class, or lacks a slot operation.
     """
     if not isinstance(algorithm, type):
         raise InvalidArgument(f"an algorithm is a class, got {algorithm!r}")
+    if missing := [each for each in _OPERATIONS if not callable(getattr(algorithm, each, None))]:
+        raise InvalidArgument(
+            f"the algorithm {algorithm.__qualname__} has no {', '.join(missing)}, and real processes need "
+            f"{', '.join(_OPERATIONS)}; `slotmem check` also asks about a part of an algorithm"
+        )
 
     class OnRealMemory(algorithm, _Rest):  # type: ignore[misc]
         def __init__(self, image: Any) -> None:

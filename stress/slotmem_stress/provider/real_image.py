@@ -43,7 +43,7 @@ class RealImage:
     """A real image with everything that a model algorithm may use."""
 
     def __init__(self, image: Any, algorithm: Any) -> None:
-        self._image = image
+        self.shared = image
         shape = image.geometry
         self.geometry = shape
         self.memory, self.inuse, self.num_free = image.memory, image.inuse, image.num_free
@@ -120,7 +120,7 @@ class RealImage:
         self._retries += 1
         if self._retries % _RETRIES_BETWEEN_LOOKS == 1:
             now = time.monotonic()
-            limit = self._image.timeout_s
+            limit = self.shared.timeout_s
             if self._retries == 1:
                 self._waiting_since = now
             elif limit is not None and now - self._waiting_since > limit:

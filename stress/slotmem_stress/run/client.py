@@ -58,6 +58,7 @@ VALUE_BITS = 40
 
 _ANY_GET = 64  # of 256
 _ANY_RELEASE = 16
+_ANY_RELEASE_OF_TOUCHED = 128
 _STATUSES = {"APR_NOTFOUND": NOTFOUND << STATUS_SHIFT, "APR_EINVAL": EINVAL << STATUS_SHIFT}
 _TORN = TORN << STATUS_SHIFT
 
@@ -72,6 +73,8 @@ class Rules(NamedTuple):
     seed: int
     seats: int = 1
     """How many clients there are at a time; with fgrab in the mix, at most as many as slots."""
+    pregrab: bool = True
+    """Without, gets and puts take slots that nobody holds, and any client releases them."""
 
 
 class Stuck(Exception):
@@ -90,7 +93,8 @@ class Client:
         self._kinds = _spread(rules.mix)
         self._own = range(seat, rules.slots, rules.seats)
         keeps_to_own = FGRAB in self._kinds and GRAB not in self._kinds
-        self._take, self._any_release = (FGRAB, 0) if keeps_to_own else (GRAB, _ANY_RELEASE)
+        any_release = _ANY_RELEASE if rules.pregrab else _ANY_RELEASE_OF_TOUCHED
+        self._take, self._any_release = (FGRAB, 0) if keeps_to_own else (GRAB, any_release)
 
     def work(self, instance: Any, recorder: Recorder, goes_on: Callable[[int], bool]) -> None:
         """Perform batches of operations while `goes_on(operations per batch)` is true.
@@ -145,7 +149,7 @@ class Client:
                     words[at + VALUE] = int.from_bytes(first, "little")
                     if data != first * repeats:
                         words[at] = head | _TORN
-                        words[at + SECOND] = values_of(data)[1]
+                        words[at + SECOND] = values_of(data, 8 * repeats)[1]
                     words[at + RETURNED] = returned
                 elif kind == GRAB:
                     words[at] = head = GRAB

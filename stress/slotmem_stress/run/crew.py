@@ -1,4 +1,4 @@
-"""The workers of a stress run, either processes, which can be killed, or threads.
+"""The workers of a stress run, either processes, which can be killed, or threads of the owner.
 
 Interface, the same for `ProcessCrew` and `ThreadCrew`:
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,10 +22,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from slotmem_stress.interrupts import end, starting_a_child, without_interrupts
-from slotmem_stress.run.client import Client, Rules
-from slotmem_stress.run.worker import Broken, Job, Ready, Round, RoundDone, held_by, main, work_round
-
-PATIENCE_S = 30.0
+from slotmem_stress.run.owner_process import PATIENCE_S, OwnerProcess
+from slotmem_stress.run.worker import Broken, Job, Ready, Round, RoundDone, main
 
 
 class Worker:
@@ -47,8 +44,8 @@ class Worker:
             self.pipe.send(order)
 
     def signal(self, number: int) -> None:
-        """Send it a signal, if it still exists."""
-        with suppress(ProcessLookupError):
+        """Send it a signal, if it still exists and has not been replaced."""
+        with suppress(ProcessLookupError, ValueError):
             os.kill(self.process.pid, number)
 
 
@@ -206,23 +203,18 @@ class ProcessCrew:
 
 
 class ThreadCrew:
-    """Workers that are threads of this process, for memory that no other process can see."""
+    """Workers that are threads of the owner, for memory that no other process can see."""
 
-    def __init__(self, threads: int, board: memoryview, numbers: ClientNumbers, rules: Rules, instance: Any) -> None:
+    def __init__(self, threads: int, owner: OwnerProcess) -> None:
         self.findings: list[str] = []
         self.started = threads
         self.held: set[int] = set()
         self.workers: list[Worker] = []
-        self._clients = [Client(number, rules, seat) for seat, number in enumerate(numbers.take(threads))]
-        self._board = board
-        self._instance = instance
-        self._thread: threading.Thread | None = None
-        self._error: OSError | None = None
+        self._owner = owner
 
     def begin(self, order: Round) -> None:
         """Start a round."""
-        self._thread = threading.Thread(target=self._work, args=(order,), daemon=True)
-        self._thread.start()
+        self._owner.begin(order)
 
     def ready(self) -> list[Worker]:
         """Return no worker: threads cannot be killed or paused."""
@@ -237,25 +229,18 @@ class ThreadCrew:
         time.sleep(timeout_s)
 
     def finish(self, timeout_s: float) -> None:
-        """Wait until the round is over for all threads; that they hang is a finding."""
-        assert self._thread is not None
-        self._thread.join(timeout_s + PATIENCE_S)
-        if self._error is not None:
-            raise self._error
-        if self._thread.is_alive():
-            self.findings.append(
-                f"clause WAIT-1: the threads did not end their operations within {timeout_s + PATIENCE_S:.0f} s"
-            )
-        self.held = set(held_by(self._clients))
+        """Wait until the round is over for all threads.
+
+        Raises:
+            OSError: if a client could not record.
+        """
+        ended = self._owner.finish(timeout_s + PATIENCE_S)
+        if isinstance(ended, RoundDone):
+            self.held = set(ended.held)
+        elif isinstance(ended, Broken) and ended.is_environment:
+            raise OSError(ended.reason)
+        elif ended is not None:
+            self.findings.append(f"clause ATOMIC-1: {ended.reason}")
 
     def stop(self) -> None:
-        """Wait a second for the threads, whose round is over."""
-        if self._thread is not None:
-            self._thread.join(1.0)
-
-    def _work(self, order: Round) -> None:
-        broken = work_round(self._instance, self._clients, tuple(range(len(self._clients))), self._board, order)
-        if broken is not None and broken.is_environment:
-            self._error = OSError(broken.reason)
-        elif broken is not None:
-            self.findings.append(f"clause ATOMIC-1: {broken.reason}")
+        """Do nothing: they end with the owner."""

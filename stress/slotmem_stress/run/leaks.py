@@ -1,6 +1,7 @@
 """What a run left behind and should not have: shared objects, files, descriptors, child processes.
 
 Interface: `Inventory.take()` before a run, `find(before, ...)` after it; each leak is a sentence.
+`of_process` is the part of it that another process can tell of itself.
 
 Others may be at work on the machine, so only what can be this run's counts: shared objects of its
 segment's names, files in its runtime folder, this process's own descriptors and children.
@@ -35,18 +36,31 @@ class Inventory(NamedTuple):
 
 def find(before: Inventory, runtime_dir: str, generations: range, expected_files: frozenset[str]) -> list[str]:
     """Return a sentence for everything that is here now, was not before, and is not expected."""
-    leaks = []
-    for generation in generations:
-        names = resolve(NAME, runtime_dir, generation)
-        if names is not None and os.path.lexists(object_path(names)):
-            leaks.append(f"the shared object {object_path(names)} (generation {generation})")
-    now = Inventory.take(runtime_dir)
-    leaks += [
-        f"the file {os.path.join(runtime_dir, name)}" for name in sorted(now.files - before.files - expected_files)
-    ]
-    leaks += [f"descriptor {fd}, open on {target}" for fd, target in sorted(now.descriptors - before.descriptors)]
-    leaks += [f"child process {pid} ({_command(pid)})" for pid in sorted(now.children - before.children)]
-    return leaks
+    leaks = [f"the shared object {path}" for path in _objects(runtime_dir, generations) if os.path.lexists(path)]
+    files = sorted(_files(runtime_dir) - before.files - expected_files)
+    return [*leaks, *(f"the file {os.path.join(runtime_dir, name)}" for name in files), *of_process(before)]
+
+
+def of_process(before: Inventory) -> list[str]:
+    """Return a sentence for each descriptor and child that this process has now and had not
+    before.
+    """
+    descriptors, children = _descriptors() - before.descriptors, _children() - before.children
+    leaks = [f"descriptor {fd}, open on {target}" for fd, target in sorted(descriptors)]
+    return leaks + [f"child process {pid} ({_command(pid)})" for pid in sorted(children)]
+
+
+def remove_objects(runtime_dir: str, generations: range) -> None:
+    """Remove the shared objects of a segment whose owner died before it could."""
+    for path in _objects(runtime_dir, generations):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _objects(runtime_dir: str, generations: range) -> list[str]:
+    """Return where the shared objects of the run's segment are, if there are any."""
+    found = [resolve(NAME, runtime_dir, generation) for generation in generations]
+    return [str(object_path(names)) for names in found if names is not None]
 
 
 def _files(folder: str) -> frozenset[str]:

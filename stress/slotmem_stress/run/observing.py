@@ -23,22 +23,27 @@ class Observation(NamedTuple):
     values: tuple[int, ...]
 
 
-def observe(instance: Any, slots: int, recorder: Recorder | None) -> Observation:
+def observe(instance: Any, slots: int, recorder: Recorder | None, pregrab: bool = True) -> Observation:
     """Look at every slot; a free one is grabbed for as long as it takes to look.
 
+    Without PREGRAB a get marks the slot, and only a release tells whether it was in use.
+
     Raises:
-        SlotmemError: if an operation fails.
+        Exception: whatever an operation raises that may not fail here.
     """
     write: _Write = recorder.write if recorder is not None else lambda *_: None
     inuse, values = [], []
     for slot in range(slots):
+        used = pregrab or _released(instance, slot, write)
         value = _get(instance, slot, write)
         if value is None:
+            used = False
             _timed(instance.fgrab, slot, write, FGRAB)
             value = _get(instance, slot, write)
-            _timed(instance.release, slot, write, RELEASE)
-        else:
+        if used:
             inuse.append(slot)
+        else:
+            _timed(instance.release, slot, write, RELEASE)
         values.append(value or 0)
     began = time.monotonic_ns()
     free = instance.num_free_slots()
@@ -55,11 +60,30 @@ def record_observation(folder: str, seen: Observation, clients: tuple[int, ...],
         recorder.close()
 
 
+def _released(instance: Any, slot: int, write: _Write) -> bool:
+    """Release a slot and record that; return whether it was in use."""
+    began = time.monotonic_ns()
+    used = _is_found(instance.release, slot)
+    write(RELEASE, OK if used else NOTFOUND, slot, 0, began, time.monotonic_ns())
+    return used
+
+
+def _is_found(operation: Callable[[int], Any], slot: int) -> bool:
+    """Do an operation; return whether it found the slot in use."""
+    try:
+        operation(slot)
+    except Exception as error:
+        if getattr(getattr(error, "status", None), "name", "") != "APR_NOTFOUND":
+            raise
+        return False
+    return True
+
+
 def _get(instance: Any, slot: int, write: _Write) -> int | None:
     """Get and record a slot's value; None if the slot is not in use."""
     began = time.monotonic_ns()
     try:
-        values = values_of(instance.get(slot))
+        values = values_of(instance.get(slot), instance.slot_size())
     except Exception as error:
         if getattr(getattr(error, "status", None), "name", "") != "APR_NOTFOUND":
             raise

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from slotmem_stress.history.judging import JudgeProcess
 from slotmem_stress.history.records import Description
-from slotmem_stress.run.crew import PATIENCE_S, ClientNumbers, ProcessCrew, ThreadCrew
+from slotmem_stress.run.crew import ClientNumbers, ProcessCrew, ThreadCrew
 from slotmem_stress.run.faults import Company, Faults
-from slotmem_stress.run.owner import Owner
+from slotmem_stress.run.owner_process import PATIENCE_S, OwnerProcess
 from slotmem_stress.run.pace import MOST_LOST, Pace
 from slotmem_stress.run.report import RunReport
 from slotmem_stress.run.worker import ATTACHES, FIRST_SEAT, GENERATION, ROUND, Round
@@ -48,7 +48,7 @@ class Rounds:
     folder: str
     board: memoryview
     numbers: ClientNumbers
-    owner: Owner
+    owner: OwnerProcess
     judge: JudgeProcess
     crew: ProcessCrew | ThreadCrew
     company: Company
@@ -81,7 +81,8 @@ class Rounds:
         self._rounds += 1
         folder = os.path.join(self.folder, f"round-{self._rounds}")
         os.mkdir(folder)
-        Description(self.report.settings.slots, self.report.settings.slot_bytes, *owner.seen).write(folder)
+        settings = self.report.settings
+        Description(settings.slots, settings.slot_bytes, *owner.seen, settings.pregrab).write(folder)
         board[GENERATION] = owner.generation
         board[ROUND] = self._rounds
         began_s, began, kills = time.monotonic(), self._count(), self.faults.kills

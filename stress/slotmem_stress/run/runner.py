@@ -25,7 +25,8 @@ from slotmem_stress.run import leaks
 from slotmem_stress.run.client import Rules
 from slotmem_stress.run.crew import ClientNumbers, ProcessCrew, ThreadCrew
 from slotmem_stress.run.faults import Company, Faults
-from slotmem_stress.run.owner import Owner
+from slotmem_stress.run.owner import Opening
+from slotmem_stress.run.owner_process import OwnerProcess
 from slotmem_stress.run.report import RunReport
 from slotmem_stress.run.rounds import Rounds, Save, Tell
 from slotmem_stress.run.settings import NAME, THREADS_ONLY, Plan, Settings
@@ -74,6 +75,7 @@ def run(
         rounds.complain()  # the owner's end may have failed
     generations = 1 if rounds is None else rounds.owner.generation + 1
     report.leaks = leaks.find(before, runtime_dir, range(generations), _expected_files(settings, folder))
+    report.leaks += [] if rounds is None else [f"in the owner's process, {leak}" for leak in rounds.owner.leaks]
     report.conclude()
     return report
 
@@ -94,18 +96,25 @@ def _start(
     """
     settings, numbers = report.settings, ClientNumbers(first_client)
     rules = Rules(
-        settings.slots, settings.slot_bytes, settings.mix, settings.seed, settings.processes * settings.threads
+        settings.slots,
+        settings.slot_bytes,
+        settings.mix,
+        settings.seed,
+        settings.processes * settings.threads,
+        settings.pregrab,
     )
     board_path = make_board(folder)
     board = map_board(board_path)
     started.callback(board.release)
-    owner = Owner(settings, runtime_dir)
+    are_threads = settings.provider in THREADS_ONLY
+    threads = numbers.take(rules.seats) if are_threads else ()
+    owner = OwnerProcess(board_path, Opening(settings, runtime_dir, rules, threads))
     started.callback(owner.close)
     judge = JudgeProcess(settings.budget_s, settings.memory_mb)
     started.callback(judge.close)
     crew: ProcessCrew | ThreadCrew
-    if settings.provider in THREADS_ONLY:
-        crew, plan = ThreadCrew(rules.seats, board, numbers, rules, owner.instance), Plan()
+    if are_threads:
+        crew, plan = ThreadCrew(rules.seats, owner), Plan()
     else:
         job = Job(settings.provider, runtime_dir, settings.timeout_s, rules, (), ())
         crew = ProcessCrew(settings.start, settings.processes, settings.threads, board_path, numbers, job._replace)
@@ -113,6 +122,7 @@ def _start(
     started.callback(crew.stop)
     company = Company(plan, settings.provider, runtime_dir, board_path)
     started.callback(company.stop)
+    owner.opened()
     faults = Faults(settings.plan, f"{settings.seed}/{first_client}/faults")
     rounds = Rounds(report, folder, board, numbers, owner, judge, crew, company, faults, tell, save, keep)
     started.callback(board.__setitem__, ROUND, 0)

@@ -41,6 +41,8 @@ class Settings:
     operations: int | None = None
     slots: int = 8
     slot_bytes: int = 64
+    pregrab: bool = True
+    """Whether get and put need a slot that is in use; without, they mark it."""
     mix: tuple[tuple[str, int], ...] = tuple(DEFAULT_MIX.items())
     seed: int = 0
     start: str = "spawn"

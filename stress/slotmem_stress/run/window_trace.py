@@ -48,6 +48,7 @@ def to_trace(
             "processes": max(1, len(processes)),
             "slots": settings.slots,
             "slot_bytes": _SLOT_BYTES,
+            "pregrab": settings.pregrab,
         },
         "breaks": "linearizable",
         "sentence": _renumbered(sentence, processes, values),

@@ -30,6 +30,7 @@ MODULES = (
     "speed",
     "concurrent",
     "crash",
+    "deaths",
     "stores",
     "random_programs",
     "lives",

@@ -27,20 +27,21 @@ _LARGE = 65536  # bytes: copying them takes a while
 
 @case("ATOMIC-2/full-speed")
 def given_twice(rig: Rig) -> None:
-    """Four processes grab and release; whoever has a slot says so in it, and nobody else gets it
-    meanwhile.
+    """Four processes, or threads where others cannot see the memory, grab and release; whoever has
+    a slot says so in it, and nobody else gets it meanwhile.
     """
-    make = _maker(rig)
+    make, threads = _maker(rig), _are_threads(rig)
     for seconds in _races(rig):
-        _judge_grabs(rig, _raced(rig, partial(racing.double_grabs, make, seconds=seconds)))
+        seen = _raced(rig, partial(racing.double_grabs, make, seconds=seconds, threads=threads))
+        _judge_grabs(rig, seen, "thread" if threads else "process")
 
 
-def _judge_grabs(rig: Rig, seen: racing.DoubleGrabs) -> None:
+def _judge_grabs(rig: Rig, seen: racing.DoubleGrabs, worker: str) -> None:
     if seen.doubled:
         if met := seen.first:
             rig.evidence = (
-                f"process {met.holder} was given slot {met.item_id}, and had it from 0 ns on\n"
-                f"process {met.grabber} was given slot {met.item_id} too, by a grab from {met.grab_start - met.held_since} "
+                f"{worker} {met.holder} was given slot {met.item_id}, and had it from 0 ns on\n"
+                f"{worker} {met.grabber} was given slot {met.item_id} too, by a grab from {met.grab_start - met.held_since} "
                 f"to {met.grab_end - met.held_since} ns; nobody had released it"
             )
         rig.fail(f"{seen.doubled} of {seen.grabs} grabs ({seen.share:.1%}) gave a slot that somebody still held")
@@ -52,12 +53,12 @@ def _judge_grabs(rig: Rig, seen: racing.DoubleGrabs) -> None:
 
 @case("ATOMIC-3/full-speed")
 def torn(rig: Rig) -> None:
-    """Two processes fill a slot with one byte, then another; two others never see two of them in
-    one get.
+    """Two processes, or threads where others cannot see the memory, fill a slot with one byte, then
+    another; two others never see two of them in one get.
     """
-    make = _maker(rig)
+    make, threads = _maker(rig), _are_threads(rig)
     for size, seconds in product((1024, _LARGE), _races(rig)):
-        seen = _raced(rig, partial(racing.torn_gets, make, size, seconds=seconds))
+        seen = _raced(rig, partial(racing.torn_gets, make, size, seconds=seconds, threads=threads))
         if seen.torn:
             rig.evidence = f"one get of {size} bytes: " + batches.told(seen.example)
             rig.fail(f"{seen.torn} of {seen.gets} gets of {size} bytes ({seen.share:.1%}) mixed two puts")
@@ -70,8 +71,8 @@ def stopped_holder(rig: Rig) -> None:
     """While a process that puts is stopped, another's put with a bound on waiting is done, or ends
     with APR_TIMEUP, and later it is done.
     """
+    rig.needs("shared", "timeout")
     make = _maker(rig)
-    rig.needs("timeout")
     rig.process(0)
     rig.must(f"create w {_LARGE} 1 PREGRAB; fgrab 0")
     rig.send(1, {"op": "attach", "name": "w", "timeout_ms": 100})
@@ -99,8 +100,8 @@ def stored_meanwhile(rig: Rig) -> None:
     """What is stored while a process fills two slots in turn is what they held at one instant, and
     its MD5 is right.
     """
+    rig.needs("shared", "persist")
     make = _maker(rig)
-    rig.needs("persist")
     rig.process(0)
     for _ in range(3 if rig.quick else 10):
         rig.must(f"create w {_LARGE} 2 PERSIST|PREGRAB; fgrab 0; fgrab 1")
@@ -120,8 +121,11 @@ def stored_meanwhile(rig: Rig) -> None:
         rig.process(0)
 
 
+def _are_threads(rig: Rig) -> bool:
+    return "shared" not in rig.session().hello["capabilities"]
+
+
 def _maker(rig: Rig) -> Callable[[], slotmem.Provider]:
-    rig.needs("shared")
     make = rig.make_provider()
     try:
         loops.compiled()

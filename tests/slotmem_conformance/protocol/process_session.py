@@ -2,8 +2,8 @@
 
 Interface:
 
-- `ProcessSession(command)` starts a driver; `say_hello`, then `request`, then `close` (see
-  `slotmem_conformance.protocol.session`).
+- `ProcessSession(process, stderr)` talks with a driver, such as one that `launched(command)`
+  started; `say_hello`, then `request`, then `close` (see `slotmem_conformance.protocol.session`).
 - `exchange(line)` is the bare exchange, for what tests drivers themselves: it gives the line that
   came back.
 - Every wait has a limit. A driver that is silent, dead or talks garbage gives an `AdapterError`,
@@ -25,13 +25,12 @@ import select
 import shlex
 import signal
 import subprocess
-import tempfile
 import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 from slotmem_conformance.protocol import protocol
 from slotmem_conformance.protocol.protocol import Message
@@ -46,7 +45,16 @@ class AdapterError(Exception):
     """The other side broke the protocol: what was sent, what came back, what was expected."""
 
     def __init__(
-        self, *, sent: str, got: str, expected: str, stderr: str = "", silent: bool = False, ended: bool = False
+        self,
+        *,
+        sent: str,
+        got: str,
+        expected: str,
+        stderr: str = "",
+        silent: bool = False,
+        ended: bool = False,
+        raised: str = "",
+        refused: str = "",
     ) -> None:
         self.sent = sent
         self.got = got
@@ -56,8 +64,49 @@ class AdapterError(Exception):
         """Whether nothing came in time."""
         self.ended = ended
         """Whether the other side ended, of its own or by a signal."""
+        self.raised = raised
+        """What an operation raised that has no status, as our own driver says."""
+        self.refused = refused
+        """Why our own driver could not open it at all."""
         said = f"; its standard error ends with: {stderr}" if stderr else ""
         super().__init__(f"sent {sent}, got {got}, expected {expected}{said}")
+
+
+class Process(Protocol):
+    """What a session uses of a `subprocess.Popen`: its streams are pipes, and it leads a process
+    group.
+    """
+
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+    pid: int
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status, or raise subprocess.TimeoutExpired."""
+        ...
+
+
+def launched(command: Sequence[str], stderr: IO[bytes], environment: Mapping[str, str]) -> Process:
+    """Start a command as a driver.
+
+    Raises:
+        AdapterError
+    """
+    # Ctrl-C is for us, who end the driver: it gets a session of its own, and so no signal from the
+    # terminal.
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            bufsize=0,
+            start_new_session=True,
+            env=environment,
+        )
+    except OSError as error:
+        told = f"the command {shlex.join(command)}"
+        raise AdapterError(sent=told, got=f'"{error.strerror}"', expected=_startable(command[0], error)) from None
 
 
 class ProcessSession:
@@ -65,34 +114,17 @@ class ProcessSession:
 
     killable = True
 
-    def __init__(
-        self, command: Sequence[str], *, timeout_s: float, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, process: Process, stderr: IO[bytes], *, timeout_s: float) -> None:
         self.hello: Message = {}
         self.provider = ""
         self.timeout_s = timeout_s
         self._buffer = b""
-        self._stderr: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the session
-        # Ctrl-C is for us, who end the driver: it gets a session of its own, and so no signal from
-        # the terminal.
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                bufsize=0,
-                start_new_session=True,
-                env=environment,
-            )
-        except OSError as error:
-            self._stderr.close()
-            told = f"the command {shlex.join(command)}"
-            raise AdapterError(sent=told, got=f'"{error.strerror}"', expected=_startable(command[0], error)) from None
+        self._stderr = stderr
+        self._process = process
         _living.add(self)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._stdin, self._stdout = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._stdout, False)
 
@@ -131,7 +163,8 @@ class ProcessSession:
             raise self._failed(sent, shown(line), f"{JSON_LINE} ({error})") from None
         fault = protocol.response_fault(request, response)
         if fault is not None:
-            raise self._failed(sent, short(response), fault)
+            why = trouble(request, response) if self.provider else {}
+            raise self._failed(sent, short(response), fault, **why)
         return response
 
     def exchange(self, line: bytes, sent: str | None = None) -> bytes:
@@ -227,9 +260,9 @@ class ProcessSession:
         text: str = self._stderr.read().decode(errors="replace").strip()
         return text
 
-    def _failed(self, sent: str, got: str, expected: str, *, silent: bool = False, ended: bool = False) -> AdapterError:
+    def _failed(self, sent: str, got: str, expected: str, **why: Any) -> AdapterError:
         """Kill the driver, and give the error that tells why."""
-        error = AdapterError(sent=sent, got=got, expected=expected, stderr=self.stderr(), silent=silent, ended=ended)
+        error = AdapterError(sent=sent, got=got, expected=expected, stderr=self.stderr(), **why)
         self.kill()
         return error
 
@@ -278,6 +311,12 @@ _living: weakref.WeakSet[ProcessSession] = weakref.WeakSet()
 def _kill_all() -> None:
     for session in list(_living):
         session.kill()
+
+
+def trouble(request: Message, response: Any) -> dict[str, Any]:
+    """Return what an error of our own driver is to an `AdapterError`."""
+    said = response.get("error") if isinstance(response, dict) else None
+    return {"refused" if request["op"] == "hello" else "raised": said} if said else {}
 
 
 def shown(line: bytes, limit: int = 200) -> str:

@@ -16,20 +16,21 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import IO, Protocol, Self
 
-from slotmem_conformance.protocol import protocol
+from slotmem_conformance.protocol import protocol, warm
 from slotmem_conformance.protocol.answering import Answerer
-from slotmem_conformance.protocol.process_session import AdapterError, ProcessSession
+from slotmem_conformance.protocol.process_session import AdapterError, Process, ProcessSession, launched, trouble
 from slotmem_conformance.protocol.protocol import Message
 from slotmem_conformance.protocol.schema import short
 
 __all__ = ["AdapterError", "InProcessSession", "ProcessSession", "Session", "command_of", "open_session", "start"]
 
 TIMEOUT_S = 10.0
-_ALWAYS_IN_A_PROCESS = ("abi", "httpd")  # native code that may crash
+_OURS = ("shm", "plain")  # what our own tests make wrong in this very process; anything else may crash it
 _EXEC = "exec:"
 
 
@@ -97,7 +98,8 @@ class InProcessSession:
             fault = protocol.request_fault(request)
             if fault is not None:
                 raise ValueError(f"expected {fault}")
-            raise AdapterError(sent=short(request), got=short(response), expected="an answer")
+            why = trouble(request, response)
+            raise AdapterError(sent=short(request), got=short(response), expected="an answer", **why)
         return response
 
     def kill(self) -> None:
@@ -146,8 +148,8 @@ def open_session(
     """Start what a PROVIDER string names, and say hello.
 
     Args:
-        spec: `exec:COMMAND` is a driver, a process of its own; so are, through the bundled driver,
-            `abi:LIBRARY`, `httpd` and, with process=True, every other provider.
+        spec: `exec:COMMAND` is a driver, a process of its own; so is, through the bundled driver,
+            every other provider, but for `shm` and `plain` without process=True.
         timeout_s: the longest wait for a response, in seconds. under: a command that runs the
         driver, such as that of a tracer; the driver is a process then.
 
@@ -155,11 +157,10 @@ def open_session(
         AdapterError: it did not say hello as it should.
         ValueError: the string names no command.
     """
-    own = not spec.startswith(_EXEC)
-    if own and not process and not under and spec.partition(":")[0] not in _ALWAYS_IN_A_PROCESS:
+    if spec in _OURS and not process and not under:
         return InProcessSession(spec, runtime_dir=runtime_dir, generation=generation)
     session = start(spec, timeout_s=timeout_s, under=under)
-    session.provider = spec if own else ""
+    session.provider = "" if spec.startswith(_EXEC) else spec
     try:
         session.say_hello(runtime_dir, generation)
     except BaseException:  # Ctrl-C too: it would make its runtime directory when that was removed already
@@ -175,5 +176,14 @@ def start(spec: str, *, timeout_s: float, under: Sequence[str] = ()) -> ProcessS
         AdapterError
         ValueError
     """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return ProcessSession([*under, *command_of(spec)], timeout_s=timeout_s, environment=environment)
+    stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the session
+    try:
+        if spec.startswith(_EXEC) or under:
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            process: Process = launched([*under, *command_of(spec)], stderr, environment)
+        else:
+            process = warm.start(spec, stderr)
+    except BaseException:
+        stderr.close()
+        raise
+    return ProcessSession(process, stderr, timeout_s=timeout_s)

@@ -106,16 +106,25 @@ def requests(asked: Sequence[dict[str, Any]], instance: Any, nanoseconds: int) -
     if isinstance(instance, AbiInstance):
         _library_requests(asked, instance, nanoseconds)
         return
-    calls = [partial(getattr(instance, request["op"]), *_arguments(request)) for request in asked]
+    calls = calls_of(asked, instance)
     ends = time.monotonic_ns() + nanoseconds
     while time.monotonic_ns() < ends:
         for _ in range(_BETWEEN_LOOKS):
             for call in calls:
-                try:
-                    call()
-                except Exception as error:
-                    if not hasattr(error, "status"):
-                        raise
+                call()
+
+
+def calls_of(asked: Sequence[dict[str, Any]], instance: Any) -> list[Callable[[], None]]:
+    """Return a function for each request; it raises no refusal."""
+
+    def call(operation: Callable[[], Any]) -> None:
+        try:
+            operation()
+        except Exception as error:
+            if not hasattr(error, "status"):
+                raise
+
+    return [partial(call, partial(getattr(instance, request["op"]), *_arguments(request))) for request in asked]
 
 
 def _arguments(request: dict[str, Any]) -> list[Any]:

@@ -7,7 +7,7 @@ Interface:
 - `torn_gets(make_provider, item_size)` lets writers and readers at one slot and counts the gets
   that mixed two puts.
 - make_provider opens the provider in each process, all on one runtime directory; it can be pickled.
-  The provider's segments must be shared.
+  With threads=True one process opens it, and its threads race; else its segments must be shared.
 - `Died` is raised if a process crashed, which is a verdict of its own; `slotmem.Unsupported`
   without a C compiler.
 
@@ -22,7 +22,9 @@ Clauses: ATOMIC-2 (double grabs), ATOMIC-3 (torn gets).
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
 from multiprocessing.synchronize import Barrier
@@ -88,9 +90,16 @@ class TornGets(NamedTuple):
 
 
 def double_grabs(
-    make_provider: Callable[[], Any], *, processes: int = 4, slots: int = 8, item_size: int = 64, seconds: float = 1.0
+    make_provider: Callable[[], Any],
+    *,
+    processes: int = 4,
+    slots: int = 8,
+    item_size: int = 64,
+    seconds: float = 1.0,
+    threads: bool = False,
 ) -> DoubleGrabs:
-    """Let processes grab and release for a while, each keeping its share of the slots.
+    """Let processes, or threads of one, grab and release for a while, each keeping its share of the
+    slots.
 
     Raises:
         Died
@@ -102,7 +111,7 @@ def double_grabs(
         raise ValueError(f"{processes} processes on {slots} slots of {item_size} bytes cannot wear badges")
     loops.compiled()  # once, before several want it
     work = [partial(loops.grabs, process, slots // processes) for process in range(processes)]
-    num_free, answers = _race(make_provider, item_size, slots, seconds, work)
+    num_free, answers = _race(make_provider, item_size, slots, seconds, work, threads)
     known = [Meeting(*met) for _, _, met in answers if met[2]]
     first = min(known, key=lambda met: met.grab_end, default=None)
     return DoubleGrabs(
@@ -111,9 +120,15 @@ def double_grabs(
 
 
 def torn_gets(
-    make_provider: Callable[[], Any], item_size: int, *, writers: int = 2, readers: int = 2, seconds: float = 0.5
+    make_provider: Callable[[], Any],
+    item_size: int,
+    *,
+    writers: int = 2,
+    readers: int = 2,
+    seconds: float = 0.5,
+    threads: bool = False,
 ) -> TornGets:
-    """Let writers and readers at one slot for a while.
+    """Let writers and readers, processes or threads of one, at one slot for a while.
 
     Raises:
         Died
@@ -123,7 +138,7 @@ def torn_gets(
         raise ValueError(f"{writers} writers to a slot of {item_size} bytes cannot be told apart")
     loops.compiled()
     work: list[Work] = [*(partial(loops.puts, writer, 0, 0) for writer in range(writers)), *[loops.gets] * readers]
-    _, answers = _race(make_provider, item_size, 1, seconds, work, grabbed=1)
+    _, answers = _race(make_provider, item_size, 1, seconds, work, threads, grabbed=1)
     reads = answers[writers:]
     torn = [example for _, torn, example in reads if torn]
     runs = tuple((len(list(run)), byte) for byte, run in groupby(torn[0])) if torn else ()
@@ -131,12 +146,25 @@ def torn_gets(
 
 
 def _race(
-    make_provider: Callable[[], Any], item_size: int, slots: int, seconds: float, work: Sequence[Work], grabbed: int = 0
+    make_provider: Callable[[], Any],
+    item_size: int,
+    slots: int,
+    seconds: float,
+    work: Sequence[Work],
+    threads: bool,
+    grabbed: int = 0,
 ) -> tuple[int, list[Any]]:
-    """Let processes loose on one segment.
+    """Let processes, or threads of one, loose on one segment.
 
     Return the number of free slots at the end and what each answered.
     """
+    if threads:
+        whole = partial(_in_threads, make_provider, item_size, slots, grabbed, int(seconds * 1e9), work)
+        [found] = call_apart([whole], timeout_s=2 * (seconds + _PATIENCE_S))
+        if found.death:
+            raise Died(found.death)
+        answer: tuple[int, list[Any]] = found.answer
+        return answer
     gate = multiprocessing.get_context("spawn").Barrier(len(work) + 1, timeout=seconds + _PATIENCE_S)
     crew = [partial(_own, make_provider, item_size, slots, grabbed, gate)]
     crew += [partial(_take_part, make_provider, gate, int(seconds * 1e9), each) for each in work]
@@ -148,11 +176,31 @@ def _race(
     return num_free, answers
 
 
+def _in_threads(
+    make_provider: Callable[[], Any], item_size: int, slots: int, grabbed: int, nanoseconds: int, work: Sequence[Work]
+) -> tuple[int, list[Any]]:
+    with make_provider() as provider, ThreadPoolExecutor(len(work)) as crew:
+        instance = _created(provider, item_size, slots, grabbed)
+        gate = threading.Barrier(len(work))
+
+        def take_part(each: Work) -> Any:
+            gate.wait()
+            return each(instance, nanoseconds)
+
+        answers = list(crew.map(take_part, work))
+        return instance.num_free_slots(), answers
+
+
+def _created(provider: Any, item_size: int, slots: int, grabbed: int) -> Any:
+    instance = provider.create(NAME, item_size, slots, Type.PREGRAB)
+    for item_id in range(grabbed):
+        instance.fgrab(item_id)
+    return instance
+
+
 def _own(make_provider: Callable[[], Any], item_size: int, slots: int, grabbed: int, gate: Barrier) -> int:
     with make_provider() as provider:
-        instance = provider.create(NAME, item_size, slots, Type.PREGRAB)
-        for item_id in range(grabbed):
-            instance.fgrab(item_id)
+        instance = _created(provider, item_size, slots, grabbed)
         gate.wait()  # made
         gate.wait()  # all attached
         gate.wait()  # all done

@@ -4,8 +4,9 @@ Interface:
 
 - `with nursery(make_provider, name) as at_work:` has a process attached to the segment, which forks
   others when asked to.
-- `with at_work(works) as pids:` has a process for each work at it. At the end of the block, and
-  whatever happens in it, they get SIGKILL, wherever they are, and are gone.
+- `with at_work(works, gap_s=0.0) as pids:` has a process for each work at it. At the end of the
+  block, and whatever happens in it, they get SIGKILL, wherever they are, one after the other with
+  a gap between, and are gone.
 
 Raises: Failed: the segment could not be attached, or a process died before its time. Skipped:
 nothing was tried.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -31,7 +33,7 @@ from slotmem_stress.interrupts import starting_a_child
 _AT_MOST_S = 60.0  # nobody works for ever, even if whoever started it is gone
 _START_S = 20.0
 
-AtWork = Callable[[Sequence[Work]], AbstractContextManager[list[int]]]
+AtWork = Callable[..., AbstractContextManager[list[int]]]
 
 
 @contextmanager
@@ -61,7 +63,7 @@ def nursery(make_provider: Callable[[], Any], name: str) -> Iterator[AtWork]:
 
 
 @contextmanager
-def _at_work(pipe: Connection, works: Sequence[Work]) -> Iterator[list[int]]:
+def _at_work(pipe: Connection, works: Sequence[Work], *, gap_s: float = 0.0) -> Iterator[list[int]]:
     pipe.send(works)
     pids: list[int] = _heard(pipe)
     try:
@@ -69,6 +71,7 @@ def _at_work(pipe: Connection, works: Sequence[Work]) -> Iterator[list[int]]:
     finally:
         for pid in pids:  # all of them before any is waited for; they keep their numbers until then
             os.kill(pid, signal.SIGKILL)
+            time.sleep(gap_s)
         pipe.send(None)
     for status in _heard(pipe):
         if status != -signal.SIGKILL:

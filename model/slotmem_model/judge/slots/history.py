@@ -42,14 +42,15 @@ class Unsuited(Exception):
 
 @dataclass(frozen=True)
 class SlotHistory:
-    """The operations of a segment with PREGRAB.
+    """The operations of a segment.
 
     `slot` is the argument, or what a grab gave (anything, if it gave none). `value` is the number
     of what was put or got, or the count that num_free_slots gave; of a TORN get, which gave parts
     of several, it stands for all of these. `returned` of a PENDING operation is ignored. `witness`,
     if there is one, is a number taken at the operation's instant (inside its critical section),
     below zero if it was not taken. `inuse` is the mask of the slots in use at first, `values` what
-    is in them. The names are what reports say instead of the numbers, where there are any.
+    is in them. The names are what reports say instead of the numbers, where there are any. Without
+    `pregrab` get and put mark the slot.
     """
 
     item_num: int
@@ -65,6 +66,7 @@ class SlotHistory:
     values: tuple[int, ...] = ()
     value_names: dict[int, Any] = field(default_factory=dict)
     process_names: dict[int, Any] = field(default_factory=dict)
+    pregrab: bool = True
 
     def __post_init__(self) -> None:
         """Refuse columns that no recorder can have written.

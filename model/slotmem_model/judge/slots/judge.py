@@ -5,6 +5,7 @@ Interface:
 - `judge(history)` judges columns (`slotmem_model.judge.slots.history`); `check_slots(events,
   initial)` judges events, and passes those that do not fit into columns to the judge of any
   specification. Both give a `Verdict`.
+- Without PREGRAB, where get and put mark slots too, the judge of any specification does it.
 - A history with a witness is first replayed in the witness's order. Accepted, it is linearizable;
   else the full judging follows.
 
@@ -16,22 +17,27 @@ its budget.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
 
 from slotmem_model import spec
 from slotmem_model.judge.budget import Budget, Exhausted
-from slotmem_model.judge.events import Event
+from slotmem_model.judge.events import Event, Return
 from slotmem_model.judge.linearizability import LINEARIZABLE, UNKNOWN, VIOLATION, Verdict, check
 from slotmem_model.judge.slots.failure import find_clearest
 from slotmem_model.judge.slots.history import SlotHistory, Unsuited, from_events
 from slotmem_model.judge.slots.possibilities import SlotPossibilities
-from slotmem_model.judge.slots.sentences import NO_TIME, describe, to_events
+from slotmem_model.judge.slots.sentences import NO_TIME, answered, describe, to_events
 from slotmem_model.judge.slots.witness import is_accepted
 
 
 def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: float | None = 1024) -> Verdict:
-    """Judge a history of slots with PREGRAB."""
+    """Judge a history of slots."""
     if is_accepted(history):
         return Verdict(LINEARIZABLE, judged=len(history), possibilities=1)
+    if not history.pregrab:
+        return _judge_by_specification(history, budget_s, memory_mb)
     budget = Budget(budget_s, memory_mb)
     try:
         possibilities = SlotPossibilities(history, budget)
@@ -53,6 +59,25 @@ def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: flo
         numbers,
         found.window.is_whole,
     )
+
+
+def _judge_by_specification(history: SlotHistory, budget_s: float | None, memory_mb: float | None) -> Verdict:
+    """Judge by the specification itself, with bytes for the values. Each operation counts as one of
+    a process of its own, so that its row can be told.
+    """
+    names = {value: b"%24d" % value for value in (*np.unique(history.value).tolist(), *history.first_values())}
+    told = replace(history, process=np.arange(len(history)), process_names={}, value_names=names)
+    used = tuple(bool(history.inuse >> slot & 1) for slot in range(history.item_num))
+    initial = spec.Slots(24, False, used, tuple(names[value] for value in history.first_values()))
+    step = lambda state, operation: (spec.step(state, operation),)  # noqa: E731
+    verdict = check(to_events(told, range(len(history))), initial, step, budget_s=budget_s, memory_mb=memory_mb)
+    if verdict.name != VIOLATION:
+        return verdict
+    returned = [int(str(event.process)) for event in verdict.window if isinstance(event, Return)]
+    number = returned[-1]  # a window ends where nothing explains any more what was returned
+    numbers = (number, *(other for other in dict.fromkeys(returned) if other != number))
+    reason = f"{answered(history, number)}, which no order of the operations shown explains"
+    return replace(verdict, reason=reason, window=to_events(history, sorted(numbers)), before=(), numbers=numbers)
 
 
 def check_slots(

@@ -1,9 +1,10 @@
 """The window of a violation in words, and as events.
 
 Interface: `describe(history, window, number)` gives one sentence that says why operation `number`
-cannot be explained. The sentence is true of the history, or it is not said. `to_events(history,
-window)` gives the window's events, with the operations of `slotmem_model.spec` (values by their
-number, or by name where they have one).
+cannot be explained. The sentence is true of the history, or it is not said. `answered(history,
+number)` says no more than what it answered. `to_events(history, window)` gives the window's events,
+with the operations of `slotmem_model.spec` (values by their number, or by name where they have
+one).
 """
 
 from __future__ import annotations
@@ -57,6 +58,18 @@ def to_events(history: SlotHistory, window: Iterable[int]) -> tuple[Event, ...]:
         timed.append((int(history.returned[number]), 1, Return(process, spec.Result(_STATUS[outcome], gave))))
     timed.sort(key=lambda entry: entry[:2])
     return tuple([event for _, _, event in timed] + crashed)
+
+
+def answered(history: SlotHistory, number: int) -> str:
+    """Say in words what an operation answered, and no more."""
+    operation, result = (
+        event.operation if isinstance(event, Invoke) else event.result
+        for event in to_events(history, [number])
+        if isinstance(event, Invoke | Return)
+    )
+    of_slot = f" of slot {operation[1]}" if len(operation) > 1 else ""
+    gave = "" if result.value is None else f", value {result.value}" if operation[0] == "get" else f" {result.value}"
+    return f"{operation[0]}{of_slot} by process {history.name(number)} answered {result.status}{gave}"
 
 
 def describe(history: SlotHistory, window: Window, number: int) -> str:

@@ -94,7 +94,7 @@ class Timeline:
         )
 
 
-def _tabulate_actions() -> Column:
+def _tabulate_actions(pregrab: bool) -> Column:
     """Return the action by kind, outcome, and whether the slot is one that the segment has."""
     table = np.full((len(columns.KINDS), columns.TORN + 1, 2), NEVER, dtype=np.int64)
     for kind, with_result, without in (
@@ -113,16 +113,19 @@ def _tabulate_actions() -> Column:
     table[[columns.GRAB, columns.FGRAB], columns.NOTFOUND] = NEVER
     table[columns.COUNT, columns.OK] = COUNT
     table[columns.COUNT, columns.PENDING] = NOTHING
+    if not pregrab:
+        table[[columns.GET, columns.PUT], columns.NOTFOUND] = NEVER
+        table[columns.GET, columns.PENDING, 1] = LOST_FGRAB  # all that is left of it is the mark
     return table
 
 
-_ACTIONS = _tabulate_actions()
+_ACTIONS = {pregrab: _tabulate_actions(pregrab) for pregrab in (False, True)}
 
 
 def compute_actions(history: SlotHistory) -> Column:
     """Return the action of each operation."""
     inside = (history.slot >= 0) & (history.slot < history.item_num)
-    action: Column = _ACTIONS[history.kind, history.outcome, inside.view(np.int8)]
+    action: Column = _ACTIONS[history.pregrab][history.kind, history.outcome, inside.view(np.int8)]
     return action
 
 

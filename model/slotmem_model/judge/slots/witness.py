@@ -27,6 +27,7 @@ from slotmem_model.judge.slots.timeline import (
     LOST_GRAB,
     LOST_PUT,
     LOST_RELEASE,
+    NEVER,
     NOTHING,
     PUT,
     RELEASE,
@@ -50,6 +51,8 @@ def is_accepted(history: SlotHistory) -> bool:
         return False
     took_part = np.flatnonzero(seen & (action != NOTHING))
     order = took_part[np.argsort(history.witness[took_part], kind="stable")]
+    if not history.pregrab:
+        return _is_in_real_time(history, order) and _replay_touches(history, action, order)
     if _is_in_real_time(history, order) and _replay(history, action, order):
         return True
     mended = _mend(history, history.witness[order], action, order)
@@ -168,6 +171,36 @@ def _replay_marks(history: SlotHistory, actions: list[int], slots: list[int], va
         else:
             return None
     return taken
+
+
+def _replay_touches(history: SlotHistory, action: Column, order: Column) -> bool:
+    """Run the specification without PREGRAB in this order: a get or put marks its slot too."""
+    mask, contents, full = history.inuse, history.first_values(), (1 << history.item_num) - 1
+    columns = (action[order].tolist(), history.slot[order].tolist(), history.value[order].tolist())
+    for act, slot, value in zip(*columns, strict=True):
+        if act in (GET, PUT, LOST_PUT, FGRAB, LOST_FGRAB):
+            if act == GET and contents[slot] != value:
+                return False
+            if act in (PUT, LOST_PUT):
+                contents[slot] = value
+            mask |= 1 << slot
+        elif act in (RELEASE, LOST_RELEASE):
+            if act == RELEASE and not mask >> slot & 1:
+                return False
+            mask &= ~(1 << slot)
+        elif act in (GRAB, LOST_GRAB):
+            lowest = ~mask & (mask + 1) & full
+            if act == GRAB and lowest != 1 << slot:
+                return False
+            mask |= lowest
+        elif (
+            (act == COUNT and history.item_num - mask.bit_count() != value)
+            or (act == SEES_FULL and mask != full)
+            or (act == SEES_FREE and mask >> slot & 1)
+            or act == NEVER
+        ):
+            return False
+    return True
 
 
 def _last(changes: Flags, to: Column, slot: Column, at_first: Column) -> Column:
