@@ -7,8 +7,10 @@ own and none imports upwards:
 - `configure(parser)` adds its arguments; `run(arguments)` runs it and returns the exit code.
 
 Exit codes: what `run` returns (0 held, 1 violated, 2 usage or environment, 3 undecided); 2 for a
-usage error, an error of slotmem, or a missing package; 130 after Ctrl-C, 143 after SIGTERM; 141 if
-the reader of the output has gone away.
+usage error, an error of slotmem, a missing package, or an exception that nobody foresaw, which is a
+bug; 130 after Ctrl-C, 143 after SIGTERM; 141 if the reader of the output has gone away.
+
+No exception shows its traceback, unless the variable SLOTMEM_TRACEBACK is set.
 
 Only the module of the chosen command is imported. The help lines of the others are read from their
 source.
@@ -26,17 +28,19 @@ import select
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
-from slotmem import __version__
+from slotmem import __version__, environment
 from slotmem.exit_codes import INTERRUPTED, TERMINATED, UNREAD, USAGE
 from slotmem.status import SlotmemError
 
 GROUP = "slotmem.commands"
+_TRACEBACK = "SLOTMEM_TRACEBACK"
 # Ours are known without installed metadata: the command also works when the library is merely on
 # the path.
 _BUILT_IN = {"inspect": "slotmem.inspect.command"}
@@ -71,7 +75,8 @@ def main(given: Sequence[str] | None = None) -> int:
                 return _run_none(given)
             prog = f"slotmem {given[0]}"
             code = _run(given[0], given[1:], prog)
-            sys.stdout.flush()  # here, where a closed pipe can still be handled
+            if sys.stdout is not None:  # None: it was closed before we began, and print does nothing
+                sys.stdout.flush()  # here, where a closed pipe or a full disk can still be handled
             return _signalled(interrupts) if code == INTERRUPTED else code
     except KeyboardInterrupt:
         return _signalled(interrupts)
@@ -81,11 +86,37 @@ def main(given: Sequence[str] | None = None) -> int:
     except Exception as error:
         if interrupts:
             return _signalled(interrupts)  # in some places, such as a class body, Python turns it into another error
-        if not isinstance(error, BrokenPipeError) or not _is_unread(sys.stdout.fileno()):
-            raise  # a bug, not ours to hide; so is another broken pipe
-        with open(os.devnull, "wb") as nowhere:  # what is still buffered is flushed once more at the end
+        if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout.fileno()):
+            _drop_what_is_left()
+            return UNREAD
+        print(f"{prog}: {environment.explains(error) or _bug(error)}", file=sys.stderr)
+        if os.environ.get(_TRACEBACK):
+            traceback.print_exception(error)
+        _drop_what_is_left()
+        return USAGE
+
+
+def _bug(error: Exception) -> str:
+    """Return a line that says that an exception is a bug of ours, and where it was raised."""
+    *_, place = traceback.extract_tb(error.__traceback__)
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return (
+        f"this is a bug in slotmem {__version__}, and says nothing about what was tried: {said} "
+        f"({os.path.basename(place.filename)}, line {place.lineno}); please report it to its maintainers, with the "
+        f"traceback that {_TRACEBACK}=1 shows"
+    )
+
+
+def _drop_what_is_left() -> None:
+    """Redirect standard output to nowhere if it cannot be written to: Python flushes it once more
+    at the end.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        return UNREAD
 
 
 def _signalled(interrupts: Sequence[int]) -> int:

@@ -5,6 +5,7 @@ happens.
 import gc
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -168,12 +169,12 @@ def test_bare_library_says_how_to_install_verify():
 
 
 @pytest.mark.parametrize("mistake", ["import slotmem.nonsense", "import json.nonsense"])
-def test_mistakes_are_not_missing_packages(plugin, mistake):
-    """A module that is not there in a package that is, is a mistake of the command: it is not
-    hidden.
+def test_mistakes_are_not_missing_packages(plugin, capsys, mistake):
+    """A module that is not there in a package that is, is a mistake of the command, and told as
+    one.
     """
-    with pytest.raises(ModuleNotFoundError):
-        plugin(subcommand("return 0", mistake))
+    assert plugin(subcommand("return 0", mistake)) == 2
+    assert "this is a bug in slotmem" in capsys.readouterr().err
 
 
 def test_missing_module_of_a_command(monkeypatch, capsys):
@@ -194,6 +195,58 @@ def test_errors_of_slotmem_are_one_line(plugin, capsys):
     assert capsys.readouterr().err == "slotmem plugged: there is none\n"
 
 
+@pytest.mark.parametrize(
+    "mistake", ["1 / 0", "raise AssertionError('two\\n  lines')", "raise ExceptionGroup('all', [KeyError(1)])"]
+)
+def test_a_bug_is_one_line_and_no_violation(plugin, capsys, monkeypatch, mistake):
+    """What nobody foresaw exits with 2 and a line that says so; a variable shows the traceback."""
+    assert plugin(subcommand(mistake)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("slotmem plugged: this is a bug in slotmem ")
+    assert "line " in line
+    monkeypatch.setenv("SLOTMEM_TRACEBACK", "1")
+    assert plugin(subcommand(mistake)) == 2
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        ("raise MemoryError", "out of memory; free some memory, or raise the limit (ulimit -v)"),
+        ("raise OSError(28, 'No space left on device')", "No space left on device; free some space"),
+        (
+            "raise OSError(24, 'Too many open files', '/x')",
+            "/x: Too many open files; raise the limit of open files (ulimit -n)",
+        ),
+        (
+            "raise ExceptionGroup('x', [OSError(30, 'Read-only file system', b'/y')])",
+            "/y: Read-only file system; mount it for writing",
+        ),
+    ],
+)
+def test_the_machine_is_named(plugin, capsys, mistake, told):
+    """What the machine did is no bug: a line says what it was and what to do."""
+    assert plugin(subcommand(mistake)) == 2
+    assert capsys.readouterr().err == f"slotmem plugged: {told}\n"
+
+
+def run_plugged(tmp_path, body, to=""):
+    """Run a subcommand in a process of its own, its output led elsewhere by a shell."""
+    (tmp_path / "plugged.py").write_text(subcommand(body))
+    script = "import sys; from slotmem import command; command._BUILT_IN['plugged'] = 'plugged'; sys.exit(command.main(['plugged']))"
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}{os.pathsep}{tmp_path}"}
+    line = f"{shlex.join([sys.executable, '-c', script])} {to}"
+    return subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
+
+
+def test_output_that_cannot_be_written(tmp_path):
+    """A full device exits with 2 and one line; a closed output is no mistake."""
+    done = run_plugged(tmp_path, "print('all is well')", ">/dev/full")
+    assert (done.returncode, done.stderr) == (2, "slotmem plugged: No space left on device; free some space\n")
+    done = run_plugged(tmp_path, "print('all is well')\n    return 0", ">&-")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_interrupt(plugin, capsys):
     """Ctrl-C is quiet, with the exit code that shells give it."""
     assert plugin(subcommand("raise KeyboardInterrupt")) == 130
@@ -210,8 +263,7 @@ def test_interrupt_under_another_name(plugin):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert plugin(subcommand(body, interrupted)) == 130
-        with pytest.raises((RuntimeError, ValueError)):
-            plugin(subcommand(body, head.format("raise ValueError")))
+        assert plugin(subcommand(body, head.format("raise ValueError"))) == 2
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -286,11 +338,8 @@ def test_nobody_reads(tmp_path):
 
 def test_other_broken_pipes_are_not_hidden(tmp_path):
     """A broken pipe that is not standard output is a mistake like any other."""
-    (tmp_path / "plugged.py").write_text(subcommand("raise BrokenPipeError"))
-    script = "from slotmem import command; command._BUILT_IN['plugged'] = 'plugged'; command.main(['plugged'])"
-    environment = {**ENVIRONMENT, "PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}{os.pathsep}{tmp_path}"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert (done.returncode, "BrokenPipeError" in done.stderr) == (1, True)
+    done = run_plugged(tmp_path, "raise BrokenPipeError")
+    assert (done.returncode, "a bug in slotmem" in done.stderr) == (2, True)
 
 
 def objects_of(pid):

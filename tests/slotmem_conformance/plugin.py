@@ -9,6 +9,7 @@ suite before that is asked for, and collects nothing unless `--provider` is give
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -73,15 +74,18 @@ class CaseItem(pytest.Item):
         self.case = case
 
     def runtest(self) -> None:
-        """Run it. Raises: CaseFailed; pytest's skip."""
+        """Run it. Raises: CaseFailed; Disturbed; pytest's skip."""
         from slotmem_conformance import runner
         from slotmem_conformance.protocol.session import open_session
         from slotmem_conformance.reports.verdicts import ClauseVerdict
+        from slotmem_stress.canary import Canary
 
         option = self.config.getoption
         logging.getLogger("slotmem").setLevel(logging.ERROR)  # files are spoiled on purpose
         opener = partial(open_session, option("--provider"))
-        outcome = runner.run_case(self.case, opener, seed=option("--slotmem-seed"), quick=option("--slotmem-quick"))
+        how = {"seed": option("--slotmem-seed"), "quick": option("--slotmem-quick")}
+        with tempfile.TemporaryDirectory(prefix="slotmem-pytest-") as base, Canary(base) as canary:
+            outcome = runner.run_case(self.case, opener, base=base, canary=canary, **how)
         self.user_properties.append(("verdict", outcome.verdict.value))
         if outcome.verdict is ClauseVerdict.SKIP:
             pytest.skip(outcome.reason)
@@ -90,9 +94,16 @@ class CaseItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show the clause and the evidence instead of a traceback of ours."""
+        from slotmem.environment import Disturbed
+
+        if isinstance(excinfo.value, Disturbed):
+            return f"{self.case.id} was not judged: {excinfo.value}"
         if not isinstance(excinfo.value, CaseFailed):
             return super().repr_failure(excinfo, style)
-        outcome, clause = excinfo.value.outcome, self.case.clause
+        from slotmem_model.clauses import CLAUSES
+
+        outcome = excinfo.value.outcome
+        clause = CLAUSES[outcome.clause]
         return f"{outcome.verdict.value}: {outcome.reason}\n{clause.id} asks: {clause.sentence}\n{outcome.evidence}"
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

@@ -1,7 +1,8 @@
 """Running cases: each in a rig of its own, whatever the last one left of the implementation.
 
 Interface: `greet(opener, base)` asks an implementation who it is; `run_case(case, opener)` returns
-a `CaseResult`; `run(...)` a `SuiteReport` of many, with progress on standard error.
+a `CaseResult`; `run(...)` a `SuiteReport` of many, with progress on standard error. With a canary
+nobody is accused of what the machine did: they raise `Disturbed` instead.
 
 A case that fails, crashes the implementation, or makes it hang is an outcome like any other, and
 the next case opens the implementation anew. Only an implementation that does not even say hello
@@ -15,66 +16,109 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from slotmem import SlotmemError
+from slotmem.environment import Disturbed
 from slotmem_conformance.cases.case import Case
-from slotmem_conformance.protocol.session import AdapterError
+from slotmem_conformance.protocol import places
+from slotmem_conformance.protocol.session import AdapterError, Session
 from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport
 from slotmem_conformance.rig.rig import Failed, Informed, Opener, Rig, Skipped
+from slotmem_model.clauses import CLAUSES
+from slotmem_stress.canary import Canary
+
+_FIRST = {"op": "create", "name": "first", "item_size": 2**16, "item_num": 16, "type": []}
+
+_WRONG = {"must": ClauseVerdict.FAIL, "should": ClauseVerdict.NON_STRICT, "info": ClauseVerdict.INFO}
+_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGXCPU")
+"""How a driver ends that we did not end, and that did not crash."""
 
 
 class Unusable(Exception):
     """What was asked for cannot be done; the message says why."""
 
 
-def greet(opener: Opener, base: str) -> dict[str, Any]:
-    """Ask an implementation who it is.
+def greet(opener: Opener, base: str, canary: Canary | None = None) -> dict[str, Any]:
+    """Ask an implementation who it is; with a canary, see whether there is a place for segments.
 
     Raises:
         Unusable: it does not answer, and why.
+        Disturbed: there is no place for segments.
     """
     with tempfile.TemporaryDirectory(prefix="slotmem-hello-", dir=base) as folder:
         try:
             session = opener(runtime_dir=folder)
             hello = dict(session.hello)
+            if canary is not None and not _makes_a_segment(session):
+                if canary.refused:
+                    raise Disturbed(canary.refused)
+                canary.check()
             session.close()
+        except Disturbed:
+            raise
         except (AdapterError, SlotmemError, ValueError) as error:
             raise Unusable(" ".join((getattr(error, "refused", "") or str(error)).split())) from None
+        finally:
+            places.remove_objects([("first", folder, 0)])
     return hello
 
 
-def run_case(case: Case, opener: Opener, *, seed: int = 0, quick: bool = False, base: str | None = None) -> CaseResult:
+def _makes_a_segment(session: Session) -> bool:
+    """Say whether an implementation can make a segment as large as most that it will be asked
+    for.
+    """
+    with suppress(AdapterError):
+        return bool(session.request(_FIRST)["status"] == "APR_SUCCESS")
+    return False
+
+
+def run_case(
+    case: Case,
+    opener: Opener,
+    *,
+    seed: int = 0,
+    quick: bool = False,
+    base: str | None = None,
+    canary: Canary | None = None,
+) -> CaseResult:
     """Do a case, and tell what became of it.
 
     Its random choices depend on the seed and its id alone.
+
+    Raises:
+        Disturbed: it failed, and the machine explains why.
     """
     began = time.monotonic()
     rig = Rig(opener, seed=seed ^ zlib.crc32(case.id.encode()), quick=quick, base=base)
     try:
-        verdict, reason = _judged(case, rig)
+        verdict, reason, broken = _judged(case, rig)
+        if canary is not None and not verdict.holds:
+            canary.check()
         evidence = "" if verdict in (ClauseVerdict.PASS, ClauseVerdict.SKIP) else rig.evidence or rig.told()
     finally:
         rig.close()
-    return CaseResult(case.id, verdict, reason, evidence, round(time.monotonic() - began, 4))
+    return CaseResult(case.id, verdict, reason, evidence, round(time.monotonic() - began, 4), broken)
 
 
-def _judged(case: Case, rig: Rig) -> tuple[ClauseVerdict, str]:
-    wrong = ClauseVerdict.FAIL if case.clause.level == "must" else ClauseVerdict.NON_STRICT
-    if case.clause.level == "info":
-        wrong = ClauseVerdict.INFO
+def _judged(case: Case, rig: Rig) -> tuple[ClauseVerdict, str, str]:
+    """Return the verdict, the reason, and the clause that did not hold if it is not the case's."""
     try:
         case.run(rig)
     except Failed as failed:
-        return wrong, str(failed)
+        clause = CLAUSES.get(failed.clause, case.clause)
+        return _WRONG[clause.level], str(failed), clause.id if clause is not case.clause else ""
     except Skipped as skipped:
-        return ClauseVerdict.SKIP, str(skipped)
+        return ClauseVerdict.SKIP, str(skipped), ""
     except Informed as informed:
-        return ClauseVerdict.INFO, str(informed)
+        return ClauseVerdict.INFO, str(informed), ""
     except AdapterError as error:
+        if error.ended and error.got.endswith(_FROM_OUTSIDE):
+            raise Disturbed(f"the driver was ended from outside; was there too little memory? {error}") from None
         is_its_own = error.silent or error.ended or bool(error.raised)
-        return (ClauseVerdict.FAIL if is_its_own else ClauseVerdict.ADAPTER_ERROR), str(error)
-    return ClauseVerdict.PASS, ""
+        return (ClauseVerdict.FAIL if is_its_own else ClauseVerdict.ADAPTER_ERROR), str(error), ""
+    return ClauseVerdict.PASS, "", ""
 
 
 def run(
@@ -87,9 +131,14 @@ def run(
     quick: bool = False,
     budget_s: float | None = None,
     base: str | None = None,
+    canary: Canary | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> SuiteReport:
-    """Run the cases in turn; those for which there was no time are skipped, and it says so."""
+    """Run the cases in turn; those for which there was no time are skipped, and it says so.
+
+    Raises:
+        Disturbed: one failed, and the machine explains why.
+    """
     began = time.monotonic()
     report = SuiteReport(provider, dict(hello), seed, quick)
     for number, case in enumerate(cases):
@@ -99,7 +148,7 @@ def run(
             break
         if tell is not None:
             tell(f"{number + 1}/{len(cases)} {case.id}")
-        report.outcomes.append(run_case(case, opener, seed=seed, quick=quick, base=base))
+        report.outcomes.append(run_case(case, opener, seed=seed, quick=quick, base=base, canary=canary))
     report.seconds = round(time.monotonic() - began, 2)
     return report
 

@@ -15,6 +15,8 @@ def main() -> int:
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a shell's background job
     if heeded:  # nothing is begun that could be left behind; an exception would become another one in some imports
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    # numpy's threads are of no use here; without memory for them it would end us with exit code 1.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from slotmem import command
 
     if heeded:

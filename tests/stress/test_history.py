@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import slotmem
 from slotmem_model.judge.slots import history as slot_history
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 from slotmem_stress.commands import judge as judge_command
@@ -225,7 +226,6 @@ REFUSED = {
     "no slot": (first(slots=0), "line 1: slots"),
     "a thousand million slots": (first(slots=10**9), "line 1: slots"),
     "slots without bytes": (first(slot_bytes=0), "line 1: slot_bytes"),
-    "without PREGRAB": (first(pregrab=False), "line 1: pregrab must be true"),
     "inuse twice": (first(inuse=[0, 0]), "line 1: inuse lists a slot twice"),
     "inuse beyond": (first(inuse=[99]), "line 1: inuse must list slots from 0 to 7, got 99"),
     "inuse below": (first(inuse=[-1]), "line 1: inuse"),
@@ -473,6 +473,32 @@ def test_a_folder_exported_is_judged_the_same(tmp_path, capsys, run_judge):
     assert run_judge(str(folder), "--export", str(exported)) == 1
     assert judge_path(str(exported), None, None).reason == judge_path(str(folder), None, None).reason
     assert "grab by process" in capsys.readouterr().out
+
+
+def kept(folder, *rounds):
+    """Write the rounds of a run as `stress --keep` does, each with so many grabs of slot 0."""
+    for number, grabs in rounds:
+        (folder / f"round-{number}").mkdir(parents=True)
+        Description(2, 8).write(str(folder / f"round-{number}"))
+        for client in range(grabs):
+            write(folder / f"round-{number}", client + 1, [(GRAB, OK, 0, 0, 0, 5)], 10 * client + 1)
+    (folder / "board").write_bytes(b"")
+    return str(folder)
+
+
+def test_a_run_that_was_kept_is_judged_round_by_round(tmp_path, capsys, run_judge):
+    """All rounds in order, up to the first violation, summed up; a page is of one round."""
+    right = kept(tmp_path / "right", (1, 1), (2, 0), (10, 1))
+    assert run_judge(right, "--json") == 0
+    judged = json.loads(capsys.readouterr().out)
+    assert (judged["verdict"], judged["operations"], judged["path"]) == ("held", 2, right)
+    wrong = kept(tmp_path / "wrong", (1, 1), (2, 2), (10, 3))
+    assert run_judge(wrong) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"violated: 3 operations, 0 of them pending, judged in 0.0 s\nin {wrong}/round-2:\n")
+    assert run_judge(right, "--budget-s", "0") == 3
+    with pytest.raises(slotmem.InvalidArgument, match=r"holds 3 rounds; name one of them, such as .*/round-1$"):
+        run_judge(right, "--html", str(tmp_path / "page.html"))
 
 
 @pytest.mark.parametrize("name", ["none", "empty.jsonl", "overlapping.jsonl"])

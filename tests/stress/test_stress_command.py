@@ -19,6 +19,7 @@ from slotmem.memory.names import resolve
 from slotmem.memory.segment import object_path
 from slotmem_model.commands import check as check_command
 from slotmem_model.verdict import HELD, VIOLATED
+from slotmem_stress.commands import judge as judge_command
 from slotmem_stress.history.judging import judge_path
 from slotmem_stress.interrupts import end, starting_a_child, without_interrupts
 from slotmem_stress.run import remembered
@@ -89,12 +90,15 @@ def test_a_page_is_not_written_where_there_is_no_folder(command, tmp_path):
 
 
 def test_kept_histories_can_be_judged_again(command, tmp_path):
-    """--keep leaves a folder a round."""
+    """--keep leaves a folder a round, and `slotmem judge` takes the folder of them all."""
     folder = tmp_path / "kept"
     assert command("plain", "--operations", "3000", "--keep", str(folder)) == 0
     rounds = sorted(folder.glob("round-*"))
     assert rounds
     assert all(judge_path(str(each), None, None).verdict == HELD for each in rounds)
+    parser = argparse.ArgumentParser()
+    judge_command.configure(parser)
+    assert judge_command.run(parser.parse_args([str(folder)])) == 0
 
 
 def test_a_soak_goes_on_where_it_was(command, capsys):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from slotmem import InvalidArgument
+from slotmem import InvalidArgument, environment
 
 
 def add_json(parser: argparse.ArgumentParser, instead_of: str) -> None:
@@ -57,5 +57,6 @@ def check_writable(path: str | None) -> None:
 
 
 def in_words(error: OSError) -> str:
-    """Return what the operating system refused: the file and the reason."""
-    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    """Return what the operating system refused: the file, the reason, and what to do, if known."""
+    said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    return environment.explains(error) or said

@@ -1,10 +1,11 @@
 """Judge a recorded history: does some order of its operations explain every result?
 
 examples:
-  slotmem judge FOLDER                        a round that `slotmem stress --keep` recorded
-  slotmem judge history.jsonl                 a history of another tool, as JSON lines
-  slotmem judge FOLDER --export out.jsonl     convert it to JSON lines, and judge it
-  slotmem judge FOLDER --html out.html        also draw it on a time line, for a browser
+  slotmem judge FOLDER                            what `slotmem stress --keep FOLDER` recorded
+  slotmem judge FOLDER/round-1                    one round of it
+  slotmem judge history.jsonl                     a history of another tool, as JSON lines
+  slotmem judge FOLDER/round-1 --export out.jsonl convert it to JSON lines, and judge it
+  slotmem judge FOLDER/round-1 --html out.html    also draw it on a time line, for a browser
 
 In that order each operation must take effect at one instant between its invocation and its return.
 The first line of a JSON-lines file describes the segment, and the state in which the history
@@ -31,12 +32,13 @@ import os
 import sys
 from dataclasses import asdict
 
-from slotmem_model.verdict import Exit, exit_code
+from slotmem import InvalidArgument, SlotmemError
+from slotmem_model.verdict import HELD, VIOLATED, Exit, exit_code
 from slotmem_stress.commands.arguments import amount, check_writable, in_words
 from slotmem_stress.history.judging import Judged, judge_path
 from slotmem_stress.history.lines import export
 from slotmem_stress.history.reading import read
-from slotmem_stress.history.records import BadHistory
+from slotmem_stress.history.records import DESCRIPTION, BadHistory
 from slotmem_stress.history.wording import window_lines, window_title
 from slotmem_stress.page import html_report
 
@@ -45,7 +47,7 @@ _LARGE_BYTES = 10 * 2**20
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("path", metavar="FILE", help="a folder of records, or a file of JSON lines")
+    parser.add_argument("path", metavar="FILE", help="a folder of records or of such folders, or a file of JSON lines")
     parser.add_argument("--budget-s", type=amount, default=None, metavar="S", help="give up after so many seconds")
     parser.add_argument(
         "--memory-mb", type=amount, default=1024.0, metavar="MB", help="give up at so much memory (default: 1024)"
@@ -60,31 +62,63 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(arguments.export)
     check_writable(arguments.html)
     try:
+        rounds = _rounds(arguments.path)
+        if rounds and (arguments.export or arguments.html):
+            raise InvalidArgument(f"{arguments.path} holds {len(rounds)} rounds; name one of them, such as {rounds[0]}")
         if arguments.export is not None:
             lines = list(export(read(arguments.path)))
             with open(arguments.export, "w", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in lines)
         if _size(arguments.path) > _LARGE_BYTES:
             print(f"judging {arguments.path} ...", file=sys.stderr, flush=True)
-        judged = judge_path(arguments.path, arguments.budget_s, arguments.memory_mb)
+        judged = _judge(rounds or [arguments.path], arguments)
         if arguments.html is not None:
             html_report.write(arguments.html, html_report.of_history(judged))
     except BadHistory as error:
         print(f"slotmem judge: {arguments.path} cannot be judged: {error}", file=sys.stderr)
         return Exit.USAGE
+    except SlotmemError:
+        raise
     except OSError as error:
         print(f"slotmem judge: {in_words(error)}", file=sys.stderr)
         return Exit.USAGE
-    print(json.dumps(asdict(judged), indent=2) if arguments.json else _to_text(judged))
+    if rounds and judged.verdict == HELD:
+        judged.path = arguments.path
+    print(json.dumps(asdict(judged), indent=2) if arguments.json else _to_text(judged, rounds))
     return exit_code(judged.verdict)
 
 
-def _to_text(judged: Judged) -> str:
+def _rounds(path: str) -> list[str]:
+    """Return the histories of a run that was kept, in order; none if the path is no such folder."""
+    if not os.path.isdir(path) or os.path.exists(os.path.join(path, DESCRIPTION)):
+        return []
+    inside = [entry.path for entry in os.scandir(path) if os.path.exists(os.path.join(entry.path, DESCRIPTION))]
+    return sorted(inside, key=lambda each: (len(each), each))  # round-2 before round-10
+
+
+def _judge(paths: list[str], arguments: argparse.Namespace) -> Judged:
+    """Judge histories in turn, up to the first violation, and sum them up."""
+    total = None
+    for path in paths:
+        left_s = (
+            arguments.budget_s if total is None or arguments.budget_s is None else arguments.budget_s - total.seconds
+        )
+        judged = judge_path(path, left_s if left_s is None else max(0.0, left_s), arguments.memory_mb)
+        total = judged if total is None else total + judged
+        if judged.verdict == VIOLATED:
+            break
+    assert total is not None
+    return total
+
+
+def _to_text(judged: Judged, rounds: list[str]) -> str:
     lines = [
         f"{judged.verdict}: {judged.operations:,} operations, {judged.pending} of them pending, "
         f"judged in {judged.seconds:.1f} s"
     ]
     lines += [f"note: {note}" for note in judged.notes]
+    if rounds and judged.verdict != HELD:
+        lines.append(f"in {judged.path}:")
     if judged.reason:
         lines.append(judged.reason)
     if judged.window:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -31,6 +31,9 @@ from slotmem_stress.interrupts import die_with_parent, end, starting_a_child, wi
 
 _WORDS = {linearizability.LINEARIZABLE: HELD, linearizability.VIOLATION: VIOLATED, linearizability.UNKNOWN: UNDECIDED}
 EXCERPT_OPERATIONS = 400
+
+
+_WORSE = (HELD, UNDECIDED, VIOLATED)
 
 
 @dataclass
@@ -59,6 +62,12 @@ class Judged:
     """The window and what ran at the same time; of too many, those that ran longest and the puts
     that a torn get mixed.
     """
+
+    def __add__(self, more: Judged) -> Judged:
+        """Return the judgement of two histories, the worse of both with the sums of both."""
+        worse = max(self, more, key=lambda each: _WORSE.index(each.verdict))
+        names = ("operations", "pending", "seconds", "configurations")
+        return replace(worse, **{name: getattr(self, name) + getattr(more, name) for name in names})
 
 
 def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Judged:

@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from slotmem.environment import Disturbed
 from slotmem_stress.interrupts import end, starting_a_child, without_interrupts
 from slotmem_stress.run.owner_process import PATIENCE_S, OwnerProcess
-from slotmem_stress.run.worker import Broken, Job, Ready, Round, RoundDone, main
+from slotmem_stress.run.worker import FROM_OUTSIDE, Broken, Job, Ready, Round, RoundDone, main
 
 
 class Worker:
@@ -160,7 +162,7 @@ class ProcessCrew:
         except (EOFError, ConnectionResetError):
             with without_interrupts():
                 worker.process.join()
-            said = Broken(f"client {worker.clients[0]} died with exit code {worker.process.exitcode}")
+            said = _died(worker)
         if isinstance(said, Ready):
             worker.ready_in = said.number
         elif isinstance(said, RoundDone):
@@ -168,7 +170,7 @@ class ProcessCrew:
             self.held.update(said.held)
         elif isinstance(said, Broken):
             if said.is_environment:
-                raise OSError(said.reason)
+                raise Disturbed(said.reason)
             self.findings.append(f"clause {said.clause}: {said.reason}")
             self._give_up(worker)
 
@@ -202,6 +204,18 @@ class ProcessCrew:
         worker.pipe.close()
 
 
+def _died(worker: Worker) -> Broken:
+    """Return what is to be said of a worker that nobody here has killed."""
+    who, code = f"client {worker.clients[0]}", worker.process.exitcode
+    if worker.ready_in < 0 and code > 0:
+        return Broken(f"{who} could not be started: its process ended with status {code}", is_environment=True)
+    if -code in FROM_OUTSIDE:
+        name = signal.Signals(-code).name
+        reason = f"{who} was ended by {name}, which this run did not send; was there too little memory?"
+        return Broken(reason, is_environment=True)
+    return Broken(f"{who} died with exit code {code}")
+
+
 class ThreadCrew:
     """Workers that are threads of the owner, for memory that no other process can see."""
 
@@ -232,13 +246,13 @@ class ThreadCrew:
         """Wait until the round is over for all threads.
 
         Raises:
-            OSError: if a client could not record.
+            Disturbed: if a client could not record.
         """
         ended = self._owner.finish(timeout_s + PATIENCE_S)
         if isinstance(ended, RoundDone):
             self.held = set(ended.held)
         elif isinstance(ended, Broken) and ended.is_environment:
-            raise OSError(ended.reason)
+            raise Disturbed(ended.reason)
         elif ended is not None:
             self.findings.append(f"clause ATOMIC-1: {ended.reason}")
 

@@ -2,6 +2,7 @@
 
 Interface: `Inventory.take()` before a run, `find(before, ...)` after it; each leak is a sentence.
 `of_process` is the part of it that another process can tell of itself.
+`object_of(runtime_dir, generation)` is where the segment's object lies.
 
 Others may be at work on the machine, so only what can be this run's counts: shared objects of its
 segment's names, files in its runtime folder, this process's own descriptors and children.
@@ -58,9 +59,14 @@ def remove_objects(runtime_dir: str, generations: range) -> None:
 
 
 def _objects(runtime_dir: str, generations: range) -> list[str]:
-    """Return where the shared objects of the run's segment are, if there are any."""
-    found = [resolve(NAME, runtime_dir, generation) for generation in generations]
-    return [str(object_path(names)) for names in found if names is not None]
+    return [object_of(runtime_dir, generation) for generation in generations]
+
+
+def object_of(runtime_dir: str, generation: int) -> str:
+    """Return the path that the shared object of the run's segment has."""
+    names = resolve(NAME, runtime_dir, generation)
+    assert names is not None
+    return object_path(names)
 
 
 def _files(folder: str) -> frozenset[str]:

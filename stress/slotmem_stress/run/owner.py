@@ -16,7 +16,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from slotmem import SlotmemError, Type
+from slotmem import SlotmemError, Type, environment
+from slotmem.environment import Disturbed
 from slotmem_stress.history.records import Recorder
 from slotmem_stress.interrupts import die_with_parent
 from slotmem_stress.run import leaks
@@ -73,8 +74,8 @@ def main(pipe: Connection, board_path: str, opening: Opening) -> None:
             name, *arguments = pipe.recv()
             try:
                 told: Told | Unwell = owner.told(getattr(owner, name)(*arguments))
-            except OSError as error:
-                told = Unwell(error.strerror or str(error))
+            except (Disturbed, OSError) as error:
+                told = Unwell(getattr(error, "strerror", None) or str(error))
             pipe.send(told)
 
 
@@ -149,7 +150,11 @@ class Owner:
         return self._provider.create(NAME, self._settings.slot_bytes, self._settings.slots, self._type)
 
     def _found(self, what: str, error: Exception) -> bool:
-        """Note what the provider raised; an error of the system that has no status is raised on."""
+        """Note what the provider raised; what the machine did, and an error of the system that has
+        no status, is raised on.
+        """
+        if environment.explains(error):
+            raise Disturbed(f"the owner could not {what}: {error}") from error
         if isinstance(error, OSError) and not isinstance(error, SlotmemError):
             raise error
         self._findings.append(f"clause KILL-3: the owner could not {what}: {type(error).__name__}: {error}")

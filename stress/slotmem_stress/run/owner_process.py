@@ -19,11 +19,12 @@ from contextlib import suppress
 from typing import Any
 
 from slotmem import InvalidArgument, SlotmemError
+from slotmem.environment import Disturbed
 from slotmem_stress.interrupts import end, starting_a_child, without_interrupts
 from slotmem_stress.run import leaks
 from slotmem_stress.run.observing import Observation
 from slotmem_stress.run.owner import Opening, Refused, Told, Unwell, main
-from slotmem_stress.run.worker import Broken, Round, RoundDone
+from slotmem_stress.run.worker import FROM_OUTSIDE, Broken, Round, RoundDone
 
 PATIENCE_S = 30.0
 _START_S = 60.0
@@ -80,12 +81,14 @@ class OwnerProcess:
         if self._process is None:
             return
         with without_interrupts():
-            self.leaks = self._asked("close") or []
-            if not self._is_there:  # it did not come to that
-                leaks.remove_objects(self._opening.runtime_dir, range(self.generation + 2))
-            end(self._process)
-            self._process = None
-            self._pipe.close()
+            try:
+                self.leaks = self._asked("close") or []
+            finally:
+                if not self._is_there:  # it did not come to that
+                    leaks.remove_objects(self._opening.runtime_dir, range(self.generation + 2))
+                end(self._process)
+                self._process = None
+                self._pipe.close()
 
     def _asked(self, *order: Any) -> Any:
         self._tell(*order)
@@ -100,7 +103,7 @@ class OwnerProcess:
 
         Raises:
             InvalidArgument: it could not create the segment.
-            OSError: the surroundings are to blame.
+            Disturbed: the surroundings are to blame.
         """
         if not self._is_there:
             return None
@@ -113,11 +116,16 @@ class OwnerProcess:
                 self._process.join()
             code = self._process.exitcode
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            if -code in FROM_OUTSIDE:
+                self._is_there = False
+                raise Disturbed(
+                    f"the owner was ended by {how}, which this run did not send; was there too little memory?"
+                ) from None
             return self._lost(f"could not {what}: it died with {how}")
         if isinstance(told, Refused):
             raise InvalidArgument(told.why)
         if isinstance(told, Unwell):
-            raise OSError(told.why)
+            raise Disturbed(told.why)
         self.findings += told.findings
         self.seen, self.generation = told.seen, told.generation
         return told.answer

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from slotmem_stress.canary import Canary
 from slotmem_stress.history.judging import JudgeProcess
 from slotmem_stress.history.records import Description
 from slotmem_stress.run.crew import ClientNumbers, ProcessCrew, ThreadCrew
 from slotmem_stress.run.faults import Company, Faults
+from slotmem_stress.run.leaks import object_of
 from slotmem_stress.run.owner_process import PATIENCE_S, OwnerProcess
 from slotmem_stress.run.pace import MOST_LOST, Pace
 from slotmem_stress.run.report import RunReport
@@ -46,9 +48,11 @@ class Rounds:
 
     report: RunReport
     folder: str
+    runtime_dir: str
     board: memoryview
     numbers: ClientNumbers
     owner: OwnerProcess
+    canary: Canary
     judge: JudgeProcess
     crew: ProcessCrew | ThreadCrew
     company: Company
@@ -114,8 +118,10 @@ class Rounds:
         self.faults.calm()  # a paused client may hold a lock that storing needs
         if not self.crew.gather(PATIENCE_S):  # latecomers would not find the old generation
             return False
+        self.canary.watch(None)
         if not self.owner.restart(folder, self.numbers.take(self.report.settings.slots)):
             return False
+        self.canary.watch(object_of(self.runtime_dir, self.owner.generation))
         self.report.held_by_the_dead = []  # unknown, as of an instant when all were at work
         self.faults.restarts += 1
         return True
@@ -149,10 +155,16 @@ class Rounds:
         return sum(self.board[FIRST_SEAT:])
 
     def complain(self) -> None:
-        """Collect the findings of owner, workers and company."""
+        """Collect the findings of owner, workers and company.
+
+        Raises:
+            Disturbed: the machine explains them.
+        """
         known = self.report.findings
         complaints = self.owner.findings + self.crew.findings + self.company.findings()
-        known += [finding for finding in complaints if finding not in known]
+        if fresh := [finding for finding in complaints if finding not in known]:
+            self.canary.check()
+            known += fresh
 
     def _hear_judge(self, most_waiting: int | None, passed_s: float = 0.0) -> None:
         """Take in judgements until at most `most_waiting` rounds are unjudged; None: do not wait.

@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
+from slotmem_stress.canary import Canary
 from slotmem_stress.history.judging import JudgeProcess
 from slotmem_stress.interrupts import without_interrupts
 from slotmem_stress.run import leaks
@@ -54,9 +55,24 @@ def run(
     `save` after each judged round. A KeyboardInterrupt ends the run, and the report says so.
 
     Raises:
-        SlotmemError: if the provider cannot create the segment.
+        SlotmemError: if the provider cannot create the segment, or the machine got in the way
+            (Disturbed).
         OSError: if a folder cannot be written to.
     """
+    with Canary(runtime_dir) as canary:
+        return _run(settings, folder, runtime_dir, canary, tell, save, first_client, keep)
+
+
+def _run(
+    settings: Settings,
+    folder: str,
+    runtime_dir: str,
+    canary: Canary,
+    tell: Tell,
+    save: Save,
+    first_client: int,
+    keep: bool,
+) -> RunReport:
     before = leaks.Inventory.take(runtime_dir)
     report = RunReport(settings)
     rounds: Rounds | None = None
@@ -64,7 +80,7 @@ def run(
     try:
         try:
             with without_interrupts():
-                rounds = _start(started, report, folder, runtime_dir, first_client, tell, save, keep)
+                rounds = _start(started, report, folder, runtime_dir, canary, first_client, tell, save, keep)
             rounds.work()
         finally:
             with without_interrupts():
@@ -85,6 +101,7 @@ def _start(
     report: RunReport,
     folder: str,
     runtime_dir: str,
+    canary: Canary,
     first_client: int,
     tell: Tell,
     save: Save,
@@ -123,8 +140,12 @@ def _start(
     company = Company(plan, settings.provider, runtime_dir, board_path)
     started.callback(company.stop)
     owner.opened()
+    canary.watch(leaks.object_of(runtime_dir, owner.generation))
+    started.callback(canary.watch, None)
     faults = Faults(settings.plan, f"{settings.seed}/{first_client}/faults")
-    rounds = Rounds(report, folder, board, numbers, owner, judge, crew, company, faults, tell, save, keep)
+    rounds = Rounds(
+        report, folder, runtime_dir, board, numbers, owner, canary, judge, crew, company, faults, tell, save, keep
+    )
     started.callback(board.__setitem__, ROUND, 0)
     started.callback(rounds.count_up)
     return rounds

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import slotmem
-from slotmem import SlotmemError
+from slotmem import SlotmemError, environment
 from slotmem_stress.history.records import Recorder
 from slotmem_stress.interrupts import die_with_parent
 from slotmem_stress.run.client import Client, Rules, Stuck
@@ -29,6 +30,8 @@ from slotmem_stress.run.settings import NAME
 
 ROUND, GENERATION, ATTACHES, FIRST_SEAT = range(4)
 _BOARD_WORDS = 512
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
+"""What ends a process that did not crash, and that nobody here has ended."""
 MAX_SEATS = _BOARD_WORDS - FIRST_SEAT
 
 
@@ -134,9 +137,9 @@ def main(pipe: Connection, board_path: str, job: Job) -> None:
                 pipe.send(
                     work_round(instance, clients, job.seats, board, order) or RoundDone(order.number, held_by(clients))
                 )
-        except SlotmemError as error:
+        except (SlotmemError, OSError, MemoryError) as error:
             reason = f"client {clients[0].number} could not attach: {type(error).__name__}: {error}"
-            pipe.send(Broken(reason, clause="ATTACH-1"))
+            pipe.send(_broken(reason, error, clause="ATTACH-1"))
         if provider is not None:
             provider.close()
 
@@ -157,7 +160,7 @@ def work_round(
             recorder = Recorder(order.folder, client.number)
             client.work(instance, recorder, _looking(board, FIRST_SEAT + seat, order.number))
         except Stuck as stuck:
-            broken.append(Broken(f"client {client.number} could not go on: {stuck}"))
+            broken.append(_broken(f"client {client.number} could not go on: {stuck}", stuck))
         except OSError as error:
             broken.append(
                 Broken(f"client {client.number} could not record: {error.strerror or error}", is_environment=True)
@@ -171,6 +174,11 @@ def work_round(
     for thread in threads:
         thread.join()
     return broken[0] if broken else None
+
+
+def _broken(reason: str, error: BaseException, clause: str = "KILL-3") -> Broken:
+    """Return why a client could not go on: by the machine's doing, if the error tells of that."""
+    return Broken(reason, clause, is_environment=environment.explains(error) is not None)
 
 
 def _looking(board: memoryview, seat: int, number: int) -> Callable[[int], bool]:

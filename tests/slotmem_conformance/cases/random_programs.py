@@ -16,8 +16,8 @@ from slotmem_conformance.cases.case import Case
 from slotmem_conformance.machines.driving import clause_of
 from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.protocol.session import AdapterError
-from slotmem_conformance.rig.oracle import Oracle, agree, operation_of, response_of
-from slotmem_conformance.rig.rig import Failed, Rig
+from slotmem_conformance.rig.oracle import Oracle, agree, operation_of
+from slotmem_conformance.rig.rig import Failed, Rig, wrong_answer
 from slotmem_model import spec
 
 _CRASHES = 12  # each costs a new process; what is known by then is shrunk enough
@@ -145,10 +145,7 @@ class _Programs(Search):
         got = self.rig.send(0, request)
         right = self.rig.oracle.answer(0, request)
         if not agree(got, right):
-            clause = clause_of(state, operation, expected)
-            self.rig.fail(
-                f"{request['op']} answered {got}, must answer {response_of(request['op'], expected)} ({clause})"
-            )
+            self.rig.fail(wrong_answer(got, right), clause_of(state, operation, expected))
 
 
 def _fitting(request: Request, item_size: int) -> Request:

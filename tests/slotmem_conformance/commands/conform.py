@@ -26,15 +26,18 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from slotmem import SlotmemError, __version__
 from slotmem_conformance import runner, selection
 from slotmem_conformance.adapter_check.check import check_adapter
 from slotmem_conformance.cases.case import Case, collect
 from slotmem_conformance.machines.driving import hypothesis_in
 from slotmem_conformance.protocol.session import AdapterError, open_session
 from slotmem_conformance.reports import expected, html_report, reports
-from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_profile
+from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_cause, by_profile
 from slotmem_model.clauses import CLAUSES, PROFILES
 from slotmem_model.verdict import Exit
+from slotmem_stress.canary import Canary
+from slotmem_stress.commands.arguments import in_words
 
 _EVIDENCE_LINES = 24
 
@@ -63,8 +66,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verdict.add_argument(
         "--claim", action="append", default=[], metavar="PROFILES", help="only these profiles decide the exit code"
     )
-    verdict.add_argument("--expected", type=Path, metavar="FILE", help="known failures; one that passes is an error")
-    verdict.add_argument("--write-expected", type=Path, metavar="FILE", help="write what failed as known failures")
+    verdict.add_argument(
+        "--expected",
+        type=Path,
+        metavar="FILE",
+        help="known failures, tried again with the seed that wrote them; one that passes is an error",
+    )
+    verdict.add_argument(
+        "--write-expected", type=Path, metavar="FILE", help="write what failed, and with which seed, as known failures"
+    )
     output = parser.add_argument_group("reports")
     output.add_argument("--json", action="store_true", help="print a JSON report")
     output.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit's XML")
@@ -81,36 +91,58 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.merge:
             return _merge(arguments)
+        known = _known(arguments)
         cases = _cases(arguments)
         if arguments.list:
             return _list(cases, as_json=arguments.json)
-        known = expected.load(arguments.expected, [each.id for each in collect()]) if arguments.expected else {}
         if arguments.check_adapter:
             return _check_adapter(arguments)
         return _conform(arguments, cases, known)
     except (runner.Unusable, selection.Unknown, expected.BadFile) as error:
         print(f"slotmem conform: {error}", file=sys.stderr)
-    except BrokenPipeError:
+    except (BrokenPipeError, SlotmemError):
         raise
     except OSError as error:
-        print(f"slotmem conform: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"slotmem conform: {in_words(error)}", file=sys.stderr)
     return Exit.USAGE
 
 
+def _known(arguments: argparse.Namespace) -> expected.Expected:
+    """Return what is expected; what the arguments leave open is as in the run that wrote it."""
+    if arguments.expected is None:
+        return expected.Expected()
+    known = expected.load(arguments.expected, [each.id for each in collect()])
+    if known.version and known.version != __version__:
+        print(
+            f"slotmem conform: {arguments.expected} is of slotmem {known.version}, this is {__version__}: cases may be "
+            "new, and what is random is another choice; write it anew if something surprises",
+            file=sys.stderr,
+        )
+    if arguments.seed is None:
+        arguments.seed = known.seed
+    arguments.quick = arguments.quick or known.quick
+    if not (arguments.select or arguments.skip):
+        arguments.select, arguments.skip = list(known.select), list(known.skip)
+    return known
+
+
 def _cases(arguments: argparse.Namespace) -> list[Case]:
-    select = [arguments.reproduce] if arguments.reproduce else selection.words(arguments.select)
-    return selection.chosen(collect(), select, selection.words(arguments.skip))
+    select, skip = _selection(arguments)
+    return selection.chosen(collect(), [arguments.reproduce] if arguments.reproduce else select, skip)
 
 
-def _conform(arguments: argparse.Namespace, cases: Sequence[Case], known: dict[str, expected.Known]) -> int:
+def _conform(arguments: argparse.Namespace, cases: Sequence[Case], known: expected.Expected) -> int:
     claimed = selection.words(arguments.claim) or list(PROFILES)
     if wrong := [name for name in claimed if name not in PROFILES]:
         raise runner.Unusable(f"there is no profile {wrong[0]!r}; there are: {', '.join(PROFILES)}")
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
     opener = partial(open_session, arguments.provider, timeout_s=arguments.timeout_s)
     progress = runner.Progress()
-    with tempfile.TemporaryDirectory(prefix="slotmem-conform-", dir=arguments.runtime_dir) as base:
-        hello = runner.greet(opener, base)
+    with (
+        tempfile.TemporaryDirectory(prefix="slotmem-conform-", dir=arguments.runtime_dir) as base,
+        Canary(base) as canary,
+    ):
+        hello = runner.greet(opener, base, canary)
         try:
             with hypothesis_in(base):
                 report = runner.run(
@@ -122,6 +154,7 @@ def _conform(arguments: argparse.Namespace, cases: Sequence[Case], known: dict[s
                     quick=arguments.quick,
                     budget_s=arguments.budget_s,
                     base=base,
+                    canary=canary,
                     tell=progress,
                 )
         finally:
@@ -145,17 +178,21 @@ def exit_code(report: SuiteReport, surprises: Sequence[CaseResult]) -> int:
     return Exit.UNDECIDED if report.unfinished or not judged else Exit.HELD
 
 
-def _write(arguments: argparse.Namespace, report: SuiteReport, known: dict[str, expected.Known]) -> None:
+def _write(arguments: argparse.Namespace, report: SuiteReport, known: expected.Expected) -> None:
     for path, text in (
         (arguments.junit, reports.junit),
         (arguments.markdown, reports.markdown),
         (arguments.html, lambda report: html_report.page([report])),
-        (arguments.write_expected, lambda report: expected.written(report, known)),
+        (arguments.write_expected, lambda report: expected.written(report, known, *_selection(arguments))),
     ):
         if path is not None:
             path.write_text(text(report), encoding="utf-8")
     if arguments.badge is not None:
         _write_badge(arguments.badge, report)
+
+
+def _selection(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    return selection.words(arguments.select), selection.words(arguments.skip)
 
 
 def _write_badge(path: Path, report: SuiteReport) -> None:
@@ -175,17 +212,26 @@ def _print(
             print(f"  {name:8} {total!s:22} {PROFILES[name]}{'' if name in claimed else ' (not claimed)'}")
     if report.unfinished:
         print(f"  unfinished: {report.unfinished}")
-    for each, what in surprises:
-        print(f"\n{each.case}: {what}\n  {each.clause} asks: {CLAUSES[each.clause].sentence}")
-        _print_evidence(each)
-        print(f"  again: {reports.command(report, each)}")
+    told = {each.case: what for each, what in surprises}
+    causes = by_cause(each for each, _ in surprises)
+    for cause in causes:
+        shown = cause.shown
+        print(f"\n{cause.title}: {told[shown.case]}\n  {shown.clause} asks: {CLAUSES[shown.clause].sentence}")
+        _print_evidence(shown)
+        if cause.others:
+            print(f"  likewise: {', '.join(cause.others)}")
+        print(f"  again: {reports.command(report, shown)}")
     for each in report.outcomes:
         if verbose or each.verdict is ClauseVerdict.NON_STRICT:
             print(f"\n{each.case}: {each.verdict.value}{': ' if each.reason else ''}{each.reason}")
-            if each not in [other for other, _ in surprises]:
+            if each.case not in told:
                 _print_evidence(each)
     tried = sum(each.verdict is not ClauseVerdict.SKIP for each in report.outcomes)
     found = f"{len(surprises)} not as expected" if surprises else "all as expected"
+    if len(causes) < len(surprises):
+        found += f", with {len(causes)} cause{'s' if len(causes) > 1 else ''}"
+    for line in reports.skips(report):
+        print(f"\n{line}")
     print(f"\n{tried} cases in {report.seconds:.1f} s, {found} (seed {report.seed})")
 
 

@@ -21,7 +21,9 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+from slotmem import SlotmemError
 from slotmem_conformance.machines.driving import hypothesis_in
 from slotmem_conformance.runner import Unusable
 from slotmem_conformance.verify import page as verify_page
@@ -30,6 +32,8 @@ from slotmem_conformance.verify import profiles as verify_profiles
 from slotmem_conformance.verify.row import Row, Shares, verdict
 from slotmem_model.clauses import PROFILES
 from slotmem_model.verdict import Exit, exit_code
+from slotmem_stress.canary import Canary
+from slotmem_stress.commands.arguments import in_words
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,13 +63,22 @@ def run(arguments: argparse.Namespace) -> int:
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
     # Files are spoiled on purpose: the library's warnings about them would be noise here.
     logging.getLogger("slotmem").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="slotmem-verify-", dir=arguments.runtime_dir) as folder:
-        try:
-            with hypothesis_in(folder):
-                rows = list(_rows(arguments, folder, seed))
-        except Unusable as error:
-            print(f"slotmem verify: {error}", file=sys.stderr)
-            return Exit.USAGE
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="slotmem-verify-", dir=arguments.runtime_dir) as folder,
+            Canary(folder) as canary,
+            hypothesis_in(folder),
+            _undisturbed(canary),
+        ):
+            rows = list(_rows(arguments, folder, canary, seed))
+    except Unusable as error:
+        print(f"slotmem verify: {error}", file=sys.stderr)
+        return Exit.USAGE
+    except (BrokenPipeError, SlotmemError):
+        raise
+    except OSError as error:
+        print(f"slotmem verify: {in_words(error)}", file=sys.stderr)
+        return Exit.USAGE
     overall = verdict(rows)
     if arguments.json:
         print(json.dumps(verify_page.to_json(arguments.provider, seed, rows, overall), indent=2))
@@ -76,13 +89,30 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_code(overall)
 
 
-def _rows(arguments: argparse.Namespace, folder: str, seed: int) -> Iterator[Row]:
+@contextmanager
+def _undisturbed(canary: Canary) -> Iterator[None]:
+    """Tell of the machine, if it explains an error.
+
+    Raises:
+        Disturbed: it does.
+    """
+    try:
+        yield
+    except Exception:
+        canary.check()
+        raise
+
+
+def _rows(arguments: argparse.Namespace, folder: str, canary: Canary, seed: int) -> Iterator[Row]:
     provider, quick = arguments.provider, arguments.quick
     asked = verify_profiles.SEQUENTIAL if quick else tuple(PROFILES)
     own = verify_parts.WEIGHTS if provider in verify_parts.SHARED else {}
     shares = Shares(arguments.budget_s, {name: verify_profiles.WEIGHTS[name] for name in asked} | own)
-    verify_profiles.hello(provider, folder)
+    verify_profiles.hello(provider, folder, canary)
     for name in asked:  # first, for they say most
-        yield verify_profiles.ask(name, provider, (name,), folder, seed=seed, budget_s=shares.take(name))
+        yield verify_profiles.ask(name, provider, (name,), folder, canary, seed=seed, budget_s=shares.take(name))
     if own:
-        yield from verify_parts.parts(provider, folder, 10 if quick else 1, seed, shares)
+        for row in verify_parts.parts(provider, folder, 10 if quick else 1, seed, shares):
+            if not row.held:
+                canary.check()
+            yield row

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from slotmem_conformance.reports.reports import command, title
-from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_clause, by_profile
+from slotmem_conformance.reports.verdicts import Cause, ClauseVerdict, SuiteReport, by_cause, by_clause, by_profile
 from slotmem_model.clauses import CLAUSES, PROFILES
 
 _STYLE = Path(__file__).with_name("html_report.css")
@@ -71,14 +71,16 @@ def _evidence(reports: Sequence[SuiteReport]) -> str:
             sections.append(
                 f'<section id="{_anchor(number, clause)}" class="evidence"><a class="close" href="#{clause}">close</a>'
                 f"<h2>{clause} <small>{escape(report.provider)}</small></h2><p>{escape(CLAUSES[clause].sentence)}</p>"
-                f"{''.join(_case(report, each) for each in cases)}</section>\n"
+                f"{''.join(_cause(report, each) for each in by_cause(cases))}</section>\n"
             )
     return "".join(sections)
 
 
-def _case(report: SuiteReport, outcome: CaseResult) -> str:
+def _cause(report: SuiteReport, cause: Cause) -> str:
+    outcome = cause.shown
     verdict = f'<b class="{_kind(outcome.verdict)}">{outcome.verdict.value}</b>'
-    parts = [f"<p>{verdict} <code>{escape(outcome.case)}</code> {escape(outcome.reason)}</p>"]
+    names = " ".join(f"<code>{escape(name)}</code>" for name in (outcome.case, *cause.others))
+    parts = [f"<p>{verdict} {names} {escape(outcome.reason)}</p>"]
     if outcome.evidence:
         parts.append(f"<pre>{escape(outcome.evidence)}</pre><p><code>{escape(command(report, outcome))}</code></p>")
     return "".join(parts)

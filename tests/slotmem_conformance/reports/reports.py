@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from itertools import product
 from xml.sax.saxutils import escape, quoteattr
 
-from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_clause, by_profile
+from slotmem_conformance.reports.verdicts import (
+    CaseResult,
+    ClauseVerdict,
+    SuiteReport,
+    by_cause,
+    by_clause,
+    by_profile,
+    by_reason,
+)
 from slotmem_model.clauses import CLAUSES, PROFILES
 
 MARKS = {
@@ -22,6 +30,10 @@ MARKS = {
     ClauseVerdict.INFO: "i",
     ClauseVerdict.SKIP: "-",
 }
+
+
+_TOLD = (ClauseVerdict.FAIL, ClauseVerdict.ADAPTER_ERROR, ClauseVerdict.NON_STRICT)
+_REASONS = 5
 
 
 def title(report: SuiteReport) -> str:
@@ -47,12 +59,25 @@ def markdown(report: SuiteReport) -> str:
     lines += ["", "| clause | verdict | what it asks |", "|---|---|---|"]
     for id, verdict in by_clause(report.outcomes).items():
         lines.append(f"| {id} | {MARKS[verdict]} {verdict.value} | {cell(CLAUSES[id].sentence)} |")
-    for each in report.outcomes:
-        if each.verdict in (ClauseVerdict.FAIL, ClauseVerdict.ADAPTER_ERROR, ClauseVerdict.NON_STRICT):
-            evidence = each.evidence.replace("```", "'''")
-            lines += ["", f"## {each.case}: {each.verdict.value}", "", f"> {CLAUSES[each.clause].sentence}", ""]
-            lines += [cell(each.reason), "", "```", evidence, "```", "", f"`{command(report, each)}`"]
+    lines += ["", *skips(report)]
+    for cause in by_cause(each for each in report.outcomes if each.verdict in _TOLD):
+        each = cause.shown
+        evidence = each.evidence.replace("```", "'''")
+        lines += ["", f"## {cause.title}: {each.verdict.value}", "", f"> {CLAUSES[each.clause].sentence}", ""]
+        lines += [cell(each.reason), "", "```", evidence, "```", "", f"`{command(report, each)}`"]
+        lines += ["", f"Likewise: {', '.join(cause.others)}"] if cause.others else []
     return "\n".join(lines) + "\n"
+
+
+def skips(report: SuiteReport) -> list[str]:
+    """Return a line that says how many cases were skipped, and why; none if none were."""
+    reasons = by_reason(report.outcomes)
+    if not reasons:
+        return []
+    said = [f"{count} because {cell(reason)}" for reason, count in reasons[:_REASONS]]
+    if others := sum(count for _, count in reasons[_REASONS:]):
+        said.append(f"{others} for other reasons")
+    return [f"{sum(count for _, count in reasons)} cases skipped: {'; '.join(said)}"]
 
 
 def ranges(clauses: Iterable[str]) -> str:
@@ -88,7 +113,8 @@ def junit(*found: SuiteReport) -> str:
             )
             totals = f'tests="{len(of_it)}" failures="{failed}" errors="{errors}" skipped="{skipped}"'
             time = f'time="{sum(each.seconds for each in of_it):.3f}"'
-            cases = "".join(_test_case(profile, each) for each in of_it)
+            first = {other: cause.shown.case for cause in by_cause(of_it) for other in cause.others}
+            cases = "".join(_test_case(profile, each, first.get(each.case, "")) for each in of_it)
             suites.append(f"  <testsuite name={quoteattr(named)} {totals} {time}>\n{cases}  </testsuite>\n")
     return '<?xml version="1.0" encoding="utf-8"?>\n' + f"<testsuites>\n{''.join(suites)}</testsuites>\n"
 
@@ -127,9 +153,10 @@ def _colour(report: SuiteReport) -> str:
     return "brightgreen" if not broken else "red" if broken == len(tried) else "yellow"
 
 
-def _test_case(profile: str, outcome: CaseResult) -> str:
+def _test_case(profile: str, outcome: CaseResult, first: str) -> str:
     about = quoteattr(_legible(outcome.reason))
-    inside = escape(_legible(CLAUSES[outcome.clause].sentence + "\n\n" + outcome.evidence))
+    shown = f"The cause is that of {first}." if first else outcome.evidence
+    inside = escape(_legible(f"{CLAUSES[outcome.clause].sentence}\n\n{shown}"))
     body = {
         ClauseVerdict.FAIL: f"<failure message={about}>{inside}</failure>",
         ClauseVerdict.ADAPTER_ERROR: f"<error message={about}>{inside}</error>",

@@ -13,6 +13,8 @@ if no clause of it failed and at least one passed.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -38,6 +40,7 @@ class ClauseVerdict(Enum):
 
 
 _WORST = list(ClauseVerdict)
+_FOLDER = re.compile(r"/[^\s\"']*/slotmem-conform-\w+")  # a case's runtime directory, which is gone by now
 
 
 @dataclass
@@ -49,11 +52,15 @@ class CaseResult:
     reason: str = ""
     evidence: str = ""
     seconds: float = 0.0
+    broken: str = ""
+    """The clause that did not hold, if it is not the one that the case is named after: a random
+    program hits upon anything.
+    """
 
     @property
     def clause(self) -> str:
-        """The clause of the case."""
-        return self.case.partition("/")[0]
+        """The clause that the verdict is about."""
+        return self.broken or self.case.partition("/")[0]
 
 
 @dataclass
@@ -111,6 +118,42 @@ class Summary:
             return "not tried"
         text = "yes" if not self.broken else "no" if self.held == 0 else f"{self.held} of {self.judged}"
         return f"{text} ({self.skipped} skipped)" if self.skipped else text
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One thing that is wrong: the case that shows it best, and the others."""
+
+    shown: CaseResult
+    others: list[str]
+
+    @property
+    def title(self) -> str:
+        """What is to stand above it."""
+        return self.shown.case + (f" and {len(self.others)} more" if self.others else "")
+
+
+def by_cause(outcomes: Iterable[CaseResult]) -> list[Cause]:
+    """Put those together that say the same of the same clause, in the order of the first."""
+    found: dict[tuple[str, ...], list[CaseResult]] = {}
+    for each in outcomes:
+        found.setdefault((each.clause, each.verdict.value, without_folders(each.reason)), []).append(each)
+    causes = []
+    for same in found.values():
+        shown = min(same, key=lambda each: (each.broken != "", len(each.evidence.splitlines())))
+        causes.append(Cause(shown, [each.case for each in same if each is not shown]))
+    return causes
+
+
+def without_folders(text: str) -> str:
+    """Return a text with $DIR in place of runtime directories, each of which is used once."""
+    return _FOLDER.sub("$DIR", text)
+
+
+def by_reason(outcomes: Iterable[CaseResult]) -> list[tuple[str, int]]:
+    """Return why cases were skipped, and how many, the most frequent reason first."""
+    skipped = [each.reason for each in outcomes if each.verdict is ClauseVerdict.SKIP]
+    return Counter(skipped).most_common()
 
 
 def by_clause(outcomes: Iterable[CaseResult]) -> dict[str, ClauseVerdict]:

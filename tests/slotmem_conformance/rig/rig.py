@@ -46,7 +46,12 @@ _SENDING_S = 0.02  # until requests of some ten kilobytes are in the pipes of dr
 
 
 class Failed(Exception):
-    """The implementation did not do what the clause asks."""
+    """The implementation did not do what the clause asks; or, what another one does."""
+
+    def __init__(self, what: str, clause: str = "") -> None:
+        super().__init__(what)
+        self.clause = clause
+        """That other one."""
 
 
 class Skipped(Exception):
@@ -161,7 +166,7 @@ class Rig:
         expected = self.oracle.answer(server, request, generation)
         got = self.send(server, request)
         if not agree(got, expected):
-            self.fail(f"it answered {_shown(got)}, must answer {_shown(expected)}")
+            self.fail(wrong_answer(got, expected))
         return got
 
     def ask(self, text: str) -> Response:
@@ -207,6 +212,8 @@ class Rig:
         self.record[number] = (server, request, got)
         if request["op"] in ("create", "attach") and got["status"] == "APR_SUCCESS":
             self._handles[server].append(got["segment"])
+            ours = len(self._handles[server]) - 1  # as later requests of the record have it
+            self.record[number] = (server, request, {**got, "segment": ours})
         if request["op"] == "close":
             self._sessions.pop(server).close()
         return got
@@ -288,9 +295,11 @@ class Rig:
 
     # -- verdicts ----------------------------------------------------------------------------------
 
-    def fail(self, what: str) -> NoReturn:
-        """End the case: the implementation is wrong."""
-        raise Failed(what)
+    def fail(self, what: str, clause: str = "") -> NoReturn:
+        """End the case: the implementation is wrong, in what another clause asks if one is
+        named.
+        """
+        raise Failed(what, clause)
 
     def skip(self, why: str) -> NoReturn:
         """End the case: it cannot be judged."""
@@ -306,13 +315,26 @@ class Rig:
         """
         lines = []
         several = len({server for server, _, _ in self.record}) > 1
-        for server, request, response in self.record[-_SHOWN:]:
+        begins = max(0, len(self.record) - _SHOWN)
+        shown = [*self._openings(begins), *range(begins, len(self.record))]
+        for server, request, response in (self.record[number] for number in shown):
             who = f"{server}: " if several else ""
             lines.append(f"{who}{_shown(request)}")
             if response is not None:
                 lines.append(f"  -> {_shown(response)}")
-        left_out = len(self.record) - _SHOWN
-        return "\n".join(([f"({left_out} requests before)"] if left_out > 0 else []) + lines)
+        left_out = len(self.record) - len(shown)
+        return "\n".join(([f"({left_out} other requests before)"] if left_out > 0 else []) + lines)
+
+    def _openings(self, begins: int) -> list[int]:
+        """Return where, before a place in the record, the segments were opened that it speaks of
+        from there on.
+        """
+        opened: dict[tuple[int, int], int] = {}
+        for number, (server, request, response) in enumerate(self.record[:begins]):
+            if request["op"] in ("create", "attach") and response and "segment" in response:
+                opened[server, response["segment"]] = number
+        meant = {(server, request["segment"]) for server, request, _ in self.record[begins:] if "segment" in request}
+        return sorted(number for opening, number in opened.items() if opening in meant)
 
     # -- files -------------------------------------------------------------------------------------
 
@@ -348,6 +370,11 @@ def _signal(groups: list[int], number: int) -> None:
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
+
+
+def wrong_answer(got: Response, expected: Response) -> str:
+    """Say what was answered instead of what."""
+    return f"it answered {_shown(got)}, must answer {_shown(expected)}"
 
 
 def _shown(what: Any) -> str:

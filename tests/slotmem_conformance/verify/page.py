@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slotmem_conformance.reports import reports
-from slotmem_conformance.reports.verdicts import ClauseVerdict, SuiteReport, by_clause, by_profile
+from slotmem_conformance.reports.verdicts import ClauseVerdict, SuiteReport, by_clause, by_profile, without_folders
 from slotmem_conformance.verify.profiles import Failure, failures
 from slotmem_conformance.verify.row import Row, left_out
 from slotmem_model.clauses import CLAUSES, PROFILES
@@ -23,7 +23,6 @@ from slotmem_model.clauses import CLAUSES, PROFILES
 _REASON_CHARACTERS = 240
 _HISTORY_LINES = 6
 _CLAUSE = re.compile(r"\b[A-Z]+-\d+\b")
-_FOLDER = re.compile(r"/[^\s\"']*/slotmem-conform-\w+")  # a case's runtime directory, which is gone by now
 
 
 def to_json(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> dict[str, Any]:
@@ -72,9 +71,8 @@ def markdown(rows: Sequence[Row]) -> str:
             lines.append(f"| {name} | {PROFILES[name]} | {total} | {holds}{nearly} |")
     lines += [f"\nUnfinished: {report.unfinished}." for report in asked if report.unfinished]
     lines += ["", "| clause that does not hold | what was seen |", "|---|---|"]
-    for report in asked:
-        for each in failures(report):
-            lines.append(f"| {each.clause}: {CLAUSES[each.clause].sentence} | {reports.cell(_reason(each))} |")
+    for each in failures(outcomes):
+        lines.append(f"| {each.clause}: {CLAUSES[each.clause].sentence} | {reports.cell(_reason(each))} |")
     return "\n".join(lines)
 
 
@@ -95,7 +93,7 @@ def _findings(row: Row) -> list[str]:
 
 
 def _broken_clauses(part: str, report: SuiteReport) -> list[str]:
-    found = failures(report)
+    found = failures(report.outcomes)
     lines = [f"\n{part}: clauses that do not hold"]
     for each in found:
         lines += [f"  {each.clause} says: {CLAUSES[each.clause].sentence}", f"    {_reason(each)}"]
@@ -106,7 +104,7 @@ def _broken_clauses(part: str, report: SuiteReport) -> list[str]:
 
 def _reason(failure: Failure) -> str:
     """Return what was seen in a line, and the case that saw it."""
-    reason = _FOLDER.sub("$DIR", " ".join(failure.shown.reason.split()))
+    reason = without_folders(" ".join(failure.shown.reason.split()))
     if len(reason) > _REASON_CHARACTERS:
         reason = reason[: _REASON_CHARACTERS - 3] + "..."
     name = failure.shown.case.partition("/")[2]
