@@ -28,6 +28,11 @@ from slotmem.status import Closed, InvalidArgument, NoSharedMemory
 class BaseProvider(ABC):
     """The part of `slotmem.interface.Provider` that does not depend on where the memory is."""
 
+    lowest_first = True
+    """Whether grab gives the lowest free slot (GRAB-2); who judges a provider asks for that only if
+    it says so.
+    """
+
     def __init__(
         self,
         *,

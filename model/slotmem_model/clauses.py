@@ -70,6 +70,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "slotmem",
         "A relative name that climbs out of the runtime directory, or a name with a NUL byte, is refused with APR_EINVAL.",
     ),
+    ("NAME-8", "core", "must", "documentation", "Segments of different names have nothing in common."),
     # Create
     ("CREATE-1", "core", "must", "documentation", "create makes a segment of item_num slots of item_size bytes."),
     ("CREATE-2", "core", "must", "observed", "In a fresh segment every slot is free and every byte zero."),
@@ -142,6 +143,13 @@ CLAUSES: dict[str, Clause] = _clauses(
         "must",
         "slotmem",
         "attach refuses a segment whose locks were made in another boot or pid namespace with APR_EMISMATCH.",
+    ),
+    (
+        "ATTACH-8",
+        "httpd",
+        "must",
+        "observed",
+        "Whoever is attached keeps the memory of a segment whose server has ended, as it was; with CLEARINUSE its marks may be cleared.",
     ),
     # Foreign segments
     (
@@ -239,6 +247,16 @@ CLAUSES: dict[str, Clause] = _clauses(
         "observed",
         "Without PREGRAB httpd's stored counter drifts, since get and put mark without counting; it counts the in-use bytes instead.",
     ),
+    # All of it
+    (
+        "STATE-1",
+        "core",
+        "must",
+        "slotmem",
+        "In every state that a segment can be in, whatever the way to it, each operation does what its clause of profile core says.",
+    ),
+    ("STATE-2", "httpd", "must", "slotmem", "The same of the clauses of the profiles core and httpd together."),
+    ("STATE-3", "safe", "must", "slotmem", "The same of the clauses of the profiles core and safe together."),
     # Bytes
     (
         "BYTES-1",

@@ -10,8 +10,8 @@ Interface:
 - Each is a pure function `(world, arguments) -> (world, Result)`; the value of create and attach is
   an `Opened`.
 
-Memory that lost its name lives on for those who have it, so segments are known by a key, not by
-their name. Maps are dictionaries that are never changed in place.
+Memory that lost its name lives on for those who have it (ATTACH-8), so segments are known by a key,
+not by their name. Maps are dictionaries that are never changed in place.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ Interface:
 - Each operation is a function `(state, arguments) -> (state, Result)`. An error is a `Result` too,
   and changes nothing.
 - `step(state, operation)` does the operation that a tuple describes: `("grab",)`, `("put", 2,
-  b"abc")`, ...
+  b"abc")`, ...; `steps` gives everything that it may do where GRAB-2 is not asked for.
 
 Names, files, restarts and crashes are one level up, in `slotmem_model.server_spec`. Concurrency is
 no matter of this module: `slotmem_model.judge.search` asks whether what happened can be explained
 by these functions in some order.
 
-Clause ids refer to `slotmem_model.clauses`.
+Clause ids refer to `slotmem_model.clauses`. That all of this holds in every state is asked by
+STATE-1 to STATE-3.
 """
 
 from __future__ import annotations
@@ -173,3 +174,15 @@ OPERATIONS: dict[str, Callable[..., Stepped]] = {
 def step(state: Slots, operation: Operation) -> Stepped:
     """Do the operation that a tuple names: its name, then its arguments."""
     return OPERATIONS[operation[0]](state, *operation[1:])
+
+
+def steps(state: Slots, operation: Operation, *, lowest_first: bool) -> tuple[Stepped, ...]:
+    """Return everything that an operation may do.
+
+    There is one way, but for a grab that need not give the lowest free slot (GRAB-2): it may give
+    any free one. The lowest comes first.
+    """
+    if operation[0] != "grab" or lowest_first or all(state.inuse):
+        return (step(state, operation),)
+    free = (item_id for item_id, used in enumerate(state.inuse) if not used)
+    return tuple((compute_marked(state, item_id, True), Result(SUCCESS, item_id)) for item_id in free)

@@ -6,7 +6,7 @@ Interface:
 - `shm_object_name(segment)` is the POSIX shared memory object that APR would use for a segment
   name.
 
-Nothing here looks at the file system. Clauses NAME-1 to NAME-7.
+Nothing here looks at the file system. Clauses NAME-1 to NAME-8.
 
 Source: httpd 2.4 (`slotmem_filenames`) and APR 1.7 as observed.
 """

@@ -120,7 +120,7 @@ class WalksAByte(Miniature):
 class _Renaming(Miniature):
     """Know a segment by another name than it was given."""
 
-    clause = "NAME-2"
+    clause = "NAME-8"
 
     def known(self, name):
         """Return what the segment is known by."""

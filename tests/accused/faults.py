@@ -2,17 +2,19 @@
 clause.
 """
 
+import glob
 import os
 import struct
 from typing import NamedTuple
 from unittest import mock
 
-from slotmem import shm
+from slotmem import instance, shm
 from slotmem.interface import Type
 from slotmem.memory import control, files, image, names, segment
 from slotmem.status import NotInUse
 
 _encode, _decode, _resolve, _cleared, _store = files.encode, files.decode, names.resolve, files.cleared, files.store
+_open, _detach = segment.open_segment, instance.SlotInstance.detach
 _shm_object_name, _describe, _write_header = names.shm_object_name, control.describe, control.write_header
 
 
@@ -120,6 +122,26 @@ def _overwrite_aside(path):
     return aside
 
 
+def _tidying(path, data):
+    _store(path, data)
+    for bad in glob.glob(f"{glob.escape(path)}.bad-*"):
+        os.unlink(bad)
+
+
+_opened = {}
+
+
+def _open_cached(found, *, writable=False):
+    if found.segment not in _opened:
+        _opened[found.segment] = _open(found, writable=writable)
+    return _opened[found.segment]
+
+
+def _detach_owner(instance):
+    if instance._role == "created here":
+        _detach(instance)
+
+
 def _trusting(memory, size, name):
     item_size, item_num, type_ = struct.unpack_from("=QII", memory, 8)
     return control.shape_of(min(item_size, 64), min(item_num, 8), type_)
@@ -171,6 +193,9 @@ FAULTS = [
     Fault("restores-other-flags", "RESTORE-2", "does not look at the flags of a file", files, "decode", _any_flags),
     Fault("loses-bad-files", "RESTORE-3", "removes a bad file", files, "set_aside", _lose),
     Fault("keeps-one-bad-file", "RESTORE-3", "keeps the last bad file only", files, "set_aside", _overwrite_aside),
+    Fault("tidies-bad-files", "RESTORE-3", "removes what was kept of bad files at the next store", files, "store", _tidying),
+    Fault("attaches-from-a-cache", "RESTART-2", "gives whoever attaches what it gave last time", segment, "open_segment", _open_cached),
+    Fault("survives-its-segment", "ID-2", "lets an attacher go on when it has ended", instance.SlotInstance, "detach", _detach_owner),
     Fault("readable-file", "CREATE-10", "stores a file that everybody can read", files, "store", _store_readable),
     Fault("readable-object", "CREATE-10", "makes an object that everybody can read", segment, "_MODE", 0o644),
     Fault("trusts-headers", "ATTACH-5", "believes what a segment says of itself", control, "read_geometry", _trusting),

@@ -275,6 +275,19 @@ class ReleaseClears(Miniature):
         return got
 
 
+class LinksFreeSlots(Miniature):
+    """Keep the number of another free slot in the first byte of a slot that is released."""
+
+    clause = "RELEASE-2"
+
+    def release(self, segment, item_id):
+        got = super().release(segment, item_id)
+        free = [other for other, used in enumerate(segment.inuse) if not used and other != item_id]
+        if got == OK and free and segment.item_size:
+            segment.data[item_id][0] = free[0]
+        return got
+
+
 class ReleaseTwice(Miniature):
     """Let a free slot be released."""
 
@@ -372,6 +385,19 @@ class PutDoesNotMark(Miniature):
         used = segment.inuse[item_id]
         got = super().put(segment, item_id, data)
         segment.inuse[item_id] = used
+        return got
+
+
+class EmptyPutDoesNotMark(Miniature):
+    """Leave a slot free that nothing is put to, without PREGRAB."""
+
+    clause = "STATE-2"
+
+    def put(self, segment, item_id, data):
+        used = segment.inuse[item_id]
+        got = super().put(segment, item_id, data)
+        if not data and not segment.pregrab:
+            segment.inuse[item_id] = used
         return got
 
 

@@ -1,15 +1,19 @@
-"""Drivers of implementations that store wrongly in one way each: `python wrong_stores.py MISTAKE`,
-else right.
+"""Drivers of implementations that store wrongly, or begin wrongly after a death, in one way each:
+`python wrong_stores.py MISTAKE`, else right.
 
-The reference, whose `files.store` is another. `MISTAKES` maps each to the case that must catch it,
-and what it must say.
+The reference, of which one function is another. `MISTAKES` maps each to the case that must catch
+it, and what it must say.
 """
 
 import os
 import sys
+import time
 from contextlib import suppress
+from pathlib import Path
 
 from slotmem.memory import files, segment
+from slotmem.memory.layout import PAYLOAD_START
+from slotmem.slots import Slots
 from slotmem_conformance.protocol.driver import main
 
 MISTAKES = {
@@ -19,9 +23,13 @@ MISTAKES = {
     "no fsync": ("STORE-5/on-disk", "no fsync between the last write"),
     "no fsync of the folder": ("STORE-5/on-disk", "no fsync of the folder"),
     "syncs too late": ("STORE-5/on-disk", "no fsync between the last write"),
+    "marks after the locks": ("STORE-6/one-instant", "no instant had all that"),
+    "what it put itself": ("RESTORE-1/restart-anew", "must answer"),
+    "takes over a remainder": ("CREATE-6/kill-anew", "must answer"),
 }
 _right_store, _right_unlink = files.store, segment.Segment.unlink
-_fsync = os.fsync
+_LATE_S = 0.3  # a busy machine may let nobody work sooner
+_right_snapshot, _right_put, _right_publish = Slots.snapshot, Slots.put, segment.publish
 
 
 def _in_place(path, data):
@@ -58,6 +66,39 @@ def _destroy_first(made, instance):
     files.store(made.names.persisted, files.encode(made.shape, payload))
 
 
+def _with_late_marks(slots, *inner):
+    payload = _right_snapshot(slots, *inner)
+    if inner:  # it takes one lock after the other by calling itself
+        return payload
+    marks = payload[-slots.item_num :]
+    ends = time.monotonic() + _LATE_S
+    while slots.memory[slots.inuse_start : slots.payload_end] == marks and time.monotonic() < ends:
+        time.sleep(0)
+    return payload[: -slots.item_num] + slots.memory[slots.inuse_start : slots.payload_end]
+
+
+def _noting(slots, item_id, data):
+    slots.noted = getattr(slots, "noted", {}) | {item_id: data}
+    _right_put(slots, item_id, data)
+
+
+def _as_noted(slots, *inner):
+    payload = bytearray(_right_snapshot(slots, *inner))
+    for item_id in range(slots.item_num):
+        start = 8 + item_id * slots.item_size
+        data = getattr(slots, "noted", {}).get(item_id, b"")
+        payload[start : start + slots.item_size] = data.ljust(slots.item_size, b"\0")
+    return bytes(payload)
+
+
+def _take_over(names, shape, contents, **options):
+    place = segment.object_path(names)
+    left = Path(place).read_bytes()[PAYLOAD_START : shape.apr_length] if os.path.exists(place) else b""
+    made = _right_publish(names, shape, contents, **options)
+    made.memory[PAYLOAD_START : PAYLOAD_START + len(left)] = left
+    return made
+
+
 def spoil(mistake):
     """Make the reference of this process store wrongly."""
     from slotmem import shm
@@ -75,6 +116,12 @@ def spoil(mistake):
             files.store = _without_folder
         case "syncs too late":
             files.store, segment.Segment.unlink = _without_fsync, _after_its_end
+        case "marks after the locks":
+            Slots.snapshot = _with_late_marks
+        case "what it put itself":
+            Slots.put, Slots.snapshot = _noting, _as_noted
+        case "takes over a remainder":
+            segment.publish = _take_over
 
 
 if __name__ == "__main__":

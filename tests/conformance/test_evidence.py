@@ -32,7 +32,7 @@ def outcome_of(spec, case, seed=1, quick=True):
 
 @pytest.mark.parametrize("mistake", wrong_stores.MISTAKES)
 def test_wrong_stores_are_caught(mistake):
-    """STORE-4, STORE-5: a driver that stores wrongly fails the case that is about it; a death may
+    """A driver that stores wrongly, or begins wrongly, fails the case that is about it; a death may
     need several tries.
     """
     case, said = wrong_stores.MISTAKES[mistake]

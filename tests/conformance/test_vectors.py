@@ -16,6 +16,7 @@ from slotmem_conformance import runner
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.commands import vectors as vectors_command
 from slotmem_conformance.protocol.session import open_session
+from slotmem_conformance.rig.oracle import Oracle
 from slotmem_conformance.vectors import vectors
 from slotmem_model.clauses import CLAUSES
 
@@ -43,6 +44,27 @@ def test_the_manifest_lists_every_file():
     assert {row["clause"] for row in manifest["files"]} <= CLAUSES.keys()
     ids = [each["id"] for text in files.values() for each in json.loads(text)["cases"]]
     assert sorted(ids) == sorted(case.id for case in collect() if case.program)
+
+
+def test_only_one_clause_asks_for_the_lowest_slot():
+    """Where a vector of another clause than GRAB-2 grabs, one slot at the most is free, so that
+    there is one right answer.
+    """
+    for name, text in vectors.generate().items():
+        if name not in (vectors.MANIFEST, "GRAB-2.json"):
+            for case in json.loads(text)["cases"]:
+                free = grabbed_from(case["steps"])
+                assert max(free, default=0) <= 1, case["id"]
+
+
+def grabbed_from(steps):
+    """Return how many slots are free at each grab."""
+    oracle = Oracle()
+    for step in steps:
+        server, request = step["server"], step["request"]
+        if request["op"] == "grab" and step["response"]["status"] == "APR_SUCCESS":
+            yield oracle.slots(server, request["segment"]).inuse.count(False)
+        oracle.answer(server, request)
 
 
 def test_they_are_reproducible(tmp_path, capsys):

@@ -66,6 +66,14 @@ def accused_until(says, stress, *provider, **settings):
 
 
 @linux
+def test_a_grab_from_the_top_holds_where_it_does_not_promise_the_lowest(stress):
+    """Which of the free slots is given is asked of those that promise the lowest alone."""
+    mix = (("grab", 2), ("release", 1), ("num_free_slots", 1))
+    assert_held(stress("algorithm:accused.own_algorithms:HighestFirst", operations=3_000, processes=2, mix=mix))
+    assert stress("algorithm:museum:grab-highest", operations=3_000, processes=2, mix=mix).verdict == VIOLATED
+
+
+@linux
 def test_the_reference_holds_while_workers_are_killed_and_paused(stress):
     """SIGKILL and SIGSTOP anywhere: the history remains linearizable."""
     report = held_until(

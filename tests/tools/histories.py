@@ -19,7 +19,9 @@ from slotmem_model.judge.slots.history import SlotHistory
 MIX = {"grab": 2, "put": 3, "get": 3, "release": 2, "num_free_slots": 1, "fgrab": 0.3}
 
 
-def make_events(dice, initial, *, processes, operations, values=None, crashes=0.0, mix=MIX, stop=0.0, crowd=0.0):
+def make_events(
+    dice, initial, *, processes, operations, values=None, crashes=0.0, mix=MIX, stop=0.0, crowd=0.0, lowest_first=True
+):
     """Return the events of a linearizable history; `values` is the number of different ones, None
     for one of its own each put.
 
@@ -47,7 +49,8 @@ def make_events(dice, initial, *, processes, operations, values=None, crashes=0.
             names[at], running[at] = fresh_name, None
             fresh_name += 1
         elif running[at][1] is None:
-            state, running[at][1] = spec.step(state, running[at][0])
+            allowed = spec.steps(state, running[at][0], lowest_first=lowest_first)
+            state, running[at][1] = allowed[0] if lowest_first else dice.choice(allowed)
         else:
             events.append(Return(names[at], running[at][1]))
             running[at] = None

@@ -20,7 +20,7 @@ THEMES = {
 }
 
 
-def make_tiny(dice, operations=9):
+def make_tiny(dice, operations=9, *, lowest_first=True):
     """Return a tiny history, most often with results that were changed, and the state it
     begins in.
     """
@@ -39,6 +39,7 @@ def make_tiny(dice, operations=9):
         mix=mix,
         stop=dice.choice([0, 0.2]),
         crowd=dice.choice([0, 0.4, 0.8]),
+        lowest_first=lowest_first,
     )
     for _ in range(dice.choice([0, 0, 1, 1, 2])):
         events = histories.spoil(dice, events, item_num)
@@ -54,7 +55,7 @@ CRASHING = (
 )
 
 
-def make_crashing(dice, operations=9):
+def make_crashing(dice, operations=9, *, lowest_first=True):
     """Return a tiny history in which much overlaps and many crash, most of them in a grab or a
     release.
     """
@@ -70,6 +71,7 @@ def make_crashing(dice, operations=9):
         mix=dice.choice(CRASHING),
         stop=dice.choice([0, 0.2]),
         crowd=dice.choice([0.2, 0.5, 0.8, 0.9]),
+        lowest_first=lowest_first,
     )
     for _ in range(dice.choice([0, 0, 1, 1, 2])):
         events = histories.spoil(dice, events, item_num)

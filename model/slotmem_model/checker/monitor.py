@@ -165,13 +165,7 @@ class Monitor:
     def _step(self, state: Slots, operation: Operation) -> tuple[spec.Stepped, ...]:
         key = (state, operation)
         if key not in self._steps:
-            free = [item_id for item_id, used in enumerate(state.inuse) if not used]
-            if operation[0] == "grab" and free and not self._lowest_first:
-                self._steps[key] = tuple(
-                    (spec.compute_marked(state, item_id, True), Result(spec.SUCCESS, item_id)) for item_id in free
-                )
-            else:
-                self._steps[key] = (spec.step(state, operation),)
+            self._steps[key] = spec.steps(state, operation, lowest_first=self._lowest_first)
         return self._steps[key]
 
 

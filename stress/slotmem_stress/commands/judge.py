@@ -52,6 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory-mb", type=amount, default=1024.0, metavar="MB", help="give up at so much memory (default: 1024)"
     )
+    parser.add_argument(
+        "--any-slot", action="store_true", help="a grab may give any free slot, not only the lowest (GRAB-2)"
+    )
     parser.add_argument("--export", default=None, metavar="FILE", help="also write the history as JSON lines")
     parser.add_argument("--html", default=None, metavar="FILE", help="also write a page with a time line")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
@@ -103,7 +106,8 @@ def _judge(paths: list[str], arguments: argparse.Namespace) -> Judged:
         left_s = (
             arguments.budget_s if total is None or arguments.budget_s is None else arguments.budget_s - total.seconds
         )
-        judged = judge_path(path, left_s if left_s is None else max(0.0, left_s), arguments.memory_mb)
+        left_s = left_s if left_s is None else max(0.0, left_s)
+        judged = judge_path(path, left_s, arguments.memory_mb, lowest_first=not arguments.any_slot)
         total = judged if total is None else total + judged
         if judged.verdict == VIOLATED:
             break

@@ -3,7 +3,7 @@
 Interface:
 
 - `judge_path(path, budget_s, memory_mb)` judges a folder or a file of JSON lines and returns a
-  `Judged`, which is plain data.
+  `Judged`, which is plain data. `lowest_first`: a grab must give the lowest free slot, not any.
 - `JudgeProcess` does so in a process of its own: the run goes on meanwhile, and the judge's memory
   is given back when it ends.
 
@@ -70,7 +70,7 @@ class Judged:
         return replace(worse, **{name: getattr(self, name) + getattr(more, name) for name in names})
 
 
-def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Judged:
+def judge_path(path: str, budget_s: float | None, memory_mb: float | None, *, lowest_first: bool = True) -> Judged:
     """Judge the history at `path`; a budget of None is no bound.
 
     Raises:
@@ -79,7 +79,7 @@ def judge_path(path: str, budget_s: float | None, memory_mb: float | None) -> Ju
     """
     began = time.monotonic()
     recorded = read(path)
-    history = to_columns(recorded)
+    history = replace(to_columns(recorded), lowest_first=lowest_first)
     verdict = judge(history, budget_s=budget_s, memory_mb=memory_mb)
     judged = Judged(
         path,
@@ -135,8 +135,8 @@ def _state(state: tuple[int, tuple[int, ...]], item_num: int) -> dict[str, Any]:
 class JudgeProcess:
     """A process that judges one history after another; one that dies is replaced."""
 
-    def __init__(self, budget_s: float | None, memory_mb: float | None) -> None:
-        self._budget = (budget_s, memory_mb)
+    def __init__(self, budget_s: float | None, memory_mb: float | None, *, lowest_first: bool = True) -> None:
+        self._asked = (budget_s, memory_mb, lowest_first)
         self.waiting: list[str] = []
         """The histories not judged yet, oldest first."""
         self._start()
@@ -187,7 +187,7 @@ class JudgeProcess:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        process: Any = context.Process(target=_serve, args=(theirs, *self._budget), daemon=True)
+        process: Any = context.Process(target=_serve, args=(theirs, *self._asked), daemon=True)
         with starting_a_child():
             process.start()
         self._process = process
@@ -196,7 +196,7 @@ class JudgeProcess:
             self._pipe.send(path)
 
 
-def _serve(pipe: Connection, budget_s: float | None, memory_mb: float | None) -> None:
+def _serve(pipe: Connection, budget_s: float | None, memory_mb: float | None, lowest_first: bool) -> None:
     die_with_parent()
     while True:
         try:
@@ -204,6 +204,6 @@ def _serve(pipe: Connection, budget_s: float | None, memory_mb: float | None) ->
         except EOFError:
             return
         try:
-            pipe.send(judge_path(path, budget_s, memory_mb))
+            pipe.send(judge_path(path, budget_s, memory_mb, lowest_first=lowest_first))
         except (OSError, ValueError) as error:
             pipe.send(error)

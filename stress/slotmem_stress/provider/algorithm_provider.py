@@ -32,6 +32,7 @@ class AlgorithmProvider(ShmProvider):
     def __init__(self, algorithm: Any, **options: Any) -> None:
         super().__init__(algorithm=on_real_memory(algorithm), **options)
         self._robust: bool = getattr(algorithm, "robust", True)
+        self.lowest_first: bool = getattr(algorithm, "lowest_first", True)
         try:
             self._try(algorithm)
         except BaseException:

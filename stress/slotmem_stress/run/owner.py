@@ -45,6 +45,8 @@ class Told(NamedTuple):
     """New ones."""
     seen: Observation
     generation: int
+    lowest_first: bool
+    """Whether the provider says that grab gives the lowest free slot."""
 
 
 class Refused(NamedTuple):
@@ -101,7 +103,8 @@ class Owner:
     def told(self, answer: Any) -> Told:
         """Return an answer with what is to be known besides."""
         found, self._findings = tuple(self._findings), []
-        return Told(answer, found, self._seen, int(self._provider.generation))
+        lowest_first = bool(getattr(self._provider, "lowest_first", False))
+        return Told(answer, found, self._seen, int(self._provider.generation), lowest_first)
 
     def look(self, folder: str, client: int) -> bool:
         """Observe and record every slot while no client works; return whether that succeeded."""

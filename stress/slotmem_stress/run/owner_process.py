@@ -39,6 +39,7 @@ class OwnerProcess:
         """What the provider left in the owner's process when it was closed."""
         self.seen = Observation((), (0,) * opening.settings.slots)
         self.generation = 0
+        self.lowest_first = False
         self._opening = opening
         self._patience_s = opening.settings.timeout_s + PATIENCE_S
         self._is_there = True
@@ -127,7 +128,7 @@ class OwnerProcess:
         if isinstance(told, Unwell):
             raise Disturbed(told.why)
         self.findings += told.findings
-        self.seen, self.generation = told.seen, told.generation
+        self.seen, self.generation, self.lowest_first = told.seen, told.generation, told.lowest_first
         return told.answer
 
     def _lost(self, how: str) -> None:

@@ -127,8 +127,6 @@ def _start(
     threads = numbers.take(rules.seats) if are_threads else ()
     owner = OwnerProcess(board_path, Opening(settings, runtime_dir, rules, threads))
     started.callback(owner.close)
-    judge = JudgeProcess(settings.budget_s, settings.memory_mb)
-    started.callback(judge.close)
     crew: ProcessCrew | ThreadCrew
     if are_threads:
         crew, plan = ThreadCrew(rules.seats, owner), Plan()
@@ -140,6 +138,8 @@ def _start(
     company = Company(plan, settings.provider, runtime_dir, board_path)
     started.callback(company.stop)
     owner.opened()
+    judge = JudgeProcess(settings.budget_s, settings.memory_mb, lowest_first=owner.lowest_first)
+    started.callback(judge.close)
     canary.watch(leaks.object_of(runtime_dir, owner.generation))
     started.callback(canary.watch, None)
     faults = Faults(settings.plan, f"{settings.seed}/{first_client}/faults")

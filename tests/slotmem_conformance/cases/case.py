@@ -24,6 +24,8 @@ from slotmem_model.clauses import CLAUSES, Clause
 MODULES = (
     "sequences",
     "scale",
+    "tours",
+    "server_tours",
     "shared",
     "files",
     "hostile",
@@ -34,6 +36,7 @@ MODULES = (
     "stores",
     "random_programs",
     "lives",
+    "fates",
 )
 
 

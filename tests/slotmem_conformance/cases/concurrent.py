@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 
 from slotmem_conformance.cases.case import case
@@ -182,26 +183,27 @@ def complete_or_none(rig: Rig) -> None:
 
 @case("STORE-6/one-instant")
 def one_instant(rig: Rig) -> None:
-    """What is stored while another process puts to two slots in turn is what they were at one
-    instant.
+    """What is stored while another process grabs a slot, puts to two others and releases it is what
+    they were at one instant: bytes, marks and counter.
     """
     rig.needs("shared", "persist")
     rig.process(0, 1)
-    size = 2048
+    size = 1024
     for number in range(3 if rig.quick else 12):
         name = f"{rig.folder}/abs{number}"
-        rig.must(f"create {name} {size} 2 PERSIST|PREGRAB; fgrab 0; fgrab 1; 1: attach {name}")
-        puts: list[Request] = [
-            {"op": "put", "id": item_id, "data": f"{count:04x}" * (size // 2)}
-            for count in range(1, 400)
-            for item_id in (0, 1)
-        ]
-        wait = rig.begin(1, {"op": "batch", "segment": 0, "requests": puts})
-        rig.pause(0.002 + rig.choose.random() * 0.01)
+        rig.must(f"create {name} {size} 3 PERSIST|PREGRAB; fgrab 0; fgrab 1; 1: attach {name}")
+        work: list[Request] = []
+        for count in range(1, 200):  # in a line of less than a million characters
+            puts = [{"op": "put", "id": item_id, "data": f"{count:04x}" * (size // 2)} for item_id in (0, 1)]
+            work += [{"op": "fgrab", "id": 2}, *puts, {"op": "release", "id": 2}]
+        wait = rig.begin(1, {"op": "batch", "segment": 0, "requests": work})
+        rig.await_change("get 2 1", "APR_NOTFOUND")  # so much is read and parsed before it begins
+        rig.pause(rig.choose.random() * 0.005)
         rig.must("restart")
         wait()
         data = rig.path(name).read_bytes()
-        payload = data[: 8 + 2 * size + 2]
+        payload = data[: 8 + 3 * size + 3]
+        free, marks = int.from_bytes(payload[:4], sys.byteorder), payload[-3:]
         first, second = payload[8 : 8 + size], payload[8 + size : 8 + 2 * size]
         if hashlib.md5(payload, usedforsecurity=False).digest() != data[len(payload) : len(payload) + 16]:
             rig.fail("the MD5 of what was stored while another process wrote does not match its bytes")
@@ -210,6 +212,11 @@ def one_instant(rig: Rig) -> None:
         if not 0 <= int.from_bytes(first[:2], "big") - int.from_bytes(second[:2], "big") <= 1:
             rig.fail(
                 f"slot 0 was stored after put {first[:2].hex()}, slot 1 after put {second[:2].hex()}: no instant had both"
+            )
+        if marks.count(0) != free or (first != second and not marks[2]):
+            rig.fail(
+                f"{free} slots were stored as free and the marks {marks.hex()}, while the first two slots "
+                f"{'differed' if first != second else 'were the same'}: no instant had all that"
             )
         rig.ask("1: restart")
         rig.forget_segments()
@@ -242,7 +249,7 @@ def _judge(rig: Rig, item_num: int, item_size: int, weights: dict[str, int], *, 
         initial = spec.fresh(item_size, item_num, True)
         if grabbed:
             initial = initial._replace(inuse=(True,) * item_num)
-        verdict = check_slots(batches.events(done), initial, budget_s=_JUDGE_S)
+        verdict = check_slots(batches.events(done), initial, lowest_first=False, budget_s=_JUDGE_S)
         if verdict.name == VIOLATION:
             rig.evidence = batches.evidence(verdict)
             rig.fail(f"the history is not linearizable: {batches.shortened(verdict.reason)}")

@@ -7,7 +7,6 @@ reads or writes a line: there a pass says less.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -27,7 +26,6 @@ _DRIVER_BYTES = 16384  # at most, where each byte is two letters of a line
 _LINE = 800_000  # letters of a batch's requests, and of its answers; a line may have a million
 _LINES = 20  # batches that a driver of somebody else's has before it when it is killed
 _SIGN: Request = {"op": "fgrab", "id": SIGN}
-_SIGN_S = 5.0
 _GAP_S = 0.0003  # at most, between two deaths: what the second repairs of the first may be cut short too
 _KINDS = ("grab-and-release", "fgrab-and-release", "put", "get", "num_free_slots", "anything")
 _MARKS_NOTHING = ("put", "get", "num_free_slots")
@@ -120,7 +118,7 @@ def _kill_drivers(
             rig.must(f"{victim}: attach w")
         batch = {"op": "batch", "segment": 0, "requests": [_SIGN, *requests * often]}
         waits = [rig.begin(victim, batch, times=_LINES) for victim in crew]
-        _await_sign(rig)
+        rig.await_change(f"release {SIGN}", "APR_NOTFOUND")
         rig.pause(rig.choose.random() * 0.02)
         for victim in crew:
             rig.kill(victim)
@@ -134,13 +132,6 @@ def _kill_drivers(
 def _letters(request: Request, nbytes: int) -> int:
     """Estimate the letters of a request, or of its answer."""
     return 100 + len(request.get("data", "")) + (2 * nbytes if request["op"] == "get" else 0)
-
-
-def _await_sign(rig: Rig) -> None:
-    """Wait until the batch of a victim has begun."""
-    ends = time.monotonic() + _SIGN_S
-    while rig.ask(f"release {SIGN}")["status"] == "APR_NOTFOUND" and time.monotonic() < ends:
-        pass
 
 
 _SENTENCES = {"KILL-2": "no slot is torn", "KILL-3": "the others can do everything", "KILL-4": "the counter is right"}

@@ -17,7 +17,6 @@ from slotmem_conformance.cases.case import Case
 from slotmem_conformance.cases.random_programs import Search, settled
 from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.protocol.session import AdapterError
-from slotmem_conformance.rig.oracle import Oracle
 from slotmem_conformance.rig.rig import Failed, Rig
 
 _ITEM_SIZE = 4
@@ -84,8 +83,7 @@ class _Lives(Search):
         self.number += 1
         folder = Path(self.rig.folder) / f"life{self.number}"
         folder.mkdir()
-        self.rig.record.clear()
-        self.rig.oracle = Oracle()
+        self.rig.begin_anew()
         self.rig.folders = dict.fromkeys((0, 1), str(folder))
         self.opened = [0, 0]
         self.restarts = [0, 0]

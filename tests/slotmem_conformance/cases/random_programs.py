@@ -16,7 +16,7 @@ from slotmem_conformance.cases.case import Case
 from slotmem_conformance.machines.driving import clause_of
 from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.protocol.session import AdapterError
-from slotmem_conformance.rig.oracle import Oracle, agree, operation_of
+from slotmem_conformance.rig.oracle import agree, operation_of
 from slotmem_conformance.rig.rig import Failed, Rig, wrong_answer
 from slotmem_model import spec
 
@@ -120,9 +120,8 @@ class _Programs(Search):
             AdapterError
         """
         rig = self.rig
-        rig.record.clear()
+        rig.begin_anew()
         rig.forget_segments()
-        rig.oracle = Oracle()
         flags = ["PREGRAB"] if self.pregrab else []
         try:
             rig.check(0, {"op": "create", "name": None, "item_size": item_size, "item_num": item_num, "type": flags})
@@ -143,7 +142,7 @@ class _Programs(Search):
         state, operation = self.rig.oracle.slots(0), operation_of(request)
         expected = spec.step(state, operation)[1]
         got = self.rig.send(0, request)
-        right = self.rig.oracle.answer(0, request)
+        right = self.rig.oracle.answer(0, request, got=got)
         if not agree(got, right):
             self.rig.fail(wrong_answer(got, right), clause_of(state, operation, expected))
 

@@ -5,15 +5,19 @@ for each pair; `pairs` gives names that must not be taken for one another. The s
 sequences of requests, and so are part of the vectors; the larger ones would make those megabytes
 long.
 
-What is not here: segments of 2 GiB and more, which most machines for tests cannot hold.
+Slots of 2 GiB and more are tried where there is memory for them; as many slots are not, since a
+count of them takes too long.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import product
 
-from slotmem_conformance.cases.case import Case, program
+from slotmem_conformance.cases.case import Case, case, program
+from slotmem_conformance.protocol.session import AdapterError
+from slotmem_conformance.rig.rig import Rig
 
 AROUND = (8, 32, 64, 256, 4096, 65536)
 """A byte, a word, a longword, a number in a byte, a page, a number in two bytes."""
@@ -105,9 +109,85 @@ def pairs() -> Iterator[tuple[str, str, str]]:
     yield "accents", "\u00e9", "e\u0301"
 
 
+_FOLDERS = (("a/b", "a_b"), ("a/b", "a.b"), ("a/b", "ab"), ("a/b", "a/c"), ("a/b", "b"), ("a/", "a"), ("./a", "a"))
+"""Names that lie in a folder, and others that do not, or in another way."""
+
+
 def _apart(one: str, other: str) -> str:
     """Two segments, whatever their names have in common."""
     return f"create '{one}' 4 1; create '{other}' 4 1; @0 put 0 AAAA; @1 put 0 BBBB; @0 get 0; @1 get 0"
+
+
+def _in_folders(one: str, other: str) -> Case:
+    """Make the case of two names of which one lies in a folder."""
+
+    def run(rig: Rig) -> None:
+        for name in (one, other):
+            os.makedirs(rig.path(name).parent, exist_ok=True)
+        rig.do(_apart(one, other))
+
+    signs = "-".join(f"{ord(sign):x}" for sign in one + other)
+    return Case(f"NAME-8/folder-{signs}", run, f"{one!r} and {other!r} are two segments")
+
+
+@case("NAME-8/bytes")
+def names_of_bytes(rig: Rig) -> None:
+    """Names that differ in a byte that is not UTF-8 are two segments."""
+    names = [os.fsdecode(b"n" + last) for last in (b"\xff", b"\xfe", b"\xc3")]
+    for number, name in enumerate(names):
+        try:
+            got = rig.send(0, {"op": "create", "name": name, "item_size": 4, "item_num": 1, "type": []})
+        except AdapterError:
+            rig.skip("it cannot be told a name that is not UTF-8")
+        if got["status"] != "APR_SUCCESS":
+            rig.skip(f"it takes no name that is not UTF-8, and says so: {got['status']}")
+        rig.must(f"@{number} put 0 {number:04}")
+    for number in range(len(names)):
+        if (got := rig.ask(f"@{number} get 0 4")).get("data") != f"{number:04}".encode().hex():
+            rig.fail(f"the segment {names[number]!r} holds {got}, must hold {number:04}")
+
+
+@case("NAME-4/spelled-out")
+def spelled_out(rig: Rig) -> None:
+    """The full name of a relative name's segment leads to it, as an absolute name."""
+    rig.generations = {0: 26}
+    rig.needs("shared")
+    rig.must("create w 4 1 PREGRAB; fgrab 0; put 0 ABCD; 1: attach $DIR/slotmem-shm-w_1a.shm")
+    if (got := rig.ask("1: get 0")).get("data") != b"ABCD".hex():
+        rig.fail(f"through its full name a relative name's segment reads {got}")
+
+
+def _huge(size: int) -> Case:
+    """Make the case of two slots that nobody can send whole."""
+
+    def run(rig: Rig) -> None:
+        if rig.quick:
+            rig.skip(f"a quick run leaves out slots of {size:,} bytes")
+        free, needed = _available_bytes(), 8 * size  # others need memory too, and it may be filled with zeros
+        if free < needed:
+            rig.skip(f"two slots of {size:,} bytes are tried where {needed:,} bytes are free; here {free:,} are")
+        try:
+            got = rig.ask(f"create - {size} 2 PREGRAB")
+        except AdapterError as error:
+            if not error.silent:
+                raise
+            rig.skip(f"to make two slots of {size:,} bytes takes longer than a request may")
+        if got["status"] in ("APR_ENOSPC", "APR_ENOMEM"):
+            rig.skip(f"two slots of {size:,} bytes are refused here: {got['status']}")
+        rig.must("fgrab 0; fgrab 1; put 0 ABCD; put 1 WXYZ")
+        if (got := rig.ask("slot_size")).get("value") != size:
+            rig.fail(f"slot_size answered {got}, must give {size}")
+        for item_id, letters in enumerate((b"ABCD", b"WXYZ")):
+            if (got := rig.ask(f"get {item_id} 4")).get("data") != letters.hex():
+                rig.fail(f"slot {item_id} of {size:,} bytes begins with {got}, must begin with {letters.hex()}")
+
+    return Case(f"PUT-1/two-slots-of-{size}-bytes", run, f"two slots of {size:,} bytes are apart")
+
+
+def _available_bytes() -> int:
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        found = dict(line.split(":") for line in lines)
+    return int(found["MemAvailable"].split()[0]) * 1024
 
 
 def _alone(other: str, one: str) -> str:
@@ -133,7 +213,7 @@ PROGRAMS: tuple[Case, ...] = (
             ("none-twice", "none.none"),
         )
     ),
-    *(program(f"NAME-2/{what}", _apart(one, other)) for what, one, other in pairs()),
+    *(program(f"NAME-8/{what}", _apart(one, other)) for what, one, other in pairs()),
     *(
         program(f"ATTACH-3/{what}-{way}", _alone(*names))
         for what, one, other in pairs()
@@ -151,6 +231,8 @@ def _large(id: str, text: str, *needs: str) -> Case:
 
 
 LARGE: tuple[Case, ...] = (
+    *(_in_folders(*names) for names in _FOLDERS),
+    *(_huge(around + 1) for around in (2**31, 2**32)),
     *(
         _large(f"{clause}/{shape.format(number)}", text(number), *needs)
         for number, (clause, shape, text, needs) in product(

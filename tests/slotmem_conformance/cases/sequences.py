@@ -120,7 +120,7 @@ PROGRAMS = (
     program("STORE-2/not-asked-for", "create w 4 2 PREGRAB; fgrab 0; put 0 ABCD; restart; create w 4 2 PREGRAB; @1 num_free_slots; @1 dptr 0"),
     program("STORE-2/anonymous", "create none 4 2 PERSIST; put 0 ABCD; restart; create none 4 2 PERSIST; @1 dptr 0; @1 num_free_slots"),
     program("STORE-3/all-free", "create w 4 3 PERSIST|PREGRAB|CLEARINUSE; fgrab 0; fgrab 2; put 2 ABCD; restart; create w 4 3 PERSIST|PREGRAB|CLEARINUSE; @1 num_free_slots; @1 doall; @1 dptr 2; @1 get 2", "persist"),
-    program("STORE-3/contents-stay", "create w 4 2 PERSIST|CLEARINUSE; put 1 ABCD; restart; create w 4 2 PERSIST|CLEARINUSE; @1 num_free_slots; @1 dptr 1; @1 grab", "persist"),
+    program("STORE-3/contents-stay", "create w 4 2 PERSIST|CLEARINUSE; put 1 ABCD; restart; create w 4 2 PERSIST|CLEARINUSE; @1 num_free_slots; @1 dptr 1; @1 release 1", "persist"),
     program("RESTORE-1/slots", "create w 4 3 PERSIST; put 0 AAAA; put 2 CC; restart; create w 4 3 PERSIST; @1 dptr 0; @1 dptr 1; @1 dptr 2", "persist"),
     program("RESTORE-1/in-use-flags", "create w 4 4 PERSIST|PREGRAB; fgrab 0; fgrab 2; restart; create w 4 4 PERSIST|PREGRAB; @1 doall; @1 get 0; @1 get 1; @1 get 2; @1 get 3; @1 release 1", "persist"),
     program("RESTORE-1/counter", "create w 4 4 PERSIST|PREGRAB; fgrab 0; fgrab 2; fgrab 3; restart; create w 4 4 PERSIST|PREGRAB; @1 num_free_slots; @1 fgrab 1; @1 num_free_slots; @1 grab", "persist"),
@@ -128,7 +128,7 @@ PROGRAMS = (
     program("RESTORE-1/free-slots-too", "create w 2 2 PERSIST|PREGRAB; fgrab 1; put 1 ab; release 1; restart; create w 2 2 PERSIST|PREGRAB; @1 num_free_slots; @1 dptr 1", "persist"),
     program("RESTORE-1/two-names", "create a 2 1 PERSIST; create b 2 1 PERSIST; @0 put 0 aa; @1 put 0 bb; restart; create b 2 1 PERSIST; create a 2 1 PERSIST; @2 dptr 0; @3 dptr 0", "persist"),
     # Restart
-    program("RESTART-1/begins-anew", "create w 4 2 PREGRAB; fgrab 0; put 0 ABCD; restart; create w 4 2 PREGRAB; @1 num_free_slots; @1 dptr 0; @1 grab"),
+    program("RESTART-1/begins-anew", "create w 4 2 PREGRAB; fgrab 0; put 0 ABCD; restart; create w 4 2 PREGRAB; @1 num_free_slots; @1 dptr 0; @1 get 0"),
     program("RESTART-1/other-shape", "create w 4 2 PREGRAB; fgrab 0; restart; create w 6 3; @1 num_slots; @1 slot_size; @1 num_free_slots"),
     program("RESTART-1/absolute-name", "create $DIR/abs 4 2; put 0 ABCD; restart; create $DIR/abs 3 3; @1 num_slots; @1 slot_size; @1 dptr 0"),
     program("RESTART-3/counts", "restart; restart; restart"),

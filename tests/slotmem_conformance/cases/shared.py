@@ -83,8 +83,8 @@ def absolute_as_it_is(rig: Rig) -> None:
 @case("NAME-4/generations-are-apart")
 def generations_are_apart(rig: Rig) -> None:
     """A relative name in one generation leads to nothing in another."""
-    rig.needs(SHARED)
     rig.generations = {0: 10, 1: 16}
+    rig.needs(SHARED)
     rig.must("create w 4 2 PREGRAB")
     rig.must("1: attach w", "APR_ENOENT")
 

@@ -24,7 +24,7 @@ from slotmem_model.spec import EINVAL, NOTFOUND, SUCCESS, Operation, Result, Slo
 
 # What an operation shows, by the status that the specification expects of it.
 _CLAUSES: dict[tuple[str, str], str] = {
-    ("grab", SUCCESS): "GRAB-2",
+    ("grab", SUCCESS): "GRAB-1",
     ("grab", EINVAL): "GRAB-4",
     ("fgrab", SUCCESS): "FGRAB-1",
     ("release", SUCCESS): "RELEASE-1",
@@ -39,6 +39,11 @@ _CLAUSES: dict[tuple[str, str], str] = {
     ("slots", SUCCESS): "COUNT-2",
     ("doall", SUCCESS): "DOALL-2",
 }
+
+# What fgrab of a slot in use shows, and get and put of a free one without PREGRAB.
+_SPECIAL = {"fgrab": "FGRAB-2", "get": "GET-4", "put": "PUT-4"}
+_FAR = 2**20
+"""An id of this size is far out of range (ID-3)."""
 
 # What a wrong byte, or a wrong in-use flag, breaks, by the operation after which it was seen.
 _CONTENTS = {"create": "CREATE-2", "grab": "GRAB-3", "release": "RELEASE-2", "put": "PUT-3"}
@@ -93,10 +98,14 @@ def clause_of(state: Slots, operation: Operation, expected: Result) -> str:
     name, *arguments = operation
     if expected.status == EINVAL and arguments:
         if not spec.is_slot(state, arguments[0]):
-            return "ID-1"
+            return "ID-1" if 0 <= arguments[0] < _FAR else "ID-3"
         return "GET-5" if name == "get" else "PUT-5"
-    if name == "doall" and arguments and any(arguments[0]):
-        return "DOALL-3"
+    if name == "doall" and all(state.inuse):
+        return "DOALL-3" if arguments and any(arguments[0]) else "DOALL-1"
+    if name == "grab" and state.inuse.count(False) > 1:
+        return "GRAB-2"
+    if expected.status == SUCCESS and name in _SPECIAL and state.inuse[arguments[0]] == (name == "fgrab"):
+        return _SPECIAL[name]
     return _CLAUSES[name, expected.status]
 
 

@@ -1,8 +1,10 @@
 """The specification as an implementation: what all others are compared with.
 
-`Oracle` is a world of `slotmem_model.server_spec`; `Oracle.answer(server, request)` gives the one
-right response of a server, which begins with its first request. Segments are numbered in the order
-in which their server opened them, one number each time, also if it is the same segment again.
+`Oracle` is a world of `slotmem_model.server_spec`; `Oracle.answer(server, request)` gives the right
+response of a server, which begins with its first request. Where several are right, since GRAB-2 is
+not asked for, it gives the one that was got, if that is among them, and goes on from there.
+Segments are numbered in the order in which their server opened them, one number each time, also if
+it is the same segment again.
 
 It knows sequences of requests: no bytes in memory or files, no death in the middle of an operation,
 no size that overflows.
@@ -10,6 +12,7 @@ no size that overflows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from slotmem_conformance.protocol.notation import FLAGS, Request
@@ -21,15 +24,16 @@ Response = dict[str, Any]
 
 
 class Oracle:
-    """A world of servers; see the header."""
+    """A world of servers; see the header. `lowest_first`: GRAB-2 is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lowest_first: bool = True) -> None:
+        self.lowest_first = lowest_first
         self.world: World = server_spec.EMPTY
         self._opened: dict[int, list[int | None]] = {}
         """For each server the keys of the segments it opened; None since its restart."""
 
-    def answer(self, server: int, request: Request, generation: int = 0) -> Response:
-        """Return the response that the specification wants."""
+    def answer(self, server: int, request: Request, generation: int = 0, got: Response | None = None) -> Response:
+        """Return the response that the specification wants of a server, which answered `got`."""
         if server not in self.world.servers:
             self.world, _ = server_spec.start(self.world, server, generation)
             self._opened[server] = []
@@ -47,7 +51,18 @@ class Oracle:
             case "close":
                 self.world, result = server_spec.close(self.world, server)
                 return {"status": result.status}
-        return self._operate(server, request)
+        return self._operate(server, request, got)
+
+    def copy(self) -> Oracle:
+        """Return one that goes on by itself."""
+        copied = Oracle(lowest_first=self.lowest_first)
+        copied.world = self.world
+        copied._opened = {server: [*keys] for server, keys in self._opened.items()}
+        return copied
+
+    def opened(self, server: int) -> Sequence[int | None]:
+        """Return the keys of the segments that a server opened, in order; None: it has ended."""
+        return self._opened.get(server, ())
 
     def kill(self, server: int) -> None:
         """End a server by SIGKILL."""
@@ -74,17 +89,23 @@ class Oracle:
         shape = {"item_size": slots.item_size, "item_num": len(slots.inuse)} if attached else {}
         return {"status": SUCCESS, "segment": len(self._opened[server]) - 1, **shape}
 
-    def _operate(self, server: int, request: Request) -> Response:
+    def _operate(self, server: int, request: Request, got: Response | None) -> Response:
         key = self._opened[server][request["segment"]]
         if key is None:
             return {"status": ENOSHMAVAIL}  # ID-2
         segment = self.world.segments[key]
-        if request["op"] == "dptr":
-            slots, response = _point(segment.slots, request)
-            self.world = self.world._replace(segments={**self.world.segments, key: segment._replace(slots=slots)})
-            return response
-        self.world, result = server_spec.operate(self.world, key, operation_of(request))
-        return response_of(request["op"], result)
+        right = allowed(segment.slots, request, lowest_first=self.lowest_first)
+        slots, response = next((each for each in right if each[1] == got), right[0])
+        self.world = self.world._replace(segments={**self.world.segments, key: segment._replace(slots=slots)})
+        return response
+
+
+def allowed(slots: Slots, request: Request, *, lowest_first: bool = True) -> list[tuple[Slots, Response]]:
+    """Return the right responses to a request for a slot, each with the state that follows."""
+    if request["op"] == "dptr":
+        return [_point(slots, request)]
+    stepped = spec.steps(slots, operation_of(request), lowest_first=lowest_first)
+    return [(after, response_of(request["op"], result)) for after, result in stepped]
 
 
 def operation_of(request: Request) -> Operation:

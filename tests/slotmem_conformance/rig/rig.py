@@ -42,6 +42,7 @@ from slotmem_stress.interrupts import without_interrupts
 
 _SHOWN = 40  # the last requests of a long program; what went before is counted
 _OPTIONAL = ("restart", "dptr", "doall", "batch")
+_CHANGE_S = 10.0
 _SENDING_S = 0.02  # until requests of some ten kilobytes are in the pipes of drivers that are stopped
 
 
@@ -73,12 +74,20 @@ class Opener(Protocol):
 class Rig:
     """See the header."""
 
-    def __init__(self, opener: Opener, *, seed: int = 0, quick: bool = False, base: str | None = None) -> None:
+    def __init__(
+        self,
+        opener: Opener,
+        *,
+        seed: int = 0,
+        quick: bool = False,
+        base: str | None = None,
+        lowest_first: bool = True,
+    ) -> None:
         self._opener = opener
         self.folder = tempfile.mkdtemp(prefix="slotmem-conform-", dir=base)
         self.choose = random.Random(seed)
         self.quick = quick
-        self.oracle = Oracle()
+        self.oracle = Oracle(lowest_first=lowest_first)
         self.record: list[tuple[int, Request, Response | None]] = []
         self._sessions: dict[int, Session] = {}
         self._handles: dict[int, list[int]] = {}
@@ -111,6 +120,14 @@ class Rig:
         for server in servers:
             if not self.session(server).killable:
                 self.skip("it cannot be run in a process of its own")
+
+    def work_in_memory(self, *servers: int) -> None:
+        """Let servers that have not begun work in a folder that is on no disk, where there is one:
+        of what is stored a thousand times nothing need be there after a power cut.
+        """
+        if places.SHM_FOLDER.is_dir():
+            folder = tempfile.mkdtemp(prefix="slotmem-conform-", dir=places.SHM_FOLDER)
+            self.folders |= dict.fromkeys(servers, folder)
 
     def needs(self, *capabilities: str) -> None:
         """Skip the case if the implementation does not say that it can do this."""
@@ -162,11 +179,11 @@ class Rig:
             Failed
         """
         generation = self.generations.get(server, 0)
-        self._name(server, request)
-        expected = self.oracle.answer(server, request, generation)
         got = self.send(server, request)
+        expected = self.oracle.answer(server, request, generation, got)
         if not agree(got, expected):
-            self.fail(wrong_answer(got, expected))
+            others = "" if self.oracle.lowest_first or "id" not in expected else ", or the id of another free slot"
+            self.fail(wrong_answer(got, expected) + others)
         return got
 
     def ask(self, text: str) -> Response:
@@ -283,6 +300,19 @@ class Rig:
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         return wait
+
+    def begin_anew(self) -> None:
+        """Forget all that was said: the next request is the first of a new world."""
+        self.record.clear()
+        self.oracle = Oracle(lowest_first=self.oracle.lowest_first)
+
+    def await_change(self, text: str, status: str) -> None:
+        """Send a program again and again until its last answer has another status: others have
+        begun.
+        """
+        ends = time.monotonic() + _CHANGE_S
+        while self.ask(text)["status"] == status and time.monotonic() < ends:
+            pass
 
     def forget_segments(self) -> None:
         """Count the segments of every server from 0 again."""

@@ -42,7 +42,7 @@ def _close_at_once(tables: Tables, at: Possibility, pending: Pending) -> list[Po
             if put.value == pending.value and not at.done & put.bit:
                 return happen(tables, at, put)
         return []
-    if action == GRAB and tables.lowest_free(at.mask) == 1 << slot:
+    if action == GRAB and tables.grabbable(at.mask) >> slot & 1:
         # Once this slot is taken the rest can go on as it would have, but for who counts.
         return None if is_undone(tables, COUNT, at.done) else happen(tables, at, pending)
     if action == RELEASE and at.mask >> slot & 1 and is_release_free(tables, at, slot):

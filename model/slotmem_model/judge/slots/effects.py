@@ -13,15 +13,15 @@ Three rules are built in. The first two are sound for any history, the third whe
   happen just before it, and with them the pending gets that read them. Later they could only be in
   the way. One that a later get reads is hidden only if some other put brings the same value, and
   then both ways are followed.
-- A pending grab takes effect as soon as its slot is the lowest free one. Nobody else can take the
-  slot in between, and a slot in use is in nobody's way but of those who look for a free one.
+- A pending grab takes effect as soon as it may have its slot. Nobody else can take the slot in
+  between, and a slot in use is in nobody's way but of those who look for a free one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slotmem_model.judge.slots.pending import Pending, Possibility, Tables
+from slotmem_model.judge.slots.pending import Pending, Possibility, Tables, list_bits
 from slotmem_model.judge.slots.timeline import FGRAB, GRAB, LOST_FGRAB, LOST_GRAB, LOST_RELEASE, PUT, RELEASE
 
 
@@ -33,14 +33,15 @@ def settle(tables: Tables, at: Possibility) -> None:
                 at.done |= look.bit
         if not tables.grabs:
             return
-        lowest = tables.lowest_free(at.mask)
-        listed = tables.grabs.get(lowest.bit_length() - 1)
-        first = tables.first_undone(listed, at.done) if listed else None
-        if first is None or not first.is_eager:
+        for slot in list_bits(tables.grabbable(at.mask)):
+            first = tables.first_undone(tables.grabs.get(slot), at.done)
+            if first is not None and first.is_eager:
+                break
+        else:
             return
         at.done |= first.bit
-        at.mask |= lowest
-        settle_gets(tables, at, first.slot)
+        at.mask |= 1 << slot
+        settle_gets(tables, at, slot)
 
 
 def settle_gets(tables: Tables, at: Possibility, slot: int) -> None:
@@ -59,12 +60,12 @@ def happen(tables: Tables, at: Possibility, pending: Pending) -> list[Possibilit
     Returns what may follow; `at` may be one of these.
     """
     action, slot = pending.action, pending.slot
-    if action in (GRAB, LOST_GRAB):
-        lowest = tables.lowest_free(at.mask)
-        if not lowest or (action == GRAB and lowest != 1 << slot):
+    if action == GRAB:
+        if not tables.grabbable(at.mask) >> slot & 1:
             return []
-        at.mask |= lowest
-        slot = lowest.bit_length() - 1
+        at.mask |= 1 << slot
+    elif action == LOST_GRAB:
+        return [_take(tables, at.copy(), pending, each) for each in list_bits(tables.grabbable(at.mask))]
     elif action in (RELEASE, LOST_RELEASE):
         if not at.mask >> slot & 1:
             return []
@@ -79,10 +80,20 @@ def happen(tables: Tables, at: Possibility, pending: Pending) -> list[Possibilit
         return []
     else:
         return _write(tables, at, pending)
+    return [_settled(tables, at, pending, slot)]
+
+
+def _take(tables: Tables, at: Possibility, lost: Pending, slot: int) -> Possibility:
+    at.mask |= 1 << slot
+    return _settled(tables, at, lost, slot)
+
+
+def _settled(tables: Tables, at: Possibility, pending: Pending, slot: int) -> Possibility:
+    """Note that an action on a slot has taken effect, and let happen what is best done at once."""
     at.done |= pending.bit
     settle_gets(tables, at, slot)
     settle(tables, at)
-    return [at]
+    return at
 
 
 def _write(tables: Tables, at: Possibility, put: Pending) -> list[Possibility]:

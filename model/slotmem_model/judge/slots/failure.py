@@ -85,7 +85,14 @@ def _find_first(history: SlotHistory, timeline: Timeline, number: int, budget: B
         if earlier is not None:
             number = int(rows[earlier])
             continue
-        found = find_window(until, history.item_num, here, before.seen, Effort(budget.remaining_s(_WINDOW_S)))
+        found = find_window(
+            until,
+            history.item_num,
+            here,
+            before.seen,
+            Effort(budget.remaining_s(_WINDOW_S)),
+            lowest_first=history.lowest_first,
+        )
         if found is not None:
             return Failure(number, found._replace(numbers=rows[found.numbers].tolist()))
         if is_sure or _is_violation(history, timeline, number, budget):

@@ -50,7 +50,8 @@ class SlotHistory:
     if there is one, is a number taken at the operation's instant (inside its critical section),
     below zero if it was not taken. `inuse` is the mask of the slots in use at first, `values` what
     is in them. The names are what reports say instead of the numbers, where there are any. Without
-    `pregrab` get and put mark the slot.
+    `pregrab` get and put mark the slot. `lowest_first`: a grab must give the lowest free slot
+    (GRAB-2), not just any.
     """
 
     item_num: int
@@ -67,6 +68,7 @@ class SlotHistory:
     value_names: dict[int, Any] = field(default_factory=dict)
     process_names: dict[int, Any] = field(default_factory=dict)
     pregrab: bool = True
+    lowest_first: bool = True
 
     def __post_init__(self) -> None:
         """Refuse columns that no recorder can have written.
@@ -110,7 +112,7 @@ class SlotHistory:
         return list(self.values) + [0] * (self.item_num - len(self.values))
 
 
-def from_events(events: Iterable[Event], initial: spec.Slots) -> SlotHistory:
+def from_events(events: Iterable[Event], initial: spec.Slots, *, lowest_first: bool = True) -> SlotHistory:
     """Put a history of events into columns; the time of an event is its number.
 
     Raises:
@@ -142,6 +144,7 @@ def from_events(events: Iterable[Event], initial: spec.Slots) -> SlotHistory:
         values=values,
         value_names={number: data for data, number in numbers.items()},
         process_names={number: process_name for process_name, number in processes.items()},
+        lowest_first=lowest_first,
     )
 
 

@@ -114,8 +114,9 @@ _LISTED = {
 class Tables:
     """The pending actions by kind and slot; `now` is the position in time."""
 
-    def __init__(self, item_num: int) -> None:
+    def __init__(self, item_num: int, lowest_first: bool) -> None:
         self.item_num = item_num
+        self.lowest_first = lowest_first
         self.future: Future | None = None  # None: it may not be asked
         self.full = (1 << item_num) - 1
         self.now = 0
@@ -151,6 +152,12 @@ class Tables:
     def lowest_free(self, mask: int) -> int:
         """Return the bit of the lowest free slot, 0 if all are in use."""
         return ~mask & (mask + 1) & self.full
+
+    def grabbable(self, mask: int) -> int:
+        """Return the bits of the slots that a grab may give: of the lowest free one, or of all that
+        are free.
+        """
+        return self.lowest_free(mask) if self.lowest_first else ~mask & self.full
 
     def is_seen(self, at: Possibility, look: Pending) -> bool:
         """Say whether this state gives the result of one that looks."""

@@ -34,7 +34,7 @@ class SlotPossibilities:
         self._watched: list[tuple[int, int]] = []  # positions and numbers, the last one first
         self.timeline = Timeline.compile(history)
         self._future = Future(self.timeline)
-        self.tables = Tables(history.item_num)
+        self.tables = Tables(history.item_num, history.lowest_first)
         self.held = [Possibility(history.inuse, 0, history.first_values())]
         self.most = 1
         self._budget = budget

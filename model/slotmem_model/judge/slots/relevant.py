@@ -32,9 +32,12 @@ def list_relevant(tables: Tables, at: Possibility, pending: Pending) -> Iterator
     grabs = [*tables.undone(GRAB, done), *tables.undone(FGRAB, done)]
     yield from grabs
     below = 0
-    if tables.first_undone(tables.lost_grabs, done) is not None:
-        yield from _list_lost(tables, at, tables.lowest_free(at.mask).bit_length() - 1)
-        below = _compute_reach(tables, at)  # releases of lower slots matter, since a crashed grab may take them at once
+    if (lost := tables.first_undone(tables.lost_grabs, done)) is not None:
+        if tables.lowest_first:
+            yield from _list_lost(tables, at, tables.lowest_free(at.mask).bit_length() - 1)
+            below = _compute_reach(tables, at)  # of lower slots, since a crashed grab may take them at once
+        else:
+            yield lost
     if pending.action == COUNT or is_undone(tables, COUNT, done):
         below = tables.item_num
     wanted_free = {look.slot for look in tables.looks if look.action == SEES_FREE and not done & look.bit}
@@ -56,6 +59,8 @@ def is_release_free(tables: Tables, at: Possibility, slot: int) -> bool:
         not done & look.bit and look.action != SEES_FREE for look in tables.looks
     ):
         return False
+    if not tables.lowest_first:
+        return True
     # This slot in use may have been what let a higher one be the lowest free.
     return not _list_higher_grabs(tables, at, slot) and not _list_lost_targets(tables, at, slot)
 
@@ -74,9 +79,10 @@ def _list_before_release(tables: Tables, at: Possibility, slot: int) -> Iterator
     order: at each of its grabs the slots below are in use then as well, since what took them first
     is not put off.
     """
-    higher = _list_higher_grabs(tables, at, slot)
+    higher, targets = [], []
+    if tables.lowest_first:
+        higher, targets = _list_higher_grabs(tables, at, slot), _list_lost_targets(tables, at, slot)
     yield from higher
-    targets = _list_lost_targets(tables, at, slot)
     highest = max((*(grab.slot for grab in higher), *targets), default=0)
     lowest = tables.lowest_free(at.mask).bit_length() - 1
     if 0 <= lowest <= highest and (lowest < slot or lowest in targets):

@@ -142,7 +142,7 @@ def _why_grab(history: SlotHistory, window: Window, number: int) -> str:
     slot, is_full = int(history.slot[number]), history.outcome[number] == EINVAL
     for other in _before(history, window, number, RELEASE):
         lower = int(history.slot[other])
-        if (is_full or lower < slot) and window.shows_unused(lower):
+        if (is_full or (history.lowest_first and lower < slot)) and window.shows_unused(lower):
             return f", although the release of slot {lower} by process {history.name(other)} had returned"
     for other in reversed(window.numbers):
         if other != number and not is_full and history.kind[other] in (GRAB, FGRAB) and history.slot[other] == slot:
@@ -152,7 +152,8 @@ def _why_grab(history: SlotHistory, window: Window, number: int) -> str:
     if is_full:
         why = ", although there was one, all the time while it ran"
     elif window.is_whole and _happens_once(history, GRAB, slot, number):
-        why = ", which was not the lowest free one at any time while it ran"
+        which = "the lowest free one" if history.lowest_first else "free"
+        why = f", which was not {which} at any time while it ran"
     else:
         why = _NO_ORDER  # another grab may have come before it to a slot that was free for a moment
     return _against(history, window, number) or why

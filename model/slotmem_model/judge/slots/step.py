@@ -1,7 +1,8 @@
 """What slots do, one act after the other, for the search that windows are found by.
 
-Interface: `step_slot(slot)` is the specification of one slot by itself, `step_whole(item_num,
-has_values)` that of all, or of their marks alone. Acts are those of a timeline, with their results.
+Interface: `step_slot(slot)` is the specification of one slot by itself (where grabs must give the
+lowest, those of higher slots speak of it too), `step_whole(item_num, has_values, lowest_first)`
+that of all, or of their marks alone. Acts are those of a timeline, with their results.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def step_slot(slot: int) -> Step:
     return step
 
 
-def step_whole(item_num: int, has_values: bool) -> Step:
+def step_whole(item_num: int, has_values: bool, lowest_first: bool) -> Step:
     """Return the specification of all slots, or of their marks alone."""
     full = (1 << item_num) - 1
 
@@ -76,8 +77,9 @@ def step_whole(item_num: int, has_values: bool) -> Step:
         action, slot, value = act
         lowest = ~mask & (mask + 1) & full
         if action in (GRAB, LOST_GRAB):
-            if lowest and (action == LOST_GRAB or lowest == 1 << slot):
-                yield (mask | lowest, values), True
+            for bit in (lowest,) if lowest_first else (1 << each for each in range(item_num) if not mask >> each & 1):
+                if bit and (action == LOST_GRAB or bit == 1 << slot):
+                    yield (mask | bit, values), True
         elif action == SEES_FULL:
             if not lowest:
                 yield state, True

@@ -9,8 +9,8 @@ Interface:
 Three specifications are tried in turn. The first two ask for less than the whole; what contradicts
 them contradicts the whole, and is easier to see:
 
-- *one slot*: its mark and its contents, both unknown at first. A grab of a higher slot, or one that
-  finds all in use, says that it is in use.
+- *one slot*: its mark and its contents, both unknown at first. A grab that finds all in use says
+  that it is in use; so does one of a higher slot, where grabs must give the lowest.
 - *the marks*: which slots are in use, beginning with what the judge held possible at some moment.
   Contents play no part.
 - *the whole*, beginning likewise.
@@ -98,7 +98,13 @@ def list_starts(timeline: Timeline, number: int) -> list[int]:
 
 
 def find_window(
-    timeline: Timeline, item_num: int, number: int, known: Mapping[int, list[State]], budget: Budget
+    timeline: Timeline,
+    item_num: int,
+    number: int,
+    known: Mapping[int, list[State]],
+    budget: Budget,
+    *,
+    lowest_first: bool,
 ) -> Window | None:
     """Return the smallest window that one of the specifications gives, None if none does.
 
@@ -107,21 +113,23 @@ def find_window(
     """
     if timeline.action[number] == NEVER:
         return Window([number], [])  # however long it ran
-    for slot in _suspect_slots(timeline, item_num, number, known.get(number, [])):
-        part = _collect(timeline, number, _is_of_slot(timeline, slot))
+    for slot in _suspect_slots(timeline, item_num, number, known.get(number, []), lowest_first):
+        part = _collect(timeline, number, _is_of_slot(timeline, slot, lowest_first))
         found = _grow(part, dict.fromkeys(part.starts, _UNKNOWN), step_slot(slot), budget, slot)
         if found:
             return found
     masks = {start: list({(mask, ()) for mask, _ in states}) for start, states in known.items()}
-    found = _grow(_collect_marks(timeline, number), masks, step_whole(item_num, False), budget)
-    return found or _grow(_collect_whole(timeline, number), known, step_whole(item_num, True), budget)
+    found = _grow(_collect_marks(timeline, number), masks, step_whole(item_num, False, lowest_first), budget)
+    return found or _grow(_collect_whole(timeline, number), known, step_whole(item_num, True, lowest_first), budget)
 
 
-def _suspect_slots(timeline: Timeline, item_num: int, number: int, states: list[State]) -> list[int]:
+def _suspect_slots(
+    timeline: Timeline, item_num: int, number: int, states: list[State], lowest_first: bool
+) -> list[int]:
     """Return the slots that may show what is wrong by themselves, likeliest first."""
     action, slot = int(timeline.action[number]), int(timeline.slot[number])
     slots = [] if action in (SEES_FULL, COUNT) or not 0 <= slot < item_num else [slot]
-    if action in (SEES_FULL, GRAB):
+    if action == SEES_FULL or (action == GRAB and lowest_first):
         used = 0
         for mask, _ in states:
             used |= mask
@@ -130,10 +138,10 @@ def _suspect_slots(timeline: Timeline, item_num: int, number: int, states: list[
     return slots
 
 
-def _is_of_slot(timeline: Timeline, slot: int) -> Flags:
+def _is_of_slot(timeline: Timeline, slot: int, lowest_first: bool) -> Flags:
     action = timeline.action
     by_id: Flags = (timeline.slot == slot) & ~is_one_of(action, SEES_FULL, COUNT, LOST_GRAB, NOTHING)
-    higher = (action == GRAB) & (timeline.slot > slot)
+    higher = (action == GRAB) & (timeline.slot > slot) & lowest_first
     by_id |= higher | is_one_of(action, SEES_FULL, LOST_GRAB)
     return by_id
 

@@ -1,0 +1,84 @@
+"""Cases that are tours of a name: created, used, attached, restarted, stored and restored, in every
+order that matters.
+
+Each tour has a name of its own, so that two servers do for all; what that guarantees says
+COMPLETENESS.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cache
+
+from slotmem_conformance.cases.case import Case
+from slotmem_conformance.protocol.notation import Request
+from slotmem_conformance.rig.oracle import Response
+from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.tours.machine import Word
+from slotmem_conformance.tours.servers import Input, Life, Plan, make, without_numbers
+from slotmem_conformance.tours.tours import derive
+
+PROFILES = {"STATE-2": ("core", "httpd"), "STATE-3": ("core", "safe")}
+LIVES = (
+    Life(("PERSIST",), False),
+    Life(("PERSIST", "PREGRAB"), False),
+    Life(("PERSIST", "CLEARINUSE"), False),
+    Life(("PERSIST", "PREGRAB", "CLEARINUSE"), False),
+    Life((), True),
+    Life(("PREGRAB",), True),
+)
+ALL = (*((clause, life) for clause in PROFILES for life in LIVES), ("STATE-2", Life(("PERSIST", "PREGRAB"), True)))
+
+
+@cache
+def plan(life: Life, profiles: tuple[str, ...]) -> tuple[Plan, list[Word]]:
+    """Return the machine of a life, and its tours."""
+    made = make(life, profiles)
+    return made, derive(made.machine)
+
+
+def _case(clause: str, life: Life) -> Case:
+    def run(rig: Rig) -> None:
+        rig.work_in_memory(0, 1)
+        rig.needs("restart", "dptr", *(["persist"] if "PERSIST" in life.flags else []))
+        if life.attached:
+            rig.needs("shared")
+        if rig.quick and life not in LIVES[:2]:
+            rig.skip("a quick run leaves the larger machines out")
+        made, tours = plan(life, PROFILES[clause])
+        answers = [json.loads(str(each)) for each in made.machine.said]
+        for number, tour in enumerate(tours):
+            said = [answers[each] for each in made.machine.run(0, tour)[1]]
+            steps = zip([made.inputs[each] for each in tour], said, strict=True)
+            _go(rig, f"{rig.folders.get(0, rig.folder)}/w{number}", [*((each, None) for each in made.prelude), *steps])
+
+    flags = "-".join(each.lower() for each in life.flags) or "no-flags"
+    return Case(
+        f"{clause}/{'attached' if life.attached else 'restarted'}-{flags}",
+        run,
+        f"whatever leads to it, a segment with {' | '.join(life.flags) or 'no flag'} that is "
+        f"{'attached and ' if life.attached else ''}restarted does what profile {PROFILES[clause][-1]} says",
+    )
+
+
+def _go(rig: Rig, name: str, steps: list[tuple[Input, Response | None]]) -> None:
+    """Make one tour; what must be answered is not said of a step that must merely succeed."""
+    rig.begin_anew()
+    rig.forget_segments()
+    opened = Counter[int]()
+    for (server, request), right in steps:
+        got = without_numbers(rig.send(server, _addressed(request, name, opened[server] - 1)))
+        opened[server] += request["op"] in ("create", "attach") and got["status"] == "APR_SUCCESS"
+        if got != right and (right is not None or got["status"] != "APR_SUCCESS"):
+            wanted = "APR_SUCCESS" if right is None else json.dumps(right)
+            rig.fail(f"{json.dumps(request)} answered {json.dumps(got)}, must answer {wanted}")
+
+
+def _addressed(request: Request, name: str, newest: int) -> Request:
+    if "name" in request:
+        return {**request, "name": name}
+    return request if request["op"] == "restart" else {**request, "segment": newest}
+
+
+PROGRAMS = tuple(_case(clause, life) for clause, life in ALL)
