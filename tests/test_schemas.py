@@ -208,6 +208,18 @@ def test_conform_and_verify(ask, tmp_path):
     )
 
 
+@needs_linux
+def test_mutate(ask, tmp_path):
+    """One that is noticed, one that survives, and one that does so for a reason."""
+    ids = [
+        f"slotmem/slots.py: Slots.grab: deletion: {line} -> pass" for line in ("self.num_free[0] -= 1", "status = 0")
+    ]
+    line = f"mutate {shlex.join(ids)} --select GRAB-1/without-pregrab --lines {tmp_path / 'ran.json'}"
+    reasons = tmp_path / "reasons.toml"
+    reasons.write_text("")
+    hold("mutate", ask(Exit.HELD, line), ask(Exit.VIOLATED, f"{line} --survivors {reasons}"))
+
+
 def test_vectors():
     """The manifest, and every file that it names."""
     files = {name: json.loads(text) for name, text in vectors.generate().items()}

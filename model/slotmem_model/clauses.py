@@ -324,7 +324,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "safe",
         "must",
         "slotmem",
-        "A symlink at the place of the persisted file is refused with APR_EACCES.",
+        "At the place of the persisted file, a symlink, what is not a plain file, and another user's file are refused with APR_EACCES.",
     ),
     # Restart, death
     (

@@ -11,10 +11,11 @@ from unittest import mock
 from slotmem import instance, shm
 from slotmem.interface import Type
 from slotmem.memory import control, files, image, names, segment
+from slotmem.slots import Slots
 from slotmem.status import NotInUse
 
 _encode, _decode, _resolve, _cleared, _store = files.encode, files.decode, names.resolve, files.cleared, files.store
-_open, _detach = segment.open_segment, instance.SlotInstance.detach
+_open, _detach, _grab = segment.open_segment, instance.SlotInstance.detach, Slots.grab
 _shm_object_name, _describe, _write_header = names.shm_object_name, control.describe, control.write_header
 
 
@@ -171,6 +172,12 @@ def _header_without_padding(memory, shape):
     memory[28:32] = b"\1\0\0\0"
 
 
+def _grab_with_a_two(self):
+    item_id = _grab(self)
+    self.inuse[item_id] = 2
+    return item_id
+
+
 FAULTS = [
     Fault("generation-in-decimal", "NAME-6", "writes the generation of a segment's name in decimal", names, "resolve", _resolve_decimal),
     Fault("no-generation", "NAME-4", "leaves the generation out of the segment's name", names, "resolve", _resolve_without_generation),
@@ -202,5 +209,9 @@ FAULTS = [
     Fault("any-owner", "ATTACH-6", "uses another user's object", segment, "check_plain", _check_nothing),
     Fault("any-boot", "ATTACH-7", "uses locks of another boot", control, "check_control", lambda memory, size, shape, name: None),
     Fault("waits-not-found", "WAIT-1", "answers APR_NOTFOUND when it has waited long enough", image, "LockTimeout", NotInUse),
+    Fault("ignores-its-control-block", "ATTACH-5", "does not compare the control block with the header", control, "check_control", lambda memory, size, shape, name: None),
+    Fault("trusts-the-counter", "RESTORE-1", "believes the counter of a file", files, "decode", lambda shape, data: data[:4] + _decode(shape, data)[4:]),
+    Fault("reads-what-is-planted", "RESTORE-4", "reads a file whatever it is and whoever owns it", files, "check_plain", _check_nothing),
+    Fault("marks-with-a-two", "BYTES-1", "marks a grabbed slot with another byte than 1", Slots, "grab", _grab_with_a_two),
     Fault("padding", "BYTES-1", "leaves something in the four bytes of padding", control, "write_header", _header_without_padding),
 ]  # fmt: skip

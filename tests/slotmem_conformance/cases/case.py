@@ -29,6 +29,7 @@ MODULES = (
     "shared",
     "files",
     "hostile",
+    "nearly_right",
     "speed",
     "concurrent",
     "crash",

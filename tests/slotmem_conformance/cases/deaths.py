@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from slotmem.status import Unsupported
-from slotmem_conformance.cases.case import Case
+from slotmem_conformance.cases.case import Case, case
 from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.rig import loops
 from slotmem_conformance.rig.rig import Rig
@@ -132,6 +132,33 @@ def _kill_drivers(
 def _letters(request: Request, nbytes: int) -> int:
     """Estimate the letters of a request, or of its answer."""
     return 100 + len(request.get("data", "")) + (2 * nbytes if request["op"] == "get" else 0)
+
+
+@case("KILL-2/put-that-marks")
+def put_that_marks(rig: Rig) -> None:
+    """After SIGKILL in puts to free slots without PREGRAB each has written and marked its slot, or
+    neither.
+    """
+    rig.needs("shared")
+    rig.process(0)
+    make_provider = _maker(rig)
+    if make_provider is None:
+        rig.skip("a driver is hardly ever inside a put when it is killed")
+    nbytes, slots = 1 << 16, range(8)
+    rig.must(f"create w {nbytes} {len(slots)}")
+    puts: list[Request] = [{"op": "put", "id": item_id, "data": "11" * nbytes} for item_id in slots]
+    with nursery(make_provider, "w") as at_work:
+        for deaths in range(1, 13 if rig.quick else 41):
+            with at_work([partial(loops.requests, puts)]):
+                rig.pause(0.001 + rig.choose.random() * 0.004)
+            for item_id in slots:
+                marked = rig.ask(f"release {item_id}")["status"] == "APR_SUCCESS"
+                if (written := rig.value(f"dptr {item_id}", "data")[:2] != "00") != marked:
+                    which = f"{'' if written else 'not '}written and {'' if marked else 'not '}in use"
+                    rig.fail(f"after {deaths} deaths, slot {item_id} is {which}")
+                if written:
+                    rig.send(0, {"op": "put", "segment": 0, "id": item_id, "data": "00"})  # the first byte tells
+                    rig.must(f"release {item_id}")
 
 
 _SENTENCES = {"KILL-2": "no slot is torn", "KILL-3": "the others can do everything", "KILL-4": "the counter is right"}

@@ -17,11 +17,21 @@ from typing import Any
 
 import slotmem
 from slotmem_conformance.cases.case import case
+from slotmem_conformance.protocol import notation
 from slotmem_conformance.rig import batches, loops, racing
 from slotmem_conformance.rig.apart import NotStarted
+from slotmem_conformance.rig.oracle import Response, agree, operation_of, response_of
 from slotmem_conformance.rig.rig import Rig
 from slotmem_conformance.rig.working import nursery
+from slotmem_model import spec
 
+_EACH = (
+    *(("release 1", text) for text in ("fgrab 1", "grab")),
+    *(("fgrab 1", text) for text in ("release 1", "num_free_slots", "put 1 ABCD", "get 1 4")),
+)
+"""What is tried, and before it what makes that it changes something each time."""
+_TRIES = 40  # until it had to wait; every other try does on a quiet machine
+_HUGE = 1 << 20  # a put of so many bytes takes nearly all of the time
 _LARGE = 65536  # bytes: copying them takes a while
 
 
@@ -93,6 +103,48 @@ def stopped_holder(rig: Rig) -> None:
             rig.must("1: put 0 ABCD")
     if not waited:
         rig.skip("no process was stopped while another needed what it held, so that nothing was tried")
+
+
+@case("WAIT-1/each-operation")
+def each_operation_waits(rig: Rig) -> None:
+    """While a process that puts is stopped, each operation with a bound on waiting is done, or ends
+    with APR_TIMEUP and has done nothing. Without PREGRAB all of them may want what it holds.
+    """
+    make = _maker(rig)
+    rig.needs("timeout")
+    rig.process(0)
+    rig.must(f"create w {_HUGE} 3; fgrab 0")
+    rig.send(1, {"op": "attach", "name": "w", "timeout_ms": 50})
+    slots = spec.compute_marked(spec.fresh(_HUGE, 3, False), 0, True)
+    with nursery(make, "w") as at_work:
+        for before, text in _EACH:
+            [(_, preparation), (_, request)] = notation.parse(f"{before}; {text}")
+            for _ in range(_TRIES):
+                rig.send(0, preparation)
+                slots, _ = spec.step(slots, operation_of(preparation))
+                with at_work([partial(loops.puts, 1, 0, 0)]) as [pid]:
+                    rig.pause(0.005 + rig.choose.random() * 0.03)
+                    os.kill(pid, signal.SIGSTOP)
+                    got = rig.send(1, request)
+                    os.kill(pid, signal.SIGCONT)
+                waited = got["status"] == "APR_TIMEUP"
+                if not waited:
+                    slots = _answered(rig, slots, text, request, got)
+                if (free := rig.value("num_free_slots", "value")) != slots.inuse.count(False):
+                    rig.fail(f"{text} was answered {got}, and {free} slots are free, not {slots.inuse.count(False)}")
+                if waited:
+                    slots = _answered(rig, slots, text, request, rig.send(1, request))
+                    break
+            else:
+                rig.skip(f"in {_TRIES} tries {text} never had to wait, so that nothing was tried")
+
+
+def _answered(rig: Rig, slots: spec.Slots, text: str, request: notation.Request, got: Response) -> spec.Slots:
+    """Compare an answer with the specification's, and return the state after it."""
+    slots, result = spec.step(slots, operation_of(request))
+    if not agree(got, expected := response_of(request["op"], result)):
+        rig.fail(f"while another process puts, {text} is answered {got}, must be answered {expected}")
+    return slots
 
 
 @case("STORE-6/full-speed")

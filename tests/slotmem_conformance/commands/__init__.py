@@ -1,4 +1,4 @@
-"""What the user types: `slotmem verify`, `slotmem conform` and `slotmem vectors`.
+"""What the user types: `slotmem verify`, `conform`, `vectors` and `mutate`.
 
 Open `conform` first.
 """

@@ -62,6 +62,8 @@ class Survivor:
     def __init__(self, rig: Rig, nbytes: int, flags: str = "PREGRAB") -> None:
         self.when = ""
         self._rig, self._nbytes = rig, nbytes
+        self._given = {0: {0x22}, 1: {0x33, 0x44}, NEIGHBOUR: set[int]()}
+        """What was put into each slot, by the victims or here."""
         rig.must(f"create w {nbytes} {SLOTS} {flags}; fgrab 0; fgrab 1; fgrab {NEIGHBOUR}")
         self._mine = 0x11
         """What is in the neighbour of slot 0, which nobody else touches."""
@@ -109,6 +111,8 @@ class Survivor:
         asked += [{"op": "get", "id": each} for each in ids]
         asked += [{"op": "num_free_slots"}, {"op": "release", "id": 5}, {"op": "grab"}]
         self._mine = 0x11
+        for item_id in ids:
+            self._given.setdefault(item_id, set()).add(0x11)
         for request, answer in zip(asked, self._all(asked), strict=True):
             if answer.get("status") != "APR_SUCCESS":
                 self._rig.fail(f"{self.when}, {request['op']} answered {answer}, must answer APR_SUCCESS")
@@ -143,6 +147,7 @@ class Survivor:
         return [self._rig.send(0, {**request, "segment": 0}) for request in asked]
 
     def _put(self, item_id: int, byte: int) -> None:
+        self._given.setdefault(item_id, set()).add(byte)
         self._rig.send(0, {"op": "put", "segment": 0, "id": item_id, "data": f"{byte:02x}" * self._nbytes})
 
     def _get(self, item_id: int) -> int:
@@ -158,4 +163,7 @@ class Survivor:
             seen = batches.runs(bytes.fromhex(letters))
             rig.evidence = f"slot {item_id} {self.when}, when nobody is at work: {seen}"
             rig.fail(f"{self.when}, slot {item_id} is torn: {seen}")
-        return int(letters[:2], 16)
+        byte = int(letters[:2], 16)
+        if byte not in self._given[item_id]:
+            rig.fail(f"{self.when}, slot {item_id} is filled with {letters[:2]}, which nobody put there")
+        return byte
