@@ -20,7 +20,7 @@ EXPECTED = re.compile(
     | slotmem_stress/page/[a-z]+\.(js|css|html)
     | slotmem_conformance/
         ( adapters/\w+\.[ch] | rig/loops\.c | drivers/driver\.(c|js|rs|sh) | reports/\w+\.css
-        | vectors/files/([A-Z]+-\d+|manifest)\.json )
+        | mutation/survivors\.toml | vectors/files/([A-Z]+-\d+|manifest)\.json )
     """,
     re.VERBOSE,
 )

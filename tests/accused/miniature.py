@@ -33,9 +33,12 @@ class Miniature:
     def __init__(self, *, runtime_dir, generation=0, process=False):
         self.generation, self.segments, self.named = generation, [], {}
         self.lock = threading.Lock()
+        self.ended = False
 
     def request(self, request):
         with self.lock:
+            if self.ended:
+                return status("ENOSHMAVAIL")
             arguments = {name: value for name, value in request.items() if name != "op"}
             if "segment" not in arguments:
                 return getattr(self, request["op"])(**arguments)
@@ -52,6 +55,7 @@ class Miniature:
         raise NotImplementedError
 
     def close(self):
+        self.ended = True
         return OK
 
     def has(self, segment, item_id):

@@ -43,12 +43,12 @@ def test_the_first_driver(tmp_path, monkeypatch):
 def less(line):
     """Return more arguments for a command that takes long: other tests run it whole."""
     if line.startswith("pytest"):
-        return ["-q", "-p", "no:cacheprovider", "-k", "GRAB-1"]
+        return ["-q", "-p", "no:cacheprovider", "-k", "FGRAB-1"]
     if line.startswith("slotmem verify"):
         return ["--quick", "--budget-s", "1"]
     if "exec:" not in line or "--check-adapter" in line:
         return []
-    return ["--quick", *(["--skip", "STORE,RE*,NAME,GET,PUT"] if "--select" in line else ["--select", "GRAB-1"])]
+    return ["--quick", *(["--skip", "STORE,RE*,NAME,GET,PUT"] if "--select" in line else ["--select", "FGRAB-1"])]
 
 
 def test_the_commands_do_what_they_say(tmp_path, monkeypatch):

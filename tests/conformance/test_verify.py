@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,7 @@ from slotmem_conformance.verify import profiles as verify_profiles
 from slotmem_conformance.verify.row import Row
 from slotmem_model.checker.standard import STANDARD, Standard
 from slotmem_stress.run.report import RunReport
+from slotmem_stress.run.settings import Settings
 from tools import schemas
 
 
@@ -90,6 +92,7 @@ def test_verify_judges_what_its_clients_record(capsys, monkeypatch, tmp_path):
     """The part with real clients fails when the history they record cannot be explained."""
     make = slotmem.provider
     monkeypatch.setattr(slotmem, "provider", lambda spec, **options: make(spec, algorithm=PutForgets, **options))
+    monkeypatch.setattr(verify_parts, "Settings", partial(Settings, start="fork"))  # which takes the patch along
     assert verify("plain", "--quick", "--runtime-dir", str(tmp_path)) == 1
     said = capsys.readouterr().out
     assert said.count("VIOLATED") == 1

@@ -64,7 +64,7 @@ def test_another_users_object(shared_folder):
         ):
             said = as_nobody(operation)
             assert said.startswith("OtherUser: the object")
-            assert f"belongs to user 0, this process is user {NOBODY}; run as its owner" in said
+            assert f"belongs to user 0, but this process is user {NOBODY}; run as its owner" in said
         assert look_at(path) == before
         os.chown(path, NOBODY, NOBODY)
         with open_provider(shared_folder) as other:

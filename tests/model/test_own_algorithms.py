@@ -66,7 +66,7 @@ def test_two_classes_must_be_told_apart(tmp_path):
     """A file with two algorithms does not say which is meant."""
     file = tmp_path / "two.py"
     file.write_text("class One:\n    def grab(self): ...\nclass Two:\n    def grab(self): ...\n")
-    with pytest.raises(ValueError, match="it has One, Two; name one"):
+    with pytest.raises(ValueError, match="but has One, Two; name one"):
         catalogue.find(str(file))
 
 

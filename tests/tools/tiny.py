@@ -78,7 +78,7 @@ def make_crashing(dice, operations=9, *, lowest_first=True):
     return events, initial
 
 
-def make_hot(dice, operations=9):
+def make_hot(dice, operations=9, *, lowest_first=True):
     """Return a tiny history of one slot in use, to which many put two or three values at once."""
     initial = spec.fresh(2, 1, True)._replace(inuse=(True,))
     events = histories.make_events(
@@ -91,6 +91,7 @@ def make_hot(dice, operations=9):
         mix={"put": 3, "get": 3, "release": dice.choice([0, 0, 0.3]), "grab": 0.1},
         stop=dice.choice([0, 0.2]),
         crowd=dice.choice([0.5, 0.8, 0.95]),
+        lowest_first=lowest_first,
     )
     for _ in range(dice.choice([0, 1, 1, 2])):
         events = histories.spoil(dice, events, 1)
