@@ -221,9 +221,12 @@ def test_mutate(ask, tmp_path):
 
 
 def test_vectors():
-    """The manifest, and every file that it names."""
+    """The manifest, and every file that it names; of long sequences the beginning."""
     files = {name: json.loads(text) for name, text in vectors.generate().items()}
-    hold("vectors", files[vectors.MANIFEST], files["GRAB-1.json"])
+    hold("vectors", files[vectors.MANIFEST], files["FGRAB-1.json"])
+    for given in files.values():
+        for case in given.get("cases", ()):
+            del case["steps"][20:]
     assert [name for name, given in files.items() if schemas.fault("vectors", given)] == []
 
 
