@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -145,7 +146,8 @@ def _tell(
         report = {"format": FORMAT, "verdict": verdict, "trials": [trial._asdict() for trial in trials]}
         print(json.dumps(report, indent=1))
         return exit_code(verdict)
-    print("\n".join((scores.page if arguments.markdown else scores.tables)(trials)).strip("\n"))
+    numbers = Counter(each.id.partition(":")[0] for each in _all())
+    print("\n".join((scores.page if arguments.markdown else scores.tables)(trials, numbers)).strip("\n"))
     if not arguments.markdown:
         for trial in unexplained:
             print(f"\nsurvived {trial.by}, and nobody says why: {trial.mutant}\n  {trial.finding}")

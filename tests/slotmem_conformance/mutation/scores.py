@@ -13,7 +13,8 @@ Interface:
   conform, check, stress; without it all of them) have no way to ask.
 - `sorted_out(trials, reasons)` puts them in the place of what merely survived.
 - `needless(trials, reasons, ids)` says which reasons are not, or no longer, needed.
-- `tables(trials)` counts, file by file, as Markdown; `page(trials)` is the page with them.
+- `tables(trials, numbers)` counts, file by file, as Markdown; `page(trials, numbers)` is the page
+  with them.
 """
 
 from __future__ import annotations
@@ -100,14 +101,16 @@ def needless(trials: Iterable[Trial], reasons: Iterable[Reason], ids: Collection
                     yield f"there is a reason for a mutant that {by} notices ({killed[mutant, by]}): {mutant}"
 
 
-def page(trials: Sequence[Trial]) -> Iterator[str]:
+def page(trials: Sequence[Trial], numbers: Counter[str]) -> Iterator[str]:
     """Yield the lines of MUTATION.md."""
     yield from _INTRODUCTION.splitlines()
-    yield from tables(trials)
+    yield from tables(trials, numbers)
 
 
-def tables(trials: Sequence[Trial]) -> Iterator[str]:
-    """Yield the lines of a table for each who was asked: each file, and all together."""
+def tables(trials: Sequence[Trial], numbers: Counter[str]) -> Iterator[str]:
+    """Yield the lines of a table for each who was asked: each file, and all together. `numbers` has
+    how many mutants each file has: where fewer were tried, the row says so.
+    """
     for by in BY:
         by_file = {target: Counter[str]() for target in TARGETS}
         for trial in trials:
@@ -118,11 +121,16 @@ def tables(trials: Sequence[Trial]) -> Iterator[str]:
             yield from ("", f"## `slotmem mutate --by {by}`", "")
             yield "| file | mutants | killed | equivalent | out of reach | survived | killed of what can be seen |"
             yield "|---|---:|---:|---:|---:|---:|---:|"
-            yield from (_row(*row) for row in (*tried.items(), ("all", sum(tried.values(), Counter()))))
+            yield from (_row(target, counts, numbers[target]) for target, counts in tried.items())
+            yield _row("all", sum(tried.values(), Counter()), sum(numbers[target] for target in tried))
 
 
-def _row(name: str, counts: Counter[str]) -> str:
-    shown = [counts.total(), *(counts[outcome] for outcome in (KILLED, EQUIVALENT, OUT_OF_REACH, SURVIVED))]
+def _row(name: str, counts: Counter[str], number: int) -> str:
+    tried = counts.total()
+    shown = [
+        tried if tried == number else f"{tried} of {number}",
+        *(counts[outcome] for outcome in (KILLED, EQUIVALENT, OUT_OF_REACH, SURVIVED)),
+    ]
     visible = counts[KILLED] + counts[SURVIVED]
     share = f"{counts[KILLED] / visible:.1%}" if visible else ""
     return f"| {name} | {' | '.join(map(str, shown))} | {share} |"
