@@ -131,8 +131,12 @@ def _noting(interrupts: list[int]) -> Iterator[None]:
     Where Python cannot raise (in `__del__`, and in callbacks of the garbage collector, which
     Hypothesis has), it reports a KeyboardInterrupt and goes on. We raise it again a moment later.
     """
-    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a shell's background job
-    if not heeded or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    noted = [signal.SIGALRM] if hasattr(signal, "setitimer") else []
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
+        noted.append(signal.SIGINT)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        noted.append(signal.SIGTERM)
+    if len(noted) < 2 or threading.current_thread() is not threading.main_thread():
         yield
         return
     hook, process = sys.unraisablehook, os.getpid()
@@ -150,9 +154,6 @@ def _noting(interrupts: list[int]) -> Iterator[None]:
         else:
             hook(unraisable)
 
-    noted = [signal.SIGINT, signal.SIGALRM]
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        noted.append(signal.SIGTERM)
     handlers = [(number, signal.signal(number, note)) for number in noted]
     sys.unraisablehook = raise_again
     try:

@@ -46,12 +46,13 @@ def without_interrupts() -> Iterator[None]:
         KeyboardInterrupt: at the end, if either signal arrived meanwhile.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or isinstance(signal.getsignal(signal.SIGINT), _Held):
+    heeded = [number for number in INTERRUPTS if signal.getsignal(number) is not signal.SIG_IGN]
+    if not is_main or any(isinstance(signal.getsignal(number), _Held) for number in heeded):
         yield
         return
     held = _Held()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-    handlers = [(number, signal.signal(number, held)) for number in INTERRUPTS]
+    handlers = [(number, signal.signal(number, held)) for number in heeded]
     try:
         yield
     finally:

@@ -375,8 +375,20 @@ def test_interrupted_verify_leaves_nothing(tmp_path, part, sent, code):
     """Ctrl-C or SIGTERM in any part of `slotmem verify` ends it and its workers, and leaves no file
     and no object.
     """
+    interrupt_verify(tmp_path, part, sent, code)
+
+
+def test_terminated_in_the_background(tmp_path):
+    """Where Ctrl-C is ignored, as it is for a shell's jobs in the background, SIGTERM does the
+    same.
+    """
+    interrupt_verify(tmp_path, "slots", signal.SIGTERM, 143, VERIFY.replace("default_int_handler", "SIG_IGN"))
+
+
+def interrupt_verify(tmp_path, part, sent, code, program=VERIFY):
+    """Send a signal to `slotmem verify` and its workers when it comes to a part."""
     with subprocess.Popen(
-        [sys.executable, "-c", VERIFY, "--quick", "--runtime-dir", tmp_path],
+        [sys.executable, "-c", program, "--quick", "--runtime-dir", tmp_path],
         env={**ENVIRONMENT, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
