@@ -119,6 +119,7 @@ def test_a_soak_goes_on_where_it_was(command, capsys):
     ("given", "says"),
     [
         (["shm", "--slot-bytes", "12"], "multiple of 8"),
+        (["shm", "--slots", "2000000"], "--slots may be 1048576 at most"),
         (["plain", "--kills", "1"], "are threads"),
         (["algorithm:httpd", "--restarts", "1"], "stores nothing"),
         (["--processes", "1000"], "clients"),

@@ -127,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         checking = _Checking(arguments, Live())
         is_finished = checking.all(asked)
         overall = verdict(checking.rows)
-        left = _left(checking.rows, asked) if overall == HELD else {}
+        left = _left(checking.rows) if overall == HELD else {}
         _print(arguments, checking, asked, left)
         _write(arguments, checking.rows)
         if not is_finished:
@@ -262,13 +262,12 @@ def verdict(rows: list[Row]) -> str:
     return UNDECIDED if UNDECIDED in verdicts or not rows else HELD
 
 
-def _left(rows: list[Row], asked: Questions) -> dict[str, list[str]]:
+def _left(rows: list[Row]) -> dict[str, list[str]]:
     """Return what the rows of each algorithm, all of which held, together left out."""
     found = {}
     for name in dict.fromkeys(row.configuration.algorithm for row in rows if row.expected != VIOLATED):
         if left := remains([row for row in rows if row.configuration.algorithm == name]):
             found[name] = left
-    del asked
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from slotmem import InvalidArgument
 from slotmem.arguments import checked_runtime_dir
 from slotmem_stress.commands.arguments import add_json, amount, check_writable
+from slotmem_stress.history.records import MOST_SLOTS
 from slotmem_stress.run.settings import MIXABLE, THREADS_ONLY, Plan, Settings
 from slotmem_stress.run.worker import MAX_SEATS
 
@@ -116,6 +117,10 @@ def check(arguments: argparse.Namespace) -> None:
     clients = arguments.processes * arguments.threads
     if arguments.slot_bytes % 8:
         raise InvalidArgument(f"--slot-bytes must be a multiple of 8, the size of a value; got {arguments.slot_bytes}")
+    if arguments.slots > MOST_SLOTS:
+        raise InvalidArgument(
+            f"--slots may be {MOST_SLOTS} at most, as many as a history can have; got {arguments.slots}"
+        )
     if clients > MAX_SEATS:
         raise InvalidArgument(f"--processes times --threads may be {MAX_SEATS} clients at most, got {clients}")
     if dict(arguments.mix).get("fgrab") and clients > arguments.slots:
