@@ -72,7 +72,7 @@ def find(name: str) -> Algorithm:
         found: Algorithm = getattr(imported, attribute) if attribute else _only(imported, name)
     except _Ambiguous as error:
         raise ValueError(str(error)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         what = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
         raise ValueError(f"the algorithm {name!r} is {place}, which cannot be imported: {what}") from error
     return found

@@ -343,7 +343,7 @@ def made_and_run(algorithm: Callable[[Any], Any], image: SimulatedImage, operati
     """Make an algorithm, do an operation and return how it ended; failing to make it is a fault."""
     try:
         instance = algorithm(image)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Leaf(None, f"raised {type(error).__name__}: {error}, when it was made")
     return run_operation(instance, operation)
 
@@ -357,9 +357,11 @@ def run_operation(instance: Any, operation: Operation) -> Leaf:
         value = getattr(instance, name)(*arguments)
     except (NotAFunction, TooLarge):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         status = getattr(error, "status", None)
         if status is None:
             return Leaf(None, f"raised {type(error).__name__}: {error}")
         return Leaf(Result(status.name))
+    if name == "grab" and type(value) is not int:
+        return Leaf(None, f"raised TypeError: it returned {value!r}, which is not a slot id")
     return Leaf(Result(SUCCESS, tuple(value) if name == "slots" else value))

@@ -136,6 +136,8 @@ def run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if error.filename is None:  # what is printed has no room
+            raise
         print(f"slotmem check: {error.filename}: {error.strerror}", file=sys.stderr)
     except ValueError as error:
         print(f"slotmem check: {error}", file=sys.stderr)

@@ -207,6 +207,8 @@ def _row_json(row: Row) -> dict[str, Any]:
 def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
     """Print lines, in characters that the terminal can show."""
     stream = stream or sys.stdout
+    if stream is None:  # it was closed
+        return
     text = "".join(f"{line}\n" for line in lines)
     try:
         text.encode(stream.encoding or "utf-8")

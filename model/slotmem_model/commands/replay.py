@@ -68,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if error.filename is None:  # what is printed has no room
+            raise
         print(f"slotmem replay: {error.filename}: {error.strerror}", file=sys.stderr)
     except ValueError as error:
         print(f"slotmem replay: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ the source of that step.
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -173,4 +174,5 @@ def _asking(frame: FrameType | None) -> Source:
 
 def _source(module: str, code: CodeType, line: int) -> Source:
     text = " ".join(linecache.getline(code.co_filename, line).split())
-    return Source(module.replace(".", "/") + ".py", line, code.co_qualname, text)
+    file = os.path.basename(module) if module.endswith(".py") else module.replace(".", "/") + ".py"
+    return Source(file, line, code.co_qualname, text)

@@ -36,6 +36,9 @@ from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 FORMAT = "slotmem mutation 1"
 
 
+_ALGORITHM = "slotmem/slots.py:"
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("ids", nargs="*", default=["*"], metavar="ID", help="which mutants; * matches anything")
@@ -80,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if error.filename is None:  # what is printed has no room
+            raise
         print(f"slotmem mutate: {error.filename}: {error.strerror}", file=sys.stderr)
     return Exit.USAGE
 
@@ -91,7 +96,7 @@ def _trials(arguments: argparse.Namespace) -> Iterator[Trial]:
     progress = runner.Progress()
     with Workshop() as workshop:
         number, of = arguments.shard
-        found = _chosen(arguments.ids)[number - 1 :: of]
+        found = _chosen(arguments.ids, arguments.by)[number - 1 :: of]
         recording = recorded(workshop, arguments.by, names, arguments.lines, progress)
         survived = 0
         try:
@@ -104,13 +109,14 @@ def _trials(arguments: argparse.Namespace) -> Iterator[Trial]:
             progress.end()
 
 
-def _chosen(ids: Sequence[str]) -> list[Mutant]:
-    """Return the mutants whose ids are like one of these.
+def _chosen(ids: Sequence[str], by: str) -> list[Mutant]:
+    """Return the mutants whose ids are like one of these; the checker and stress runs are asked
+    about the algorithm alone.
 
     Raises:
         Unusable: there is none.
     """
-    found = _all()
+    found = [each for each in _all() if by == "conform" or each.id.startswith(_ALGORITHM)]
     chosen = [each for each in found if any(each.id == id or fnmatchcase(each.id, id) for id in ids)]
     if not chosen:
         raise runner.Unusable(f"no mutant is like {ids[0]!r}; an id begins with its file, such as {found[0].id!r}")
