@@ -174,7 +174,7 @@ def counterexample(told: Explanation, *, verbose: bool = False) -> list[str]:
         what = f"breaks {told.broken}: {ALWAYS[told.broken]}"
     return [
         f"{told.model.configuration} {what}",
-        f"after {len(told.happenings)} steps, the fewest possible: {told.sentence}.",
+        f"after {len(told.happenings)} step{'s' * (len(told.happenings) != 1)}, the fewest possible: {told.sentence}.",
         "",
         *lanes.drawn(told, verbose=verbose),
     ]
