@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from slotmem.memory.segment import SHM_FOLDER
+from slotmem_conformance.commands import mutate as mutate_command
 from slotmem_conformance.mutation import mutants, questions, scores, trial, workshop
 from slotmem_conformance.runner import Unusable
 from slotmem_model.verdict import Exit
@@ -328,3 +329,16 @@ def test_interrupted(tmp_path):
     assert report["trials"]
     assert list(tmp_path.iterdir()) == []
     assert not (Path(SHM_FOLDER) / folder.name).exists()
+
+
+def test_reasons_are_of_mutants_that_there_are():
+    """Each reason that ships is for a mutant that there is; a reworded line has another id."""
+    every = {each.id for target in mutants.TARGETS for each in made(target)}
+    given = [mutant for reason in scores.load(scores.REASONS) for mutant in reason.mutants]
+    assert [mutant for mutant in given if mutant not in every] == []
+
+
+def test_the_checker_is_asked_about_the_algorithm_alone():
+    """What it never runs is no mutant that it could notice."""
+    assert {each.id.partition(":")[0] for each in mutate_command._chosen(["*"], "check")} == {"slotmem/slots.py"}
+    assert {each.id.partition(":")[0] for each in mutate_command._chosen(["*"], "conform")} == {*mutants.TARGETS}

@@ -108,3 +108,35 @@ def test_a_loop_that_does_not_say_so(tmp_path, capsys):
     check_command.configure(parser)
     assert check_command.run(parser.parse_args([str(file)])) == 2
     assert "image.wait_for" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("grab", "says"),
+    [("raise SystemExit(0)", "raised SystemExit: 0"), ("return 'x'", "it returned 'x', which is not a slot id")],
+)
+def test_what_a_grab_may_not_do_is_a_fault(tmp_path, capsys, monkeypatch, grab, says):
+    """An operation that ends the program or gives no slot is violated, in the lanes at the line of
+    the user's own file; also where nobody reads.
+    """
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from slotmem_model.algorithms.plain_lock import PlainLock\n\n\n"
+        f"class Mine(PlainLock):\n    def grab(self):\n        {grab}\n"
+    )
+    parser = argparse.ArgumentParser()
+    check_command.configure(parser)
+    arguments = parser.parse_args([str(file), "--processes", "1"])
+    assert check_command.run(arguments) == 1
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert says in said
+    assert " mine.py:" in said
+    monkeypatch.setattr("sys.stdout", None)
+    assert check_command.run(arguments) == 1
+
+
+def test_a_file_that_ends_the_program(tmp_path):
+    """What ends the program while it is imported is a mistake in the argument."""
+    file = tmp_path / "ending.py"
+    file.write_text("raise SystemExit(0)\n")
+    with pytest.raises(ValueError, match="cannot be imported: SystemExit: 0"):
+        catalogue.find(str(file))
