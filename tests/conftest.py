@@ -19,6 +19,7 @@ SAMPLED = {
     "test_every_condition_is_confirmed_over_all_paths": 2,
     "test_every_crash_point_of_the_repair": 4,
     "test_every_sentence_is_true": 4,
+    "test_examples_conform": 5,
     "test_interrupted_verify_leaves_nothing": 5,
     "test_it_agrees_where_many_crash": 0,
     "test_nobody_right_is_accused": 4,

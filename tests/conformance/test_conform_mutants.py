@@ -89,7 +89,6 @@ def test_the_printed_table_is_whole():
 
 
 RIGHT = {
-    "the reference": partial(open_session, "shm"),
     "for threads": partial(open_session, "plain"),
     "coarse-locked": Miniature,
 }
@@ -115,8 +114,8 @@ def accused(opener, name, cases=ALONE):
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_ones_are_not_accused(name):
-    """Implementations that differ in everything but what they do fail no case, and most are
-    judged.
+    """Implementations that differ from the reference in everything but what they do fail no case,
+    and most are judged.
     """
     assert accused(RIGHT[name], name) == []
 
