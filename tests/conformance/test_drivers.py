@@ -41,26 +41,26 @@ def test_examples_speak_the_protocol(driver):
     assert [str(each) for each in check_adapter(driver, timeout_s=30)] == []
 
 
-def some_of_each_clause():
-    """Return the ids of the first case and the last of each clause."""
-    by_clause = {}
+def one_of_each_clause():
+    """Return the id of the first case of each clause."""
+    first = {}
     for each in collect():
-        by_clause.setdefault(each.clause.id, []).append(each.id)
-    return [id for ids in by_clause.values() for id in dict.fromkeys((ids[0], ids[-1]))]
+        first.setdefault(each.clause.id, each.id)
+    return list(first.values())
 
 
 def test_examples_conform(driver, capsys):
     """No case fails of an example driver: what it does not have is skipped, and says so."""
     parser = argparse.ArgumentParser()
     conform_command.configure(parser)
-    chosen = ["--select", ",".join(some_of_each_clause()), "--quick", "--seed", "1"]
+    chosen = ["--select", ",".join(one_of_each_clause()), "--quick", "--seed", "1"]
     arguments = parser.parse_args([driver, *chosen, "--timeout-s", "60", "--json"])
     code = conform_command.run(arguments)
     report = json.loads(capsys.readouterr().out)
     assert code == Exit.HELD, report
     assert schemas.fault("conform", report) == ""
     passed = [each for each in report["outcomes"] if each["verdict"] == "pass"]
-    assert len(passed) > 80
+    assert len(passed) > 40
 
 
 def test_the_protocol_tells_of_each_example():
