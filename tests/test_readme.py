@@ -95,7 +95,7 @@ def test_first_commands(page):
             assert re.fullmatch(r"\.\[(\w+)\]", words[-1])[1] in extras
         elif words[0] == "pytest":
             found = subprocess.run(
-                [sys.executable, "-m", *words, "--collect-only", "-q"],
+                [sys.executable, "-m", *words, "--collect-only", "-q", "-n", "0"],  # each worker would collect
                 capture_output=True,
                 text=True,
                 cwd=ROOT,

@@ -171,7 +171,7 @@ def test_stress(ask):
     hold(
         "stress",
         ask(Exit.HELD, "stress plain --processes 1 --threads 2 --operations 2000"),
-        ask(Exit.VIOLATED, "stress algorithm:httpd --mix grab:1,release:3 --slots 64 --seconds 600"),
+        ask(Exit.VIOLATED, "stress algorithm:httpd --mix fgrab:1,put:3,get:3 --slot-bytes 4096 --seconds 600"),
         ask(Exit.UNDECIDED, f"{NO_WITNESS} --budget-s 0"),
     )
 
@@ -193,10 +193,10 @@ def test_conform_and_verify(ask, tmp_path):
     wrong = tmp_path / "wrong.py"
     wrong.write_text(source.replace("num_free_slots()}", "num_free_slots() + 1}").replace('{"error":', '{"mistake":'))
     reports = [
-        ask(Exit.HELD, "conform plain --select GRAB-1,PUT-1 --quick"),
-        ask(Exit.VIOLATED, f"conform 'exec:{sys.executable} {wrong}' --select COUNT-2 --quick"),
-        ask(Exit.UNDECIDED, "conform plain --select core --budget-s 0"),
-        ask(Exit.HELD, "conform --list --select GRAB"),
+        ask(Exit.HELD, "conform plain --select GRAB-3,PUT-3 --quick"),
+        ask(Exit.VIOLATED, f"conform 'exec:{sys.executable} {wrong}' --select COUNT-2/up-and-down --quick"),
+        ask(Exit.UNDECIDED, "conform plain --select GRAB-3 --budget-s 0"),
+        ask(Exit.HELD, "conform --list --select GRAB-3"),
         ask(Exit.USAGE, f"conform 'exec:{sys.executable} {wrong}' --check-adapter"),
     ]
     hold("conform", *reports)
