@@ -1,5 +1,5 @@
 """What the tests counted (crash points and the like) is printed at the end; forks are allowed;
-Ctrl-C is heeded; of families that take minutes a sample is run, and all with `-m thorough`.
+Ctrl-C is heeded; of families that take minutes a sample runs, and the rest with `-m thorough`.
 """
 
 import signal
@@ -34,7 +34,7 @@ SAMPLED = {
     "test_wrong_drivers": 6,
     "test_wrong_stores_are_caught": 4,
 }
-"""Tests that take long together: one of so many of each is run always (0: none), in the order of
+"""Tests that take long together: of each, one in this many always runs (0: none), in the order of
 their parameters. The others are `thorough`.
 """
 
@@ -43,7 +43,7 @@ def pytest_configure(config):
     """Children of these tests are forked from workers that have threads, and do nothing that could
     wait for one.
     """
-    config.addinivalue_line("markers", "thorough: one of a family of which a sample is run always")
+    config.addinivalue_line("markers", "thorough: one of a family of which a sample always runs")
     config.addinivalue_line("filterwarnings", "ignore:.*use of fork\\(\\) may lead to deadlocks:DeprecationWarning")
 
 

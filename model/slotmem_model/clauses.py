@@ -5,10 +5,10 @@ Interface:
 - `CLAUSES` maps ids to `Clause`s; `PROFILES` gives the profiles in order.
 - `to_markdown()` is the text of CLAUSES.md; `python -m slotmem_model.clauses` prints it.
 
-Levels: *must* (else it does not conform), *should* (allowed, not recommended otherwise), *info*
-(worth knowing, judged by nobody). Sources: *documentation*, the page of mod_slotmem_shm; *header*,
-ap_slotmem.h; *observed*, the behaviour of httpd 2.4's unmodified binary; *slotmem*, asked by this
-project, where httpd's module promises nothing.
+Levels: *must* (what breaks it does not conform), *should* (recommended, not required), *info*
+(worth knowing, not judged). Sources: *documentation*, the page of mod_slotmem_shm; *header*,
+ap_slotmem.h; *observed*, the behaviour of httpd 2.4's unmodified binary; *slotmem*, required by
+this project where httpd's module promises nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "observed",
         "The segment of a relative name is <runtime dir>/slotmem-shm-NAME_<generation in hexadecimal>.shm, its file <runtime dir>/slotmem-shm-NAME.shm.persist.",
     ),
-    ("NAME-5", "httpd", "must", "observed", "The file of an absolute name is the name with .persist behind it."),
+    ("NAME-5", "httpd", "must", "observed", "The file of an absolute name is the name with .persist appended."),
     (
         "NAME-6",
         "httpd",
@@ -79,7 +79,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "httpd",
         "must",
         "observed",
-        "create of a name that this server has gives the same segment; the other arguments are ignored.",
+        "create of a name that this server has created gives the same segment; the other arguments are ignored.",
     ),
     ("CREATE-4", "httpd", "must", "observed", "item_num 0 and item_size 0 are accepted."),
     (
@@ -135,7 +135,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "safe",
         "must",
         "slotmem",
-        "attach refuses a symlink, what is not a plain file, and another user's object with APR_EACCES.",
+        "attach refuses a symlink, anything that is not a plain file, and another user's object with APR_EACCES.",
     ),
     (
         "ATTACH-7",
@@ -157,7 +157,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "safe",
         "must",
         "slotmem",
-        "A segment without locks can be read, and a get does not mark a slot of it.",
+        "A segment without locks can be read, and a get does not mark its slots.",
     ),
     (
         "FOREIGN-2",
@@ -236,7 +236,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "core",
         "must",
         "documentation",
-        "dptr gives the slot's own memory: what is written there a get reads, and the other way round.",
+        "dptr gives the slot's own memory: a get reads what is written there, and what a put writes is read there.",
     ),
     ("COUNT-1", "core", "must", "documentation", "num_slots and slot_size give item_num and item_size."),
     ("COUNT-2", "core", "must", "header", "num_free_slots gives the number of slots that are not in use."),
@@ -253,10 +253,10 @@ CLAUSES: dict[str, Clause] = _clauses(
         "core",
         "must",
         "slotmem",
-        "In every state that a segment can be in, whatever the way to it, each operation does what its clause of profile core says.",
+        "In every state that a segment can be in, however it got there, each operation does what its clauses of the profile core say.",
     ),
-    ("STATE-2", "httpd", "must", "slotmem", "The same of the clauses of the profiles core and httpd together."),
-    ("STATE-3", "safe", "must", "slotmem", "The same of the clauses of the profiles core and safe together."),
+    ("STATE-2", "httpd", "must", "slotmem", "The same for the clauses of the profiles core and httpd together."),
+    ("STATE-3", "safe", "must", "slotmem", "The same for the clauses of the profiles core and safe together."),
     # Bytes
     (
         "BYTES-1",
@@ -277,7 +277,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "httpd",
         "must",
         "observed",
-        "Bytes behind APR's length are no part of the segment and disturb nobody.",
+        "Bytes beyond APR's length are not part of the segment and do no harm.",
     ),
     # Store and restore
     ("STORE-1", "core", "must", "documentation", "With PERSIST, restart and clean stop store the segment in its file."),
@@ -324,7 +324,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "safe",
         "must",
         "slotmem",
-        "At the place of the persisted file, a symlink, what is not a plain file, and another user's file are refused with APR_EACCES.",
+        "At the path of the persisted file, a symlink, anything that is not a plain file, and another user's file are refused with APR_EACCES.",
     ),
     # Restart, death
     (
@@ -379,7 +379,7 @@ CLAUSES: dict[str, Clause] = _clauses(
         "atomic",
         "info",
         "slotmem",
-        "doall looks at one slot after the other; as a whole it is not one instant.",
+        "doall looks at one slot after the other; as a whole it does not happen at one instant.",
     ),
     ("ATOMIC-5", "atomic", "info", "slotmem", "Reads and writes through dptr take no lock."),
     (
@@ -417,10 +417,10 @@ def to_markdown() -> str:
 
 
 def check_table() -> None:
-    """See that every row of the table is well-formed.
+    """Check that every row of the table is well-formed.
 
     Raises:
-        ValueError
+        ValueError: naming the clause that is not.
     """
     for clause in CLAUSES.values():
         if (

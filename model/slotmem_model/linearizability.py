@@ -1,6 +1,6 @@
 """The judge's public face: `check(events, initial, step)`.
 
-What it does is told in `slotmem_model.judge`.
+`slotmem_model.judge` explains what it does.
 """
 
 from slotmem_model.judge.events import Crash, Event, Invoke, MalformedHistory, Return

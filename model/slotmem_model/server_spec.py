@@ -6,12 +6,12 @@ Interface:
   servers.
 - A *server* is one provider object; it is known by a number. `start`, `create`, `attach`,
   `restart`, `close`, `kill` are what can happen to it; `operate` does a slot operation
-  (`slotmem_model.spec`) on a segment; `damage` spoils a file.
+  (`slotmem_model.spec`) on a segment; `damage` changes a file's bytes.
 - Each is a pure function `(world, arguments) -> (world, Result)`; the value of create and attach is
   an `Opened`.
 
-Memory that lost its name lives on for those who have it (ATTACH-8), so segments are known by a key,
-not by their name. Maps are dictionaries that are never changed in place.
+Memory that lost its name lives on for those who have it open (ATTACH-8), so segments are known by a
+key, not by their name. Maps are dictionaries that are never changed in place.
 """
 
 from __future__ import annotations
@@ -74,14 +74,12 @@ EMPTY = World({}, {}, {}, (), {})
 
 
 def is_anonymous(name: str | None) -> bool:
-    """Say whether a name means memory without a name (NAME-1)."""
+    """Return whether a name means memory without a name (NAME-1)."""
     return name is None or name.lower() in ("", "none")
 
 
 def compute_segment_name(name: str, generation: int) -> str:
-    """Tell generations of relative names apart, and leave absolute ones as they are (NAME-2,
-    NAME-3).
-    """
+    """Return a relative name with its generation, an absolute one as it is (NAME-2, NAME-3)."""
     return name if name.startswith("/") else f"{name}_{generation:x}"
 
 
@@ -118,7 +116,7 @@ def create(world: World, server: int, name: str | None, item_size: int, item_num
 
 
 def is_restorable(file: File, slots: Slots, type: int) -> bool:
-    """Say whether a file is intact and was stored with this shape and these flags (RESTORE-2)."""
+    """Return whether a file is intact and was stored with these sizes and flags (RESTORE-2)."""
     same_shape = (file.slots.item_size, len(file.slots.inuse)) == (slots.item_size, len(slots.inuse))
     return file.intact and same_shape and file.type == type
 

@@ -6,14 +6,14 @@ Interface:
 - Each operation is a function `(state, arguments) -> (state, Result)`. An error is a `Result` too,
   and changes nothing.
 - `step(state, operation)` does the operation that a tuple describes: `("grab",)`, `("put", 2,
-  b"abc")`, ...; `steps` gives everything that it may do where GRAB-2 is not asked for.
+  b"abc")`, ...; `steps` gives everything that it may do where GRAB-2 is not required.
 
 Names, files, restarts and crashes are one level up, in `slotmem_model.server_spec`. Concurrency is
-no matter of this module: `slotmem_model.judge.search` asks whether what happened can be explained
+not this module's business: `slotmem_model.judge.search` asks whether what happened can be explained
 by these functions in some order.
 
-Clause ids refer to `slotmem_model.clauses`. That all of this holds in every state is asked by
-STATE-1 to STATE-3.
+Clause ids refer to `slotmem_model.clauses`. STATE-1 to STATE-3 require that all of this holds in
+every state.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def fresh(item_size: int, item_num: int, pregrab: bool) -> Slots:
 
 
 def is_slot(state: Slots, item_id: int) -> bool:
-    """Say whether the segment has this slot (ID-1, ID-3)."""
+    """Return whether the segment has this slot (ID-1, ID-3)."""
     return 0 <= item_id < len(state.inuse)
 
 
 def is_usable(state: Slots, item_id: int) -> bool:
-    """Say whether get and put may touch this slot (GET-2, PUT-2)."""
+    """Return whether get and put may touch this slot (GET-2, PUT-2)."""
     return state.inuse[item_id] or not state.pregrab
 
 
@@ -145,8 +145,8 @@ def doall(state: Slots, answers: tuple[int, ...] = ()) -> Stepped:
     """Walk over the slots in order (DOALL-1, DOALL-2), until the callback answers other than 0
     (DOALL-3).
 
-    answers are the statuses that the callback gives in turn; after the last, 0. The value is the
-    last status and the contents that the callback saw.
+    `answers` are the statuses that the callback returns, one after the other; after the last, 0.
+    The value is the last status and the contents that the callback saw.
     """
     seen: list[bytes] = []
     for item_id, data in enumerate(state.data):
@@ -179,8 +179,8 @@ def step(state: Slots, operation: Operation) -> Stepped:
 def steps(state: Slots, operation: Operation, *, lowest_first: bool) -> tuple[Stepped, ...]:
     """Return everything that an operation may do.
 
-    There is one way, but for a grab that need not give the lowest free slot (GRAB-2): it may give
-    any free one. The lowest comes first.
+    There is one way, except for a grab that need not give the lowest free slot (GRAB-2): it may
+    give any free one. The lowest comes first.
     """
     if operation[0] != "grab" or lowest_first or all(state.inuse):
         return (step(state, operation),)

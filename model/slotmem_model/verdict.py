@@ -23,7 +23,7 @@ class Exit(IntEnum):
     HELD = 0
     VIOLATED = 1
     USAGE = 2
-    """A wrong argument, something the machine lacks, or a mistake of ours. Nothing was judged."""
+    """A wrong argument, something the machine lacks, or a bug of ours. Nothing was judged."""
     UNDECIDED = 3
     INTERRUPTED = 130
     """Ctrl-C: 128 + SIGINT, as shells count. After SIGTERM the command `slotmem` makes it 143."""

@@ -64,7 +64,7 @@ class LengthsInTwoBytes(Miniature):
 
 
 class GetsAPage(Miniature):
-    """Get a page of a slot at the most."""
+    """Get at most a page of a slot."""
 
     clause = "PUT-1"
 
@@ -98,7 +98,7 @@ class LosesTheTailOf64(Miniature):
 
 
 class WalksSixtyFour(Miniature):
-    """Stop a walk behind sixty-four slots."""
+    """Stop a walk after sixty-four slots."""
 
     clause = "DOALL-1"
 
@@ -118,7 +118,7 @@ class WalksAByte(Miniature):
 
 
 class _Renaming(Miniature):
-    """Know a segment by another name than it was given."""
+    """Know a segment by another name than the one it was given."""
 
     clause = "NAME-8"
 
@@ -134,42 +134,42 @@ class _Renaming(Miniature):
 
 
 class NamesFolded(_Renaming):
-    """Take capital letters of a name for small ones."""
+    """Treat capital letters in a name as small ones."""
 
     def known(self, name):
         return name.lower()
 
 
 class NamesCut(_Renaming):
-    """Keep the first sixty-three letters of a name."""
+    """Keep the first sixty-three characters of a name."""
 
     def known(self, name):
         return name[:63]
 
 
 class NamesCutLate(_Renaming):
-    """Keep the first hundred and twenty-seven letters of a name."""
+    """Keep the first hundred and twenty-seven characters of a name."""
 
     def known(self, name):
         return name[:127]
 
 
 class SeparatorsAlike(_Renaming):
-    """Take every sign of a name that is no letter and no number for the same one."""
+    """Treat every character of a name that is neither letter nor digit as the same one."""
 
     def known(self, name):
         return "".join(sign if sign.isalnum() else "_" for sign in name)
 
 
 class AccentsFolded(_Renaming):
-    """Take an accent that is a letter of its own for a part of the letter before."""
+    """Treat an accent that is a character of its own as part of the letter before it."""
 
     def known(self, name):
         return name.replace("e\u0301", "\u00e9")
 
 
 class NoneAsAPrefix(Miniature):
-    """Take a name that begins with "none" for anonymous memory."""
+    """Treat a name that begins with "none" as anonymous memory."""
 
     clause = "ATTACH-1"
 

@@ -18,7 +18,7 @@ class Dying(Slots):
     item_id = -1
 
     def take_over(self, mutex):
-        """Do what is wrong with the mutex of the dead, which is held."""
+        """Do the wrong thing with the mutex of the dead, which is held."""
         self.image.consistent(mutex)
 
     def _enter(self, mutex, status):

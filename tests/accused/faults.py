@@ -20,7 +20,7 @@ _shm_object_name, _describe, _write_header = names.shm_object_name, control.desc
 
 
 class Fault(NamedTuple):
-    """What is put in the place of what, the clause that it breaks, and what it does."""
+    """What replaces what, the clause that this breaks, and what it does."""
 
     name: str
     clause: str
@@ -184,8 +184,8 @@ FAULTS = [
     Fault("one-folder", "NAME-2", "puts every relative name into one folder", names, "resolve", _resolve_anywhere),
     Fault("absolute-by-generation", "NAME-3", "tells generations of absolute names apart", names, "resolve", _resolve_absolute_by_generation),
     Fault("file-by-generation", "NAME-4", "has the generation in the name of the file", names, "resolve", resolve_with(persisted=lambda found, generation: f"{found.persisted}.{generation}")),
-    Fault("file-without-dot", "NAME-5", "writes -persist behind an absolute name", names, "resolve", resolve_with(persisted=lambda found, generation: found.persisted.replace(".persist", "-persist"))),
-    Fault("unsigned-hash", "NAME-6", "takes letters as unsigned in both hashes", names, "shm_object_name", lambda segment: _shm_object_name("".join(letter if ord(letter) < 128 else "?" for letter in segment))),
+    Fault("file-without-dot", "NAME-5", "writes -persist after an absolute name", names, "resolve", resolve_with(persisted=lambda found, generation: found.persisted.replace(".persist", "-persist"))),
+    Fault("unsigned-hash", "NAME-6", "treats bytes as unsigned in both hashes", names, "shm_object_name", lambda segment: _shm_object_name("".join(letter if ord(letter) < 128 else "?" for letter in segment))),
     Fault("md5-of-more", "BYTES-2", "sums up the descriptor too", files, "encode", lambda shape, payload: payload + files._digest(payload + _describe(shape)) + _describe(shape)),
     Fault("descriptor-first", "BYTES-2", "writes the descriptor before the MD5", files, "encode", lambda shape, payload: payload + _describe(shape) + files._digest(payload)),
     Fault("never-stores", "STORE-1", "destroys a persistent segment without storing it", shm, "_destroy", _destroy_unstored),
@@ -200,18 +200,18 @@ FAULTS = [
     Fault("restores-other-flags", "RESTORE-2", "does not look at the flags of a file", files, "decode", _any_flags),
     Fault("loses-bad-files", "RESTORE-3", "removes a bad file", files, "set_aside", _lose),
     Fault("keeps-one-bad-file", "RESTORE-3", "keeps the last bad file only", files, "set_aside", _overwrite_aside),
-    Fault("tidies-bad-files", "RESTORE-3", "removes what was kept of bad files at the next store", files, "store", _tidying),
+    Fault("tidies-bad-files", "RESTORE-3", "removes the bad files that were kept, at the next store", files, "store", _tidying),
     Fault("attaches-from-a-cache", "RESTART-2", "gives whoever attaches what it gave last time", segment, "open_segment", _open_cached),
     Fault("survives-its-segment", "ID-2", "lets an attacher go on when it has ended", instance.SlotInstance, "detach", _detach_owner),
     Fault("readable-file", "CREATE-10", "stores a file that everybody can read", files, "store", _store_readable),
     Fault("readable-object", "CREATE-10", "makes an object that everybody can read", segment, "_MODE", 0o644),
-    Fault("trusts-headers", "ATTACH-5", "believes what a segment says of itself", control, "read_geometry", _trusting),
+    Fault("trusts-headers", "ATTACH-5", "believes what a segment says about itself", control, "read_geometry", _trusting),
     Fault("any-owner", "ATTACH-6", "uses another user's object", segment, "check_plain", _check_nothing),
     Fault("any-boot", "ATTACH-7", "uses locks of another boot", control, "check_control", lambda memory, size, shape, name: None),
     Fault("waits-not-found", "WAIT-1", "answers APR_NOTFOUND when it has waited long enough", image, "LockTimeout", NotInUse),
     Fault("ignores-its-control-block", "ATTACH-5", "does not compare the control block with the header", control, "check_control", lambda memory, size, shape, name: None),
     Fault("trusts-the-counter", "RESTORE-1", "believes the counter of a file", files, "decode", lambda shape, data: data[:4] + _decode(shape, data)[4:]),
     Fault("reads-what-is-planted", "RESTORE-4", "reads a file whatever it is and whoever owns it", files, "check_plain", _check_nothing),
-    Fault("marks-with-a-two", "BYTES-1", "marks a grabbed slot with another byte than 1", Slots, "grab", _grab_with_a_two),
+    Fault("marks-with-a-two", "BYTES-1", "marks a grabbed slot with a byte other than 1", Slots, "grab", _grab_with_a_two),
     Fault("padding", "BYTES-1", "leaves something in the four bytes of padding", control, "write_header", _header_without_padding),
 ]  # fmt: skip

@@ -1,8 +1,8 @@
 """A right implementation in a hundred lines, in the memory of this process, and wrong ones that
 differ from it in one thing.
 
-`Miniature` answers the requests of the protocol; one lock guards all of it. Names, files and other
-processes it does not know. Each class below changes one thing, names the clause that this breaks,
+`Miniature` answers the requests of the protocol; one lock guards all of it. It knows nothing of
+files and other processes. Each class below changes one thing, names the clause that this breaks,
 and says in its docstring what it does.
 """
 
@@ -10,7 +10,7 @@ from accused.miniature import OK, Miniature, Segment, status
 
 
 class NoneIsAName(Miniature):
-    """Take "none" for a name like any other."""
+    """Treat "none" as a name like any other."""
 
     clause = "NAME-1"
 
@@ -28,7 +28,7 @@ class NoneInLowerCaseOnly(Miniature):
 
 
 class NamesAlike(Miniature):
-    """Look at the first letter of a name alone."""
+    """Look only at the first letter of a name."""
 
     clause = "ATTACH-3"
 
@@ -56,7 +56,7 @@ class SwappedAtCreate(Miniature):
 
 
 class SwappedAtAttach(Miniature):
-    """Tell who attaches size and number swapped."""
+    """Tell whoever attaches size and number swapped."""
 
     clause = "ATTACH-1"
 
@@ -87,7 +87,7 @@ class FirstInUse(Miniature):
 
 
 class AnewAtCreate(Miniature):
-    """Make a name that is there anew."""
+    """Make the segment of a known name anew."""
 
     clause = "CREATE-3"
 
@@ -129,7 +129,7 @@ class SizeWraps(Miniature):
 
 
 class CopyAtAttach(Miniature):
-    """Give who attaches a copy."""
+    """Give whoever attaches a copy."""
 
     clause = "ATTACH-2"
 
@@ -153,7 +153,7 @@ class OneIdTooMany(Miniature):
 
 
 class IdsModulo(Miniature):
-    """Take ids in 20 bits."""
+    """Keep ids in 20 bits."""
 
     clause = "ID-3"
 
@@ -357,7 +357,7 @@ class GetsBeyond(Miniature):
 
 
 class PutClearsRest(Miniature):
-    """Clear what is behind a short put."""
+    """Clear what comes after a short put."""
 
     clause = "PUT-3"
 

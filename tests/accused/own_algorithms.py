@@ -1,6 +1,6 @@
 """Algorithms of strangers, each with one mistake, and right ones of many designs.
 
-They are what `slotmem check own_algorithms.py:Class` is held to: each of `WRONG` must be found out
+They are what `slotmem check own_algorithms.py:Class` is held to: each of `WRONG` must be caught
 without any option, and none of `RIGHT` accused. The mistakes are not the museum's.
 """
 
@@ -43,7 +43,7 @@ class Coarse(PlainLock):
 
 
 class PerSlot(PlainLock):
-    """The reference's locks, one a slot, for tables with PREGRAB, told in one function."""
+    """The reference's locks, one a slot, for tables with PREGRAB, in one function."""
 
     made_for: ClassVar = {"pregrab": True}
 
@@ -356,7 +356,7 @@ class WipesOnRelease(Striped):
 
 
 class TimeoutGoesOn(Striped):
-    """A wait that was given up is taken for the lock."""
+    """A wait that was given up counts as the lock."""
 
     def enter(self, which):
         try:

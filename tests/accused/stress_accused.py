@@ -116,7 +116,7 @@ class ShortGets(Slots):
 
 
 class LooksAtItsOwner(Slots):
-    """The owner alone looks at every slot without one in its hands: fgrab, get, release."""
+    """Only the owner looks at every slot without holding one: fgrab, get, release."""
 
     def fgrab(self, item_id):
         self.trouble()
@@ -145,7 +145,7 @@ class HangsTheOwner(LooksAtItsOwner):
 
 
 class Right(Counting):
-    """The reference, by its own way of writing: looks at the bytes themselves. It must not be
+    """The reference, written in another way: it looks at the bytes themselves. It must not be
     accused.
     """
 

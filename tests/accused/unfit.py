@@ -1,5 +1,5 @@
-"""Classes that are no algorithms, or not whole ones: nothing can be tried with them in real
-processes, and each is told why. `algorithm:accused.unfit:NAME`.
+"""Classes that are not algorithms, or not whole ones: nothing can be tried with them in real
+processes, and the message says why. `algorithm:accused.unfit:NAME`.
 """
 
 from slotmem_model.algorithms.striped import Striped
@@ -22,7 +22,7 @@ class OnlyTable:
 
 
 class NoFunction(Striped):
-    """What has the name of an operation is none."""
+    """What has an operation's name is not an operation."""
 
     put = None
 

@@ -9,12 +9,12 @@ import sys
 import time
 
 MISTAKES = {
-    "silent": ('"op":"hello"', "got nothing in", "a response of one line"),
-    "exits at once": ('"op":"hello"', "its end with status 7", 'its standard error is "No module named mine"'),
-    "crashes": ('"op":"fgrab"', "its end by SIGABRT"),
+    "silent": ('"op":"hello"', "got nothing within", "a response of one line"),
+    "exits at once": ('"op":"hello"', "its exit with status 7", 'its standard error is "No module named mine"'),
+    "crashes": ('"op":"fgrab"', "its death by SIGABRT"),
     "no line end": ('"op":"hello"', "without a line end"),
-    "no flush": ('"op":"hello"', "got nothing in", "at the end of its input"),
-    "banner": ('"op":"hello"', "Welcome", "nothing else on the standard output"),
+    "no flush": ('"op":"hello"', "got nothing within", "at the end of its input"),
+    "banner": ('"op":"hello"', "Welcome", "nothing else on standard output"),
     "chatter": ('"op":"num_slots"', "and then", "one line for one request"),
     "chatter after hello": ("debug: ready", "expected"),
     "not JSON": ('"op":"num_slots"', "{'status'", "one line of JSON"),
@@ -35,26 +35,26 @@ MISTAKES = {
     "shared by word only": ("to a second driver with the same runtime_dir", 'response.status to be "APR_SUCCESS"'),
     "attach without shape": ('"op":"attach"', "response to have 'item_num'"),
     "refusal as error": ('"op":"release"', "an answer, not an error"),
-    "refusal as success": ('"op":"release"', "to be another than APR_SUCCESS"),
+    "refusal as success": ('"op":"release"', "to be other than APR_SUCCESS"),
     "unknown op is refused": ('"op":"dance"', '{"error":"..."}', "an operation that does not exist"),
-    "unknown op ends it": ('"op":"dance"', "its end with status 1"),
-    "unknown op unanswered": ('"op":"dance"', "got nothing in"),
+    "unknown op ends it": ('"op":"dance"', "its exit with status 1"),
+    "unknown op unanswered": ('"op":"dance"', "got nothing within"),
     "ids not looked at": ('"id":"0"', '{"error":"..."}', "an id that is a string"),
-    "bad JSON ends it": ("this is not JSON", "its end with status 1"),
+    "bad JSON ends it": ("this is not JSON", "its exit with status 1"),
     "batch is short": ('"op":"batch"', "one for each of the 5 requests, not 4"),
     "batch goes back": ('"op":"batch"', "time stamps that never go back"),
     "batch without stamps": ('"op":"batch"', "to have 'end' and 'start'"),
     "batch in microseconds": ('"op":"batch"', "CLOCK_MONOTONIC in nanoseconds"),
     "batch by the wall clock": ('"op":"batch"', "CLOCK_MONOTONIC in nanoseconds"),
     "batch disordered": ('"op":"batch"', "responses[0]"),
-    "batch not announced": ('"op":"batch"', "batch is not among its capabilities"),
+    "batch not announced": ('"op":"batch"', "batch, which is not among its capabilities"),
     "generation forgotten": ('"op":"restart"', "response.generation to be 6"),
     "numbers used again": ('"op":"create"', "a segment number that was never given before"),
     "short lines only": ('"op":"put"', "an answer, not an error"),
     "answers quit": ('"op":"quit"', "bye", "no response"),
-    "does not quit": ('"op":"quit"', "no end in", "an end with status 0"),
-    "quits with status 1": ('"op":"quit"', "its end with status 1", "an end with status 0"),
-    "survives its input": ("the end of its input", "no end in", "an end with status 0"),
+    "does not quit": ('"op":"quit"', "no exit within", "an exit with status 0"),
+    "quits with status 1": ('"op":"quit"', "its exit with status 1", "an exit with status 0"),
+    "survives its input": ("the end of its input", "no exit within", "an exit with status 0"),
 }
 SLOW = {"silent", "no line end", "no flush", "unknown op unanswered", "does not quit", "survives its input"}
 
@@ -103,7 +103,7 @@ def changed(mistake, request, response):
 
 
 def batch_changed(mistake, responses):
-    """Spoil the responses of a batch."""
+    """Make the responses of a batch wrong."""
     if mistake == "batch is short":
         responses.pop()
     if mistake == "batch goes back":
@@ -121,7 +121,7 @@ def batch_changed(mistake, responses):
 
 
 def main(mistake):
-    """Answer like the bundled driver, but for one mistake."""
+    """Answer like the bundled driver, except for one mistake."""
     if mistake == "exits at once":
         print("Traceback:\nNo module named mine", file=sys.stderr)
         sys.exit(7)

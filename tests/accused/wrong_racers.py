@@ -18,7 +18,7 @@ class _Wrapped:
 
 
 class TwiceGiven(_Wrapped):
-    """Gives slot 0 whoever holds it."""
+    """Gives slot 0, whoever holds it."""
 
     def grab(self):
         self.instance.fgrab(0)

@@ -1,8 +1,8 @@
 """Drivers of implementations that store wrongly, or begin wrongly after a death, in one way each:
-`python wrong_stores.py MISTAKE`, else right.
+`python wrong_stores.py MISTAKE`, right otherwise.
 
-The reference, of which one function is another. `MISTAKES` maps each to the case that must catch
-it, and what it must say.
+The reference with one function replaced. `MISTAKES` maps each to the case that must catch it, and
+what it must say.
 """
 
 import os

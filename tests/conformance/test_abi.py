@@ -198,7 +198,7 @@ def test_a_library_that_does_not_fit_is_named(build, tmp_path):
         with pytest.raises(slotmem.Unsupported, match=complaint) as refused:
             abi_library.Library(path)
         assert "\n" not in str(refused.value)
-    with pytest.raises(slotmem.InvalidArgument, match="behind a colon"):
+    with pytest.raises(slotmem.InvalidArgument, match="after a colon"):
         abi.AbiProvider.from_spec("")
 
 

@@ -83,12 +83,12 @@ def test_the_notation_refuses_what_is_no_request(line):
 
 class Dying(Miniature):
     def grab(self, segment):
-        raise AdapterError(sent="grab", got="its end by SIGSEGV", expected="an answer", ended=True)
+        raise AdapterError(sent="grab", got="its death by SIGSEGV", expected="an answer", ended=True)
 
 
 class Silent(Miniature):
     def grab(self, segment):
-        raise AdapterError(sent="grab", got="nothing in 10 s", expected="an answer", silent=True)
+        raise AdapterError(sent="grab", got="nothing within 10 s", expected="an answer", silent=True)
 
 
 class Garbled(Miniature):
@@ -368,7 +368,7 @@ def test_nobody_is_accused_of_what_was_removed_from_outside(tmp_path):
 
 class Ended(Miniature):
     def grab(self, segment):
-        raise AdapterError(sent="grab", got="its end by SIGKILL", expected="an answer", ended=True)
+        raise AdapterError(sent="grab", got="its death by SIGKILL", expected="an answer", ended=True)
 
 
 def test_a_driver_that_somebody_ended():
@@ -497,10 +497,10 @@ def test_what_is_expected_is_tried_again_with_the_same_choices(tmp_path, monkeyp
         conform_command.run(arguments.parse_args(["plain", "--expected", str(known), *more]))
     assert seen[:2] == [(1, 77, True), (1, 5, True)]
     assert seen[2][0] > 1
-    assert "is of slotmem" not in capsys.readouterr().err
+    assert "was written by slotmem" not in capsys.readouterr().err
     known.write_text("version = '0.0.1'\n")
     conform("plain", "--expected", str(known))
-    assert f"{known} is of slotmem 0.0.1, this is {slotmem.__version__}" in capsys.readouterr().err
+    assert f"{known} was written by slotmem 0.0.1, this is {slotmem.__version__}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
     """Without Apache, or with something else in its place, one line says what to do."""
     with pytest.raises(slotmem.Unsupported, match="there is no module"):
         httpd.find_module(str(tmp_path / "mod_slotmem_shm.so"))
-    with pytest.raises(slotmem.InvalidArgument, match="flavours shm and plain"):
+    with pytest.raises(slotmem.InvalidArgument, match="takes shm, plain or a path"):
         httpd.find_module("redis")
     monkeypatch.setattr(httpd, "FOLDERS", (str(tmp_path),))
     with pytest.raises(slotmem.Unsupported, match="install apache2-bin"):

@@ -181,7 +181,7 @@ def test_whoever_noticed_it_counts(mutate, tmp_path):
     code, page = pages.run(f"slotmem mutate --merge 1.json 3.json --survivors {reasons}")
     assert code == Exit.VIOLATED
     assert f"| all | 2 of {number} | 0 | 1 | 0 | 1 | 0.0% |" in page
-    assert f"nobody says why: {UNCOUNTED}" in page
+    assert f"no reason is given: {UNCOUNTED}" in page
 
 
 def test_needless_reasons_are_said(mutate, tmp_path):
@@ -192,7 +192,7 @@ def test_needless_reasons_are_said(mutate, tmp_path):
     code, said = pages.run(f"slotmem mutate --merge 1.json --survivors {reasons}")
     assert code == Exit.HELD
     assert f"conform notices ({CASE}): {UNCOUNTED}" in said
-    assert "that there is not: slotmem/slots.py: gone" in said
+    assert "that does not exist: slotmem/slots.py: gone" in said
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ def test_a_wrong_file_of_reasons(tmp_path, wrong, said):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("nothing-like-this", "no mutant is like"),
-        ("--merge reasons.toml", "is no report of slotmem mutate"),
+        ("nothing-like-this", "no mutant's id matches"),
+        ("--merge reasons.toml", "is not a report of slotmem mutate"),
         ("--select LUCK", "names no case"),
         ("--survivors nowhere.toml", "nowhere.toml: No such file"),
     ],

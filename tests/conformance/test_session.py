@@ -85,7 +85,7 @@ def test_batch(session):
         ({"op": "grab", "segment": True}, "segment"),
         ({"op": "put", "segment": 0, "id": 0, "data": "FF"}, "lower-case"),
         ({"op": "batch", "segment": 0, "requests": [{"op": "get"}]}, r"requests\[0\].*id"),
-        ({"op": "batch", "segment": 0, "requests": [{"op": "grab", "segment": 0}]}, "not to be there"),
+        ({"op": "batch", "segment": 0, "requests": [{"op": "grab", "segment": 0}]}, "to be absent"),
         ({"op": "quit"}, r"close\(\) of the session"),
     ],
 )
@@ -97,7 +97,7 @@ def test_malformed_requests(session, request_, said):
 
 def test_unknown_segment(session):
     """A segment number that was never given is an error of the conversation."""
-    with pytest.raises(AdapterError, match="a segment of those 0 that were opened, not 5"):
+    with pytest.raises(AdapterError, match="one of the 0 segments that were opened, not 5"):
         session.request({"op": "grab", "segment": 5})
 
 
@@ -122,12 +122,12 @@ def test_kill(tmp_path):
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("import sys; sys.exit(3)", "its end with status 3"),
-        ("import os; os.kill(os.getpid(), 11)", "its end by SIGSEGV"),
+        ("import sys; sys.exit(3)", "its exit with status 3"),
+        ("import os; os.kill(os.getpid(), 11)", "its death by SIGSEGV"),
         ("input(); print('hello yourself')", "one line of JSON"),
         ("input(); print('{}')", "protocol"),
-        ("input(); print('{', end='', flush=True); input()", "b'{' without a line end in 0.5 s"),
-        ("import time; time.sleep(100)", "nothing in 0.5 s"),
+        ("input(); print('{', end='', flush=True); input()", "b'{' without a line end within 0.5 s"),
+        ("import time; time.sleep(100)", "nothing within 0.5 s"),
         ("import sys; print('it hurts', file=sys.stderr); sys.exit(1)", "standard error ends with: it hurts"),
     ],
 )

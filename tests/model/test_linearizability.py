@@ -146,7 +146,7 @@ def test_operations_need_no_hash():
         ("A?r A!0 A!0", "event 2: process 'A' returns without having invoked"),
         ("A?w1 A?r", "event 1: process 'A' invokes"),
         ("A?w1 A+ A!", "event 2: .* has crashed"),
-        ("A?w1 A+ A?r", "event 2: .* has crashed; one that comes back has a new name"),
+        ("A?w1 A+ A?r", "event 2: .* has crashed; a process that comes back needs a new name"),
         ("A+ A+", "event 1: .* has crashed"),
     ],
 )

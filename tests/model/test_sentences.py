@@ -167,7 +167,7 @@ SAYS = {
     ),
     "an old value of a slot that was in use all the time": (
         history_of(1, 1, (1, PUT, OK, 0, 1, 1, 2), (1, PUT, OK, 0, 2, 3, 4), (2, GET, OK, 0, 1, 5, 6)),
-        "get by process 2 returned value 1 of slot 0 after its overwriting by 2 had returned",
+        "get by process 2 returned value 1 of slot 0 after the put of 2 that overwrote it had returned",
         2,
     ),
 }

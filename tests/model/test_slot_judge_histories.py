@@ -64,10 +64,10 @@ FAULTY_SIZES = {
     "10^4, 8, 1000": {"operations": 10_000, "processes": 8, "item_num": 1000},
 }
 SAYS = {
-    "double grab": r"grab by process \d+ returned slot \d+, which process \d+ had grabbed, with no release between",
-    "stale get": r"get by process \d+ returned value \d+ of slot \d+ after its overwriting by \d+ had returned",
+    "double grab": r"grab by process \d+ returned slot \d+, which process \d+ had grabbed, with no release in between",
+    "stale get": r"get by process \d+ returned value \d+ of slot \d+ after the put of \d+ that overwrote it had returned",
     "torn get": r"get by process \d+ returned value \d+ of slot \d+, which nobody had put there",
-    "lost put": r"get by process \d+ returned value \d+ of slot \d+ after its overwriting by \d+ had returned",
+    "lost put": r"get by process \d+ returned value \d+ of slot \d+ after the put of \d+ that overwrote it had returned",
     "lost release": r"grab by process \d+ returned slot \d+, although the release of slot \d+ by process \d+ had returned",
     "wrong counter": r"num_free_slots by process \d+ returned \d+, which was not the number of free slots",
     "resurrected slot": r"get by process \d+ returned value \d+ of slot \d+, although the release of the slot by",
@@ -163,7 +163,9 @@ def test_a_violation_that_can_be_shown_is_preferred():
     events += [Return(process, OK._replace(value=1)) for process in (3, 4)]
     verdict = check_slots(events, spec.fresh(2, 3, True))
     assert verdict.is_whole
-    assert verdict.reason == "grab by process 4 returned slot 1, which process 3 had grabbed, with no release between"
+    assert (
+        verdict.reason == "grab by process 4 returned slot 1, which process 3 had grabbed, with no release in between"
+    )
     assert len(verdict.numbers) == 2
 
 
@@ -318,7 +320,8 @@ def test_the_window_names_what_the_events_name():
     ]
     verdict = check_slots(events, initial)
     assert (
-        verdict.reason == "get by process r returned value b'aa' of slot 0 after its overwriting by b'bb' had returned"
+        verdict.reason
+        == "get by process r returned value b'aa' of slot 0 after the put of b'bb' that overwrote it had returned"
     )
     assert verdict.window == tuple(events[2:])
 
@@ -374,8 +377,8 @@ def _columns(**changed):
     ("changed", "says"),
     [
         ({"slot": [0]}, "differ in length"),
-        ({"kind": [0, 9]}, "a kind or an outcome"),
-        ({"outcome": [0, 7]}, "a kind or an outcome"),
+        ({"kind": [0, 9]}, "an unknown kind or outcome"),
+        ({"outcome": [0, 7]}, "an unknown kind or outcome"),
         ({"returned": [0, 4]}, "operation 0 returns before it is invoked"),
         ({"invoked": [1, 2], "returned": [3, 4]}, "process 0 invokes operation 1 before its last one has returned"),
         ({"outcome": [3, 0]}, "process 0 invokes operation 1 before its last one has returned"),

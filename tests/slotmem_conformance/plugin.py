@@ -2,7 +2,7 @@
 
 Each case is a test whose name is its id, so that `-k GRAB-2` selects. The entry point `pytest11`
 loads this module in every run of pytest on a machine that has slotmem: it imports nothing of the
-suite before that is asked for, and collects nothing unless `--provider` is given. From a checkout:
+suite until that is asked for, and collects nothing unless `--provider` is given. From a checkout:
 `pytest -p slotmem_conformance.plugin --pyargs slotmem_conformance --provider shm`.
 """
 
@@ -31,9 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--slotmem-select", action="append", default=[], metavar="WORDS", help="only these cases, clauses, profiles"
     )
-    group.addoption("--slotmem-skip", action="append", default=[], metavar="WORDS", help="not these")
-    group.addoption("--slotmem-seed", type=int, default=0, help="the seed of what is random (default: 0)")
-    group.addoption("--slotmem-quick", action="store_true", help="fewer rounds of what is random")
+    group.addoption("--slotmem-skip", action="append", default=[], metavar="WORDS", help="leave these out")
+    group.addoption("--slotmem-seed", type=int, default=0, help="the seed of random choices (default: 0)")
+    group.addoption("--slotmem-quick", action="store_true", help="fewer rounds of the random cases")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -74,14 +74,19 @@ class CaseItem(pytest.Item):
         self.case = case
 
     def runtest(self) -> None:
-        """Run it. Raises: CaseFailed; Disturbed; pytest's skip."""
+        """Run it.
+
+        Raises:
+            CaseFailed: if its clause does not hold.
+            Disturbed: if something else on the machine interfered.
+        """
         from slotmem_conformance import runner
         from slotmem_conformance.protocol.session import open_session
         from slotmem_conformance.reports.verdicts import ClauseVerdict
         from slotmem_stress.canary import Canary
 
         option = self.config.getoption
-        logging.getLogger("slotmem").setLevel(logging.ERROR)  # files are spoiled on purpose
+        logging.getLogger("slotmem").setLevel(logging.ERROR)  # files are damaged on purpose
         opener = partial(open_session, option("--provider"))
         how = {"seed": option("--slotmem-seed"), "quick": option("--slotmem-quick")}
         with tempfile.TemporaryDirectory(prefix="slotmem-pytest-") as base, Canary(base) as canary:
@@ -107,5 +112,5 @@ class CaseItem(pytest.Item):
         return f"{outcome.verdict.value}: {outcome.reason}\n{clause.id} asks: {clause.sentence}\n{outcome.evidence}"
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Say where it is."""
+        """Return where it is."""
         return self.path, None, self.case.id

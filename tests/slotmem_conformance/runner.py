@@ -6,7 +6,7 @@ nobody is accused of what the machine did: they raise `Disturbed` instead.
 
 A case that fails, crashes the implementation, or makes it hang is an outcome like any other, and
 the next case opens the implementation anew. Only an implementation that does not even say hello
-ends a run: that is the user's mistake to mend.
+ends a run: that is the user's mistake to fix.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Unusable(Exception):
 
 
 def greet(opener: Opener, base: str, canary: Canary | None = None) -> dict[str, Any]:
-    """Ask an implementation who it is; with a canary, see whether there is a place for segments.
+    """Ask an implementation who it is; with a canary, check that there is a place for segments.
 
     Raises:
-        Unusable: it does not answer, and why.
-        Disturbed: there is no place for segments.
+        Unusable: if it does not answer; the message says why.
+        Disturbed: if there is no place for segments.
     """
     with tempfile.TemporaryDirectory(prefix="slotmem-hello-", dir=base) as folder:
         try:
@@ -66,7 +66,7 @@ def greet(opener: Opener, base: str, canary: Canary | None = None) -> dict[str, 
 
 
 def _makes_a_segment(session: Session) -> bool:
-    """Say whether an implementation can make a segment as large as most that it will be asked
+    """Return whether an implementation can make a segment as large as most that it will be asked
     for.
     """
     with suppress(AdapterError):
@@ -83,12 +83,12 @@ def run_case(
     base: str | None = None,
     canary: Canary | None = None,
 ) -> CaseResult:
-    """Do a case, and tell what became of it.
+    """Run a case, and return what became of it.
 
     Its random choices depend on the seed and its id alone.
 
     Raises:
-        Disturbed: it failed, and the machine explains why.
+        Disturbed: if it failed, and the machine explains why.
     """
     began = time.monotonic()
     strict = case.clause.id == "GRAB-2"  # any free slot is right everywhere else
@@ -135,10 +135,10 @@ def run(
     canary: Canary | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> SuiteReport:
-    """Run the cases in turn; those for which there was no time are skipped, and it says so.
+    """Run the cases in turn; those for which there was no time are skipped, and the report says so.
 
     Raises:
-        Disturbed: one failed, and the machine explains why.
+        Disturbed: if one failed, and the machine explains why.
     """
     began = time.monotonic()
     report = SuiteReport(provider, dict(hello), seed, quick)
@@ -163,7 +163,7 @@ class Progress:
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, text: str) -> None:
-        """Say it, but not more often than is useful."""
+        """Show the text, but not more often than is useful."""
         now = time.monotonic()
         if now - self._began > 1 and now - self._said > (0.1 if self._terminal else 2.0):
             self._said = now
@@ -175,6 +175,6 @@ class Progress:
             )
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._terminal and self._said:
             print("\r\033[K", end="", file=sys.stderr, flush=True)

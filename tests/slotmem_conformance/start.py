@@ -11,7 +11,7 @@ _INTERRUPTED = 130  # as `slotmem.command` has it, which is not imported yet
 
 
 def main() -> int:
-    """Run `slotmem` with the process's own arguments. Returns the exit code."""
+    """Run `slotmem` with the process's own arguments, and return the exit code."""
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a shell's background job
     if heeded:  # nothing is begun that could be left behind; an exception would become another one in some imports
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
@@ -22,6 +22,6 @@ def main() -> int:
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     code = command.main()
-    if heeded:  # all is said and cleaned up; Python, on its way out, would tell of an impatient second Ctrl-C
+    if heeded:  # all is said and cleaned up; Python, on its way out, would report an impatient second Ctrl-C
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code

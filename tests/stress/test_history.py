@@ -457,7 +457,7 @@ def test_a_violation_has_its_sentence_and_its_window(tmp_path, capsys, run_judge
     path.write_text(history(*STALE))
     run_judge(str(path))
     said = capsys.readouterr().out
-    assert "get by process 3 returned value 17 of slot 0 after its overwriting by 21 had returned" in said
+    assert "get by process 3 returned value 17 of slot 0 after the put of 21 that overwrote it had returned" in said
     assert "get(0) -> 17" in said
     assert "grab" not in said.split("contradict")[1]
 

@@ -309,7 +309,7 @@ def test_a_browser_shows_lanes_the_violation_and_the_state(page, tmp_path):
         "process 7",
     ]
     assert document.of_class("sentence") == [
-        "grab by process 2 returned slot 1, which process 3 had grabbed, with no release between"
+        "grab by process 2 returned slot 1, which process 3 had grabbed, with no release in between"
     ]
     assert [name for name, given, text in document.elements if "culprit" in given.get("class", "") and text] == [
         "g",

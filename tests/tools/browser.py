@@ -68,14 +68,14 @@ class Document(HTMLParser):
 
 
 def open_page(page: str, folder: Path, address: str = "", act: str = "") -> Document:
-    """Open a page from a file, do something as a user would (JavaScript), and give the document. It
-    fails if a script did.
+    """Open a page from a file, do something as a user would (JavaScript), and return the document.
+    It fails if a script did.
     """
     path = folder / "page.html"
     watched = page.replace("<head>", f"<head>{_WATCH}", 1)
     path.write_text(watched.replace("</body>", f"{_ACT % act}</body>") if act else watched, encoding="utf-8")
     assert CHROMIUM is not None
-    # The sandbox wants rights that a container does not give; what is opened is our own.
+    # The sandbox needs rights that a container does not give; what is opened is our own.
     done = subprocess.run(
         [
             CHROMIUM,

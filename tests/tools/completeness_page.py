@@ -15,7 +15,7 @@ specification, which for a small segment is a machine of a few states: which slo
 through completely, and from it follow *tours*, sequences of requests that each begin with a fresh segment:
 
 - Every state is entered, and there every request is sent: each operation, with good arguments and with bad ones.
-- After it come requests whose answers tell the state that must follow from every other one.
+- Then come requests whose answers tell the state that must follow apart from every other one.
 
 So this holds, whatever the implementation is written in, and luck plays no part in it:
 
@@ -23,7 +23,7 @@ So this holds, whatever the implementation is written in, and luck plays no part
 > sequence of these requests as the specification does, of any length.
 
 *k* is 0 unless the table says more. That a machine has *k* states more means that the implementation remembers something about the segment
-that the specification does not know: a cache, a counter that has drifted, a mode. With *k* = 1 it may be in one such state besides.
+that the specification does not know: a cache, a counter that has drifted, a mode. With *k* = 1 it may have one such state more.
 What is taken for granted: that the implementation is deterministic, and that a fresh segment does not depend on the ones before.
 
 This is the HSI method (Luo, Petrenko and Bochmann, *Selecting test sequences for partially-specified nondeterministic finite state machines*,
@@ -33,7 +33,7 @@ tours keep the promise is tested by brute force on small machines: of all machin
 
 ## What it does not mean
 
-- Nothing is said of larger segments: that mistakes do not begin at 64 slots or 256 bytes is tried by examples at the boundaries.
+- Nothing is said about larger segments: that mistakes do not begin at 64 slots or 256 bytes is tried by examples at the boundaries.
 - Bytes have few values here: a slot holds zeros, or what the puts of no byte, one byte, all bytes made of it.
 - One request comes after the other. Races and deaths are other cases.
 - A profile's machine asks what its clauses ask. Without PREGRAB, profile core does not say whether a put marks a free slot: STATE-1
@@ -42,13 +42,13 @@ tours keep the promise is tested by brute force on small machines: of all machin
 
 ## The machines of a segment
 
-Each has so many slots of so many bytes. An *edge* is a state and a request that is answered there. `slotmem conform --quick` makes the
+Each row is a segment: its slots, and the bytes of each. An *edge* is a state and a request that is answered there. `slotmem conform --quick` makes the
 tours of those marked with a star.
 """
 _SERVERS = """
 ## The machines of a name
 
-A segment of one slot of one byte is created, used, restarted, stored and restored, and where that is said attached by a second server,
+A segment of one slot of one byte is created, used, restarted, stored and restored, and, where the table says so, attached by a second server,
 which goes on with the memory it had when the owner restarts. Every tour has a name of its own.
 """
 

@@ -36,7 +36,7 @@ TIMEOUT_S = 60.0  # who waits so long for a lock waits for ever
 
 
 class Watch:
-    """Count what a process does, and kill it when it comes to number `fatal`."""
+    """Count what a process does, and kill it when it reaches number `fatal`."""
 
     def __init__(self, fatal: int = 0) -> None:
         self.count = 0
@@ -161,8 +161,8 @@ class Trial:
         return self.algorithm(self.image)
 
     def kill_at(self, operation: spec.Operation, fatal: int) -> bool:
-        """Let a child do the operation and die at its access number `fatal`; False if it
-        had fewer.
+        """Let a child do the operation and die at its access number `fatal`; return False if it had
+        fewer.
         """
         child = os.fork()
         if child == 0:
@@ -199,7 +199,7 @@ def payload_of(state: spec.Slots) -> bytes:
 
 
 def step(state: spec.Slots, operation: spec.Operation) -> tuple[spec.Slots, Any]:
-    """Do an operation of the specification, or the snapshot, which is none."""
+    """Do an operation of the specification, or the snapshot, which is not one."""
     if operation == ("snapshot",):
         return state, spec.Result(spec.SUCCESS, payload_of(state))
     return spec.step(state, operation)
@@ -229,7 +229,7 @@ def exercise(slots: Slots) -> str:
 
 
 def deaths(case: Case, algorithm: type[Slots], image_class: Any = SharedImage) -> Iterator[tuple[int, Trial, bytes]]:
-    """Kill the operation at each access in turn; give its number, the memory, and a copy of the
+    """Kill the operation at each access in turn; yield its number, the memory, and a copy of the
     bytes that death left.
 
     A mutex is bytes too: with the copy put back, the memory is again as the dead one left it.

@@ -2,7 +2,7 @@
 
 Interface:
 
-- `SCENARIOS` names what a server may be about when it dies: creating, replacing, restoring,
+- `SCENARIOS` names what a server may be doing when it dies: creating, replacing, restoring,
   storing.
 - `crash_calls(scenario, folder)` kills it before each call in turn (half-way through, for a write)
   and gives a `Campaign`.

@@ -7,10 +7,10 @@ from slotmem_model.judge.events import History
 
 
 def is_linearizable(events, initial, step, tick=1):
-    """Say whether some order of the calls, that respects real time, gives the results that were
+    """Return whether some order of the calls that respects real time gives the results that were
     seen.
 
-    The clock ticks once in so many events. In one tick, only what a process does is in order.
+    The clock ticks once in `tick` events. Within a tick, only what one process does is in order.
     """
     calls = History.from_events(events).calls
 

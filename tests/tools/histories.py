@@ -100,7 +100,7 @@ class World:
         self.values = [0] * item_num
 
     def take_effect(self, kind, slot, value):
-        """Do an operation; gives outcome, slot and value of its row."""
+        """Do an operation; return outcome, slot and value of its row."""
         if kind == columns.GRAB:
             lowest = ~self.mask & (self.mask + 1) & ((1 << self.item_num) - 1)
             self.mask |= lowest
@@ -183,8 +183,8 @@ def make_history(
     hot=False,
     fault=None,
 ):
-    """Return a large history in columns, with its witness; linearizable but for the fault, if one
-    is given.
+    """Return a large history in columns, with its witness; linearizable except for the fault, if
+    one is given.
 
     A process grabs slots and works on them; with probability `stray` a put or get goes to any slot.
     With `hot` all put and get in one slot. `crashed` operations never return; half of them take

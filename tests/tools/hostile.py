@@ -39,7 +39,7 @@ def look_into(folder):
 
 @contextmanager
 def refused(error, says, *, unchanged=(), status=None):
-    """Expect an error with a message, and that the paths are as before."""
+    """Expect an error with a message, and the paths as before."""
     before = [look_at(place) for place in unchanged]
     with pytest.raises(error, match=says) as caught:
         yield caught

@@ -9,7 +9,7 @@ Interface:
 - `commands(text)` has every command line of the `sh` and `console` blocks, with the exit code that
   its comment promises (`# exit code 1: ...`; 0 if it says nothing).
 - `inline(text)` has the commands that stand between backticks in a sentence.
-- `understand(line)` fails if the subcommand is not there or does not take these arguments.
+- `understand(line)` fails if the subcommand does not exist or does not take these arguments.
 - `run(line)` runs a `slotmem` command in this process, `> FILE` included, and any other program in
   a process of its own; more arguments make it short where it takes long.
 """
@@ -45,7 +45,7 @@ def fenced(text: str, language: str) -> list[str]:
 
 
 def commands(text: str) -> list[Shown]:
-    """Return the commands of the blocks; in a `console` block, those behind a prompt."""
+    """Return the commands of the blocks; in a `console` block, those after a prompt."""
     lines = [line for block in fenced(text, "sh") for line in block.splitlines()]
     console = [line for block in fenced(text, "console") for line in block.splitlines()]
     lines += [line.removeprefix("$ ") for line in console if line.startswith("$ ")]
@@ -76,8 +76,8 @@ def understand(line: str) -> None:
     module = command._load(name)
     parser = argparse.ArgumentParser(line, exit_on_error=False)
     module.configure(parser)
-    # What a sentence leaves out (`slotmem check --explain`) or stands for anything (DIR) is no
-    # mistake; an option that is not there is.
+    # What a sentence leaves out (`slotmem check --explain`) or stands for anything (DIR) is not a
+    # mistake; an option that does not exist is.
     options = {option for action in parser._actions for option in action.option_strings}
     unknown = {word.partition("=")[0] for word in given if word.startswith("--")} - options
     assert not unknown, f"{line}: slotmem {name} has no {', '.join(sorted(unknown))}"

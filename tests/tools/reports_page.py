@@ -46,7 +46,9 @@ def _lines(name: str) -> Iterator[str]:
 
 
 def _is_told(schema: dict[str, Any]) -> bool:
-    """Return whether a definition has a place of its own; others are told where they are used."""
+    """Return whether a definition has a place of its own; others are described where they are
+    used.
+    """
     return any(key in schema for key in ("properties", "$ref", "enum"))
 
 

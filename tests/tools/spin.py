@@ -40,7 +40,7 @@ def read(report):
     """Read pan's report.
 
     Raises:
-        ValueError: it did not explore everything.
+        ValueError: if it did not explore everything.
     """
     if "Search not completed" in report or "max search depth too small" in report:
         raise ValueError(f"Spin has not explored everything:\n{report}")
@@ -55,7 +55,7 @@ def read(report):
     for (_, message), (start, following) in zip(told, pairwise(starts), strict=True):
         known = re.fullmatch(r"assertion violated \(broken!=(\d+)\)", message)
         if known is None or BROKEN[int(known[1])] == IMPOSSIBLE:
-            raise ValueError(f"Spin found an error that is none of ours:\n{report}")
+            raise ValueError(f"Spin found an error that is not one of ours:\n{report}")
         name = BROKEN[int(known[1])]
         violations[name] = violations.get(name, 0) + following - start
     return Found(states, transitions - errors - 1, violations)

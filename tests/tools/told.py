@@ -3,8 +3,8 @@
 Interface:
 
 - `Told(history, number)` knows everything that may have happened until operation `number` returned,
-  but for that operation itself. `Told.supports(sentence)` says whether what a sentence claims of
-  the operation was so in every order.
+  except for that operation itself. `Told.supports(sentence)` says whether what a sentence claims
+  about the operation was so in every order.
 - `explain(history, rows, state)` says whether any order of some operations explains them.
 - `make_wrong(dice)` returns a tiny history with answers that the dice chose.
 
@@ -23,7 +23,7 @@ FOREVER = 10**9
 
 
 def perform(state, kind, slot, value, item_num):
-    """Do an operation; yields the state after it, outcome, slot and value."""
+    """Do an operation; return the state after it, outcome, slot and value."""
     mask, values = state
     if kind == COUNT:
         return state, (OK, slot, item_num - mask.bit_count())
@@ -44,15 +44,15 @@ def perform(state, kind, slot, value, item_num):
 
 
 def shown(row, did):
-    """Return slot and value of an operation, those that it shows as it showed them."""
+    """Return slot and value of an operation, as it showed them where it shows them."""
     kind, outcome, slot, value = row
     shows_slot, shows_value = kind == GRAB and outcome == OK, kind in (GET, COUNT) and outcome == OK
     return slot if shows_slot else did[1], value if shows_value else did[2]
 
 
 def explain(history, rows, state, relaxed=()):
-    """Say whether some order of these operations, beginning in a state, explains what they
-    returned; of those that are relaxed it is not known.
+    """Return whether some order of these operations, beginning in a state, explains what they
+    returned; what relaxed ones returned is not known.
     """
     told = {
         row: tuple(int(getattr(history, name)[row]) for name in ("kind", "outcome", "slot", "value")) for row in rows
@@ -96,7 +96,7 @@ class Told:
         return self._orders(self.returned[self.number])
 
     def is_explained(self):
-        """Say whether there is an order if what this operation returned is taken as well."""
+        """Return whether there is an order that explains what this operation returned too."""
         return bool(self._orders(self.returned[self.number] + 1))
 
     def _orders(self, end):
@@ -123,7 +123,7 @@ class Told:
         return found
 
     def at_any_time(self, is_so):
-        """Say whether something was so at any time while it ran, in any order."""
+        """Return whether something was so at any time while it ran, in any order."""
         return any(is_so(*state) for _, states in self.ways for state in states)
 
     def done(self, process, kinds, slot=None, value=None):
@@ -139,18 +139,18 @@ class Told:
         ]
 
     def is_over(self, row):
-        """Say whether an operation had returned when this one was invoked."""
+        """Return whether an operation had returned when this one was invoked."""
         return self.returned[row] < self.invoked[self.number]
 
     def follows(self, first, is_second):
-        """Say whether, in any order, an operation like the second comes behind the first."""
+        """Return whether, in any order, an operation like the second comes after the first."""
         return any(
             first in order and any(is_second(*self.rows[row]) for row in order[order.index(first) + 1 :])
             for order, _ in self.ways
         )
 
     def supports(self, sentence):
-        """Say whether all that a sentence claims is true; one that is not known is not."""
+        """Return whether everything that a sentence claims is true; an unknown sentence is not."""
         begin = f"{columns.NAMES[self.rows[self.number][0]]} by process {self.history.name(self.number)} "
         if not sentence.startswith(begin):
             return False
@@ -161,7 +161,7 @@ class Told:
     # What a sentence may begin with: is that what was recorded?
 
     def said(self, words):
-        """Say whether an operation returned what the first half of a sentence says."""
+        """Return whether an operation returned what the first half of a sentence says."""
         kind, outcome, slot, value = self.rows[self.number]
         if outcome == TORN:
             return words == f"returned value {value} of slot {slot}"
@@ -275,7 +275,7 @@ def _is_no_answer(told):
 
 
 def _is_not(condition):
-    """Return a claim: that this was not so at any time while it ran."""
+    """Return the claim that this was not so at any time while it ran."""
     return lambda told: not told.at_any_time(condition(told))
 
 
@@ -287,7 +287,7 @@ CLAIMS = {
     r"(.*), which no order explains": lambda told: True,
     r"(.*), which nobody had put there": _is_unput,
     r"(.*) before its put was invoked": _comes_later,
-    r"(.*) after its overwriting by (\d+) had returned": _is_overwritten,
+    r"(.*) after the put of (\d+) that overwrote it had returned": _is_overwritten,
     r"(.*), which could not be read there at any time while it ran": _is_not(
         lambda told: lambda mask, values: mask >> _slot(told) & 1 and values[_slot(told)] == _value(told)
     ),
@@ -295,17 +295,17 @@ CLAIMS = {
         lambda told: lambda mask, _: told.item_num - mask.bit_count() == _value(told)
     ),
     r"(.*), which was not in use at any time while it ran": _is_not(lambda told: _is_used(_slot(told))),
-    r"(.*), although it was, all the time while that ran": _is_not(lambda told: _is_free(_slot(told))),
+    r"(.*), although it was in use all the while": _is_not(lambda told: _is_free(_slot(told))),
     r"(.*), although the release of the slot by process (\w+) had returned": lambda told, process: _was_released(
         told, _slot(told), process
     ),
     r"(.*), although the release of slot (\d+) by process (\w+) had returned": _was_released_below,
-    r"(.*) after the (f?grab) by process (\w+) had returned, with no release behind it": _was_grabbed,
-    r"(.*), which process (\w+) had grabbed, with no release between": _is_grabbed_twice,
+    r"(.*) after the (f?grab) by process (\w+) had returned, with no release after it": _was_grabbed,
+    r"(.*), which process (\w+) had grabbed, with no release in between": _is_grabbed_twice,
     r"(.*), which was not the lowest free one at any time while it ran": _is_not(
         lambda told: lambda mask, _: _lowest(mask, told.item_num) == _slot(told)
     ),
-    r"(.*), although there was one, all the time while it ran": _is_not(
+    r"(.*), although there was one all the while": _is_not(
         lambda told: lambda mask, _: _lowest(mask, told.item_num) is None
     ),
     r"(.*), although (before|while it ran) (\w+)(?: of slot (\d+))? by process (\w+) returned (.*)": _is_recorded,

@@ -5,11 +5,11 @@ Interface:
 - `Budget(budget_s, memory_mb)` starts the clock; None means no bound.
 - `spend()` is called once for each piece of work; it raises `Exhausted` when the time or the memory
   is used up.
-- `Effort(budget_s)` is a budget of the processor's time: what it allows does not depend on who else
-  is at work on the machine.
+- `Effort(budget_s)` is a budget of CPU time: what it allows does not depend on what else runs on
+  the machine.
 
-The memory is what this process's resident set has grown by since the budget was made. Both are
-looked at once in 128 calls only, since looking costs more than most pieces of work.
+Memory means what this process's resident set has grown by since the budget was made. Both bounds
+are checked only once in 128 calls, since checking costs more than most pieces of work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Exhausted(Exception):
 
 
 def compute_resident_bytes() -> int:
-    """Return the size of this process's resident set; 0 where the system does not tell."""
+    """Return the size of this process's resident set; 0 where the system does not say."""
     try:
         with open("/proc/self/statm", "rb") as statm:
             return int(statm.read().split()[1]) * _PAGE_BYTES
@@ -35,7 +35,7 @@ def compute_resident_bytes() -> int:
 
 
 class Budget:
-    """A bound on seconds and on mebibytes, from now on."""
+    """A bound on seconds and mebibytes, counted from now on."""
 
     now_s = staticmethod(time.monotonic)
 
@@ -57,10 +57,10 @@ class Budget:
             self.look()
 
     def look(self) -> None:
-        """See at once whether a bound is passed.
+        """Check the bounds now, whatever the number of calls.
 
         Raises:
-            Exhausted
+            Exhausted: when a bound is passed.
         """
         if self.budget_s is not None and self.now_s() - self._start_s > self.budget_s:
             raise Exhausted(f"the budget of {self.budget_s:g} s is used up")
@@ -68,13 +68,13 @@ class Budget:
             raise Exhausted(f"the budget of {self.memory_mb:g} MB of memory is used up")
 
     def remaining_s(self, at_most: float) -> float:
-        """Return the seconds that are left, `at_most` if there are more."""
+        """Return the seconds that are left, but no more than `at_most`."""
         if self.budget_s is None:
             return at_most
         return max(0.0, min(at_most, self.budget_s - (self.now_s() - self._start_s)))
 
 
 class Effort(Budget):
-    """A bound on the seconds that this process computes."""
+    """A bound on the CPU time of this process."""
 
     now_s = staticmethod(time.process_time)

@@ -2,8 +2,7 @@
 
 Interface:
 
-- `Invoke`, `Return` and `Crash` are the events; a history is an iterable of them in the order of
-  time.
+- `Invoke`, `Return` and `Crash` are the events; a history is an iterable of them in time order.
 - `History.from_events(events)` pairs them into `Call`s, and refuses what no recorder can have seen.
 
 A call that has no return is pending for ever: it may have taken effect at any time after its
@@ -59,8 +58,8 @@ class MalformedHistory(ValueError):
 
 
 class Call(NamedTuple):
-    """One operation: asked for at event `invoked`, answered at event `returned`; None if it never
-    was.
+    """One operation: asked for at event `invoked`, answered at event `returned` (None if it never
+    was).
     """
 
     process: Hashable
@@ -71,16 +70,16 @@ class Call(NamedTuple):
 
     @property
     def is_pending(self) -> bool:
-        """Say whether the call never returned."""
+        """Whether the call never returned."""
         return self.returned is None
 
 
 @dataclass(frozen=True)
 class History:
-    """The calls of a history, by the time of their invocation.
+    """The calls of a history, in the order of their invocations.
 
-    `moments` gives the order of time: for each event that matters the call's number, doubled, plus
-    one for its return.
+    `moments` says what came when: for each event that matters, twice the number of its call, plus
+    one for a return.
     """
 
     calls: tuple[Call, ...]
@@ -103,7 +102,7 @@ class History:
             process = event.process
             if process in dead:
                 raise MalformedHistory(
-                    f"event {number}: {event!r} of process {process!r}, which has crashed; one that comes back has a new name"
+                    f"event {number}: {event!r} of process {process!r}, which has crashed; a process that comes back needs a new name"
                 )
             if isinstance(event, Invoke):
                 if process in open_calls:
@@ -128,9 +127,7 @@ class History:
         return cls(tuple(calls), tuple(moments))
 
     def to_events(self, wanted: Iterable[int]) -> tuple[Event, ...]:
-        """Return the events of some of the calls, in the order of time; a pending one ends in a
-        crash.
-        """
+        """Return the events of some of the calls, in time order; a pending call ends in a crash."""
         chosen = set(wanted)
         events: list[Event] = []
         for moment in self.moments:

@@ -6,8 +6,8 @@ Interface:
 - A verdict is LINEARIZABLE, VIOLATION (with a window: the calls that contradict one another, and
   one sentence) or UNKNOWN (the budget is used up). It is never a guess.
 
-How it searches is told in `search`, how the window is found in `window`.
-`slotmem_model.linearizability` is its public name.
+`search` explains how it searches, `window` how the window is found. The public name of this module
+is `slotmem_model.linearizability`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def check(
 ) -> Verdict:
     """Judge a history against a specification.
 
-    `events` are in the order of time. `step(state, operation)` yields every (state, result) that
-    the specification allows; states are hashable. Pending calls may have taken effect or not.
+    `events` are in time order. `step(state, operation)` yields every (state, result) that the
+    specification allows; states are hashable. Pending calls may have taken effect or not.
 
     Raises:
         MalformedHistory: a ValueError, if the events are not those of processes that do one

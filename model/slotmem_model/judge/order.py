@@ -3,10 +3,10 @@
 Interface: `find_order(events, initials, step)` gives an `Order`: the calls in the order in which
 they take effect, with the state after each; and the call at whose return no order is left.
 
-The judge says only whether there is an order; here one is kept. The judge's own search runs. The
-states that it is given remember how they came about, and two that came about differently are the
-same to it. So this costs a little more than judging, and is meant for some thousand operations. Of
-several orders it gives one.
+The judge says only whether there is an order; this keeps one. It runs the judge's own search on
+states that remember how they came about, and that are equal even if they came about differently. So
+it costs a little more than judging, and is meant for a few thousand operations. Where several
+orders explain the history, it gives one of them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Placed(NamedTuple):
 
 
 class Order(NamedTuple):
-    """An order of the calls of `history` that explains it up to the return of `failed`; None: all
-    of it.
+    """An order of the calls of `history` that explains it up to the return of `failed` (None: all
+    of it).
 
     Calls that are not in `placed` have not taken effect: they were pending, or returned later than
     `failed`.
@@ -41,7 +41,7 @@ class Order(NamedTuple):
 
 
 class _Traced:
-    """A state that remembers how it came about; equal to another that came about differently."""
+    """A state that remembers how it came about; equal to the same state, however it came about."""
 
     __slots__ = ("before", "call", "state")
 
@@ -56,7 +56,7 @@ class _Traced:
 
 
 class _Numbered:
-    """An operation that knows which call it is of; equal to the same operation of another call."""
+    """An operation that knows its call; equal to the same operation of another call."""
 
     __slots__ = ("call", "operation")
 
@@ -74,7 +74,7 @@ class _Numbered:
 
 
 def find_order(events: Iterable[Event], initials: Iterable[State], step: Step, budget: Budget | None = None) -> Order:
-    """Return an order, beginning in one of the states.
+    """Find an order that begins in one of the states `initials`.
 
     Raises:
         MalformedHistory: a ValueError.
@@ -105,7 +105,7 @@ def find_order(events: Iterable[Event], initials: Iterable[State], step: Step, b
 
 def _told(history: History, possibilities: Iterable[Any], failed: int | None) -> Order:
     """Follow one possibility back to the beginning: the one in which the fewest calls took effect,
-    for no more is certain.
+    since no more is certain.
     """
     chains = [_chain(possibility.state) for possibility in possibilities]
     first, placed = min(chains, key=lambda chain: (len(chain[1]), [at.call for at in chain[1]]))

@@ -16,8 +16,8 @@ Three things keep the set small. Each is sound for every specification:
 
 - Results are known before the judging starts, so a call takes effect only with the result that it
   will return.
-- Of pending calls that are equal, the one that returns first takes effect first: two that are
-  swapped explain the same.
+- Of pending calls that are equal, the one that returns first takes effect first: swapping the two
+  explains nothing more.
 - Of two possibilities that differ only in which crashed calls took effect, the one with fewer of
   them can do whatever the other can.
 """
@@ -56,7 +56,7 @@ class Possibilities:
         self._step = step
         self._budget = budget
         self._kinds = _number_kinds(calls)
-        self._pending: dict[Any, list[int]] = {}  # by kind; those that return, by the time of it, then the others
+        self._pending: dict[Any, list[int]] = {}  # by kind: first those that return, in that order, then the others
         self.held = {Possibility(initial, frozenset(), frozenset()) for initial in initials}
 
     def invoke(self, number: int) -> None:
@@ -66,7 +66,7 @@ class Possibilities:
         same.sort(key=self._compute_deadline)
 
     def return_(self, number: int) -> bool:
-        """Let a pending call return; False if no possibility is left."""
+        """Let a pending call return, and say whether any possibility is left."""
         explained: set[Possibility] = set()
         for possibility in self.held:
             if number in possibility.done:
@@ -81,9 +81,7 @@ class Possibilities:
         return bool(explained)
 
     def _let_happen(self, start: Possibility, number: int) -> Iterator[Possibility]:
-        """Yield what follows when pending calls take effect in any order, the last of them this
-        one.
-        """
+        """Yield what follows when pending calls take effect in any order, this one last."""
         seen = {start}
         stack = [start]
         while stack:
@@ -118,8 +116,8 @@ class Possibilities:
 
 
 def _number_kinds(calls: tuple[Call, ...]) -> list[Any]:
-    """Return the kind of each call: calls that ask and answer the same are of one kind, what cannot
-    be hashed is a kind of its own.
+    """Return the kind of each call: calls that ask and answer the same are of one kind; one that
+    cannot be hashed is a kind of its own.
     """
     kinds: list[Any] = []
     for number, call in enumerate(calls):
@@ -148,7 +146,7 @@ class _Typed:
 
 
 def _drop_dominated(possibilities: set[Possibility]) -> set[Possibility]:
-    """Drop each possibility that another one equals but for having used fewer crashed calls."""
+    """Drop each possibility that another equals, except that it used fewer crashed calls."""
     if not any(possibility.used for possibility in possibilities):
         return possibilities
     minimal: dict[tuple[State, frozenset[int]], list[Possibility]] = {}

@@ -2,7 +2,7 @@
 
 Interface:
 
-- `minimise_history` gives the window of a history that was found to be no linearizable one, and a
+- `minimise_history` gives the window of a history that was found not to be linearizable, and a
   sentence.
 - `is_violation` and `shrink` are the pieces, for specifications that know more
   (`slotmem_model.judge.slots.window`).
@@ -22,14 +22,16 @@ from slotmem_model.judge.budget import Budget, Effort, Exhausted
 from slotmem_model.judge.events import Call, Event, History
 from slotmem_model.judge.search import Possibilities, Step, find_failure
 
-_ATTEMPT_S = 0.3  # an attempt that takes longer counts as failed: the window may then be larger than need be
+_ATTEMPT_S = 0.3  # an attempt that takes longer counts as failed: the window may then be larger than it need be
 _ALL_S = 5.0
-_WHOLE = 40  # histories of so few calls are minimised from their beginning
-_LARGEST = 64  # else so many last calls at most
+_WHOLE = 40  # histories of up to this many calls are minimised from their beginning
+_LARGEST = 64  # of longer ones, at most this many of the last calls
 
 
 def is_violation(history: History, initials: Iterable[Any], step: Step, seconds: float = _ATTEMPT_S) -> bool:
-    """Say whether a history is certainly not linearizable; False also if that takes too long."""
+    """Return whether a history is certainly not linearizable; False also if finding out takes too
+    long.
+    """
     try:
         return find_failure(history, initials, step, Effort(seconds))[0] is not None
     except Exhausted:
@@ -95,7 +97,7 @@ def minimise_history(
     """Return the window of a violation that shows at position `failed`, a sentence, and the states
     that the window may begin in.
 
-    Without time left for it the window is all that happened until then.
+    If no time is left for that, the window is everything that had happened by then.
     """
     failing = history.calls[history.moments[failed] >> 1]
     try:

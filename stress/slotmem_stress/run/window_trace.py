@@ -82,7 +82,7 @@ def _renumbered(sentence: str, processes: dict[int, int], values: dict[int, int]
             return f"{said}{processes.get(number, number)}"
         return f"{said}{_data(values, number) if number in values else number}"
 
-    return re.sub(r"(process |value |overwriting by |mixed with )(\d+)", renumbered, sentence)
+    return re.sub(r"(process |value |put of |mixed with )(\d+)", renumbered, sentence)
 
 
 def _others(window: list[dict[str, Any]], excerpt: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -33,8 +33,8 @@ def check_adapter(spec: str, *, timeout_s: float = TIMEOUT_S) -> list[Finding]:
     """Find what is wrong with a driver.
 
     Raises:
-        ValueError: the string names no command.
-        AdapterError: it does not start.
+        ValueError: if the string names no command.
+        AdapterError: if it does not start.
     """
     findings: Findings = {}
     for probe in PROBES:
@@ -79,7 +79,7 @@ def _pointers(talk: Talk) -> None:
 
 
 def _refusals(talk: Talk) -> None:
-    """What is refused has a status, and is no error."""
+    """A refusal has a status; it is not an error."""
     talk.refused(talk.slot("release", id=1))
     talk.refused(talk.slot("get", id=1))
     talk.refused(talk.slot("put", id=1, data=DATA))
@@ -94,7 +94,7 @@ def _refusals(talk: Talk) -> None:
 
 
 def _errors(talk: Talk) -> None:
-    """What is no request gets an error, and the driver goes on."""
+    """Whatever is not a request gets an error, and the driver goes on."""
     talk.error(*_line({"op": "dance"}), "an operation that does not exist")
     talk.error(b"this is not JSON\n", "'this is not JSON'", "a line that is not JSON")
     talk.error(b'{"op":"num_slots"\n', '\'{"op":"num_slots"\'', "half an object")
@@ -107,7 +107,7 @@ def _errors(talk: Talk) -> None:
     for capability, request in _OPTIONAL.items():
         if capability not in talk.capabilities:
             told = {**request, "segment": talk.segment} if "segment" in request else request
-            talk.error(*_line(told), f"{capability} is not among its capabilities")
+            talk.error(*_line(told), f"{capability}, which is not among its capabilities")
     talk.done(talk.slot("num_slots"), value=ITEM_NUM)
 
 
@@ -161,12 +161,14 @@ def _batch(talk: Talk) -> None:
         talk.note(request, response, f"time stamps of CLOCK_MONOTONIC in nanoseconds, from {before} to {after}")
     if told[2].get("data") != DATA[:4] or told[4].get("value") != ITEM_SIZE or told[3]["status"] == protocol.SUCCESS:
         talk.note(request, response, "the responses in the order of the requests, and a refusal that stops nothing")
-    talk.error(*_line(talk.slot("batch", requests=[{"op": "restart"}])), "a batch has slot operations only")
+    talk.error(
+        *_line(talk.slot("batch", requests=[{"op": "restart"}])), "a batch with something other than a slot operation"
+    )
     talk.done(talk.slot("batch", requests=[{"op": "num_slots"}] * LARGE_BATCH))
 
 
 def _restart(talk: Talk) -> None:
-    """`restart` counts on from the generation of hello, and gives no number of a segment twice."""
+    """`restart` counts on from the generation of hello, and no segment number is given twice."""
     if "restart" not in talk.capabilities:
         return
     talk.done({"op": "restart"}, generation=GENERATION + 1)
@@ -179,8 +181,8 @@ def _restart(talk: Talk) -> None:
 
 
 def _attach(talk: Talk) -> None:
-    """`attach` tells the shape; what another driver made can be attached, if that is among the
-    capabilities.
+    """`attach` gives the shape; what another driver made can be attached, with the capability
+    `shared`.
     """
     talk.done({"op": "attach", "name": "w"}, item_size=ITEM_SIZE, item_num=ITEM_NUM)
     if "unsafe" in talk.capabilities:

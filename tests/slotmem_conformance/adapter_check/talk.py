@@ -4,8 +4,8 @@ Interface:
 
 - `Talk(...)` is a driver that was just started on a runtime directory; `open()` says hello and
   creates a segment.
-- `ask`, `done`, `refused`, `error` send something and note a `Finding` if the answer is not what
-  must come.
+- `ask`, `done`, `refused`, `error` send something and note a `Finding` if the answer is not the one
+  required.
 - `Over` ends a probe: what was noted makes the rest of it pointless. So does an `AdapterError`,
   which is noted.
 """
@@ -51,7 +51,7 @@ class Over(Exception):
 
 
 class Talk:
-    """A driver that is asked by a probe."""
+    """A driver that a probe talks to."""
 
     def __init__(self, spec: str, findings: Findings, timeout_s: float, folder: str) -> None:
         self.spec = spec
@@ -100,18 +100,18 @@ class Talk:
         self.opened = True
 
     def ended(self, sent: str, *, quit: bool) -> None:
-        """Ask the driver to end, and note it if it does not, ends otherwise than with status 0, or
-        still says something.
+        """Ask the driver to end, and note if it does not, ends with another status than 0, or still
+        says something.
         """
         status, said = self.session.finish(quit=quit)
         if said:
             self.note(sent, shown(said), "no response")
         if status != 0:
-            got = f"no end in {self.timeout_s:g} s" if status is None else ended(status)
-            self.note(sent, got, "an end with status 0", self.session.stderr())
+            got = f"no exit within {self.timeout_s:g} s" if status is None else ended(status)
+            self.note(sent, got, "an exit with status 0", self.session.stderr())
 
     def create(self, request: Message) -> int:
-        """Create a segment and give its number.
+        """Create a segment and return its number.
 
         Raises:
             Over
@@ -131,7 +131,7 @@ class Talk:
         """Return what comes back for a line.
 
         Raises:
-            AdapterError: nothing that can be read.
+            AdapterError: if nothing does, or it cannot be read.
         """
         if isinstance(sent, dict) and sent.get("op") == "create" and sent.get("name"):
             self._names.add(sent["name"])
@@ -141,7 +141,7 @@ class Talk:
         if extra:
             got = f"{shown(answer)} and then {shown(extra)}"
             raise AdapterError(
-                sent=told, got=got, expected="one line for one request, and nothing else on the standard output"
+                sent=told, got=got, expected="one line for one request, and nothing else on standard output"
             )
         try:
             return protocol.decode(answer)
@@ -149,7 +149,8 @@ class Talk:
             raise AdapterError(sent=told, got=shown(answer), expected=f"{JSON_LINE} ({error})") from None
 
     def ask(self, request: Message) -> Message | None:
-        """Return a well-formed response; of any other note what is wrong with it, and give None.
+        """Return the response if it is well-formed; if not, note what is wrong with it and return
+        None.
 
         Raises:
             AdapterError
@@ -162,7 +163,7 @@ class Talk:
         return None
 
     def done(self, request: Message, **fields: Any) -> Message | None:
-        """Ask for what every implementation can do; fields are what the response must hold.
+        """Ask for what every implementation can do; `fields` are what the response must contain.
 
         Raises:
             AdapterError
@@ -184,10 +185,10 @@ class Talk:
         """
         response = self.ask(request)
         if response is not None and response["status"] == SUCCESS:
-            self.note(request, response, "response.status to be another than APR_SUCCESS")
+            self.note(request, response, "response.status to be other than APR_SUCCESS")
 
     def error(self, line: bytes, sent: Any, why: str) -> None:
-        """Send what is no request: the answer must be an error.
+        """Send something that is not a request: the answer must be an error.
 
         Raises:
             AdapterError

@@ -4,15 +4,15 @@ Interface:
 
 - `AbiProvider` and `AbiInstance` are `slotmem.interface`'s provider and instance over it, as far as
   the protocol needs them: everything but `view`, `type`, `restored` and `slots`.
-- Arguments reach the library as they are, wrong ones too. Only what C cannot say is refused here:
-  an id that no int and no unsigned int holds, a length or size that no size_t holds, a name with a
-  NUL byte.
+- Arguments reach the library as they are, wrong ones too. Only what C cannot express is refused
+  here: an id that no int and no unsigned int holds, a length or size that no size_t holds, a name
+  with a NUL byte.
 - A status is raised as the exception that carries it; see
   `slotmem_conformance.adapters.abi_library`.
 
 The library shares our address space: if it crashes, so do we. Therefore the suite uses it in driver
-processes only. A pointer from `dptr` dies at restart and close. An instance has no end of its own,
-as in httpd: `close` lets go of it.
+processes only. A pointer from `dptr` dies at restart and close. As in httpd, an instance has no end
+of its own: `close` only drops it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _memory_at.restype, _memory_at.argtypes = ctypes.py_object, (ctypes.c_void_p, ct
 class AbiProvider:
     """One server lifetime in a library; see `slotmem.interface.Provider`.
 
-    Raises: SlotmemError: if the library will not open, for instance because it is open already.
+    Raises:
+        SlotmemError: if the library will not open, for instance because it is open already.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class AbiProvider:
     def from_spec(cls, argument: str, **options: Any) -> Self:
         """Make the provider of `abi:LIBRARY.so`."""
         if not argument:
-            raise InvalidArgument("abi needs the path of a shared library behind a colon, as in abi:./libmine.so")
+            raise InvalidArgument("abi needs the path of a shared library after a colon, as in abi:./libmine.so")
         # Without a slash the loader would look for it in the system's folders only.
         return cls(Library(Path(argument).absolute()), **options)
 
@@ -129,7 +130,7 @@ class AbiProvider:
 
     def _instance(self, handle: ctypes.c_void_p, name: str | None) -> AbiInstance:
         if not handle.value:
-            raise OtherStatus("the library reported success and gave no segment", 0)
+            raise OtherStatus("the library reported success but gave no segment", 0)
         instance = self._instances.get(handle.value)
         if instance is None or instance.closed:
             instance = self._instances[handle.value] = AbiInstance(self.library, handle.value, name or "none")
@@ -215,7 +216,7 @@ class AbiInstance:
             raise refusal(code, "put", status.InvalidArgument)
 
     def dptr(self, item_id: int) -> memoryview:
-        """Return the slot's own memory (DPTR-1); touch it no more after restart or close."""
+        """Return the slot's own memory (DPTR-1); do not touch it after restart or close."""
         if not _ID_MIN <= item_id <= _UNSIGNED_MAX:
             raise _unspeakable(f"slot {item_id}")
         place = ctypes.c_void_p()
@@ -255,7 +256,7 @@ class AbiInstance:
         return answer
 
     def close(self) -> None:
-        """Let go of the segment, which lives to the end of the generation. Idempotent."""
+        """Drop the segment, which lives on to the end of the generation. Idempotent."""
         self.__dict__.pop("segment", None)
 
     @cached_property
@@ -268,7 +269,7 @@ class AbiInstance:
 
     def _view(self, place: int | None) -> memoryview:
         if not place:
-            raise OtherStatus("the library reported success and gave no memory", 0)
+            raise OtherStatus("the library reported success but gave no memory", 0)
         view = self._views.get(place)
         if view is None:  # making one costs more than the call itself
             view = self._views[place] = _memory_at(place, self._slot_bytes, _WRITABLE)
@@ -287,7 +288,7 @@ class AbiInstance:
 
 
 def _unspeakable(what: str) -> InvalidArgument:
-    return InvalidArgument(f"{what} cannot be said in C")
+    return InvalidArgument(f"{what} cannot be expressed in C")
 
 
 def _encoded(name: str | None) -> bytes | None:
@@ -295,5 +296,5 @@ def _encoded(name: str | None) -> bytes | None:
         return None
     encoded = os.fsencode(name)
     if b"\0" in encoded:
-        raise InvalidName(f"the name {name!r} contains a NUL byte, which C cannot say")
+        raise InvalidName(f"the name {name!r} contains a NUL byte, which a C string cannot hold")
     return encoded

@@ -47,7 +47,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
-# Of the system's errors, those that APR has a name for and slotmem none.
+# The system's errors that APR has a name for and slotmem has none.
 _APR_ERRNO = ("ENOMEM", "ENAMETOOLONG", "ENOTDIR", "EMFILE", "ENFILE", "EBADF", "EAGAIN", "EINTR", "EPIPE", "ERANGE")
 _APR_NAMES = {getattr(errno, name): f"APR_{name}" for name in _APR_ERRNO} | {
     20022: "APR_EINCOMPLETE",
@@ -72,7 +72,7 @@ class OtherStatus(SlotmemError):
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.status = OtherCode(code)  # type: ignore[misc, assignment]  # what is asked of it is its name
+        self.status = OtherCode(code)  # type: ignore[misc, assignment]  # only its name is used
 
 
 # The general exception of each status; a call may name a more telling one for APR_EINVAL.
@@ -105,8 +105,8 @@ class Identity(NamedTuple):
 class Library:
     """A loaded library, its functions under their names without the prefix.
 
-    Raises: Unsupported: if it cannot be loaded, lacks a function, or speaks another version of the
-    ABI.
+    Raises:
+        Unsupported: if it cannot be loaded, lacks a function, or speaks another version of the ABI.
     """
 
     hello: Any

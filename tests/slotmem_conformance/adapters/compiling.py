@@ -2,12 +2,12 @@
 
 Interface:
 
-- `shared_library(source, *flags)` gives the path of the library; it is compiled when the source,
-  the header, the flags or the compiler are not those of an earlier call.
+- `shared_library(source, *flags)` gives the path of the library; it is compiled unless an earlier
+  call had the same source, header, flags and compiler.
 - `cache_folder()` is `$XDG_CACHE_HOME/slotmem` or `~/.cache/slotmem`.
 
 A library appears in the folder complete or not at all, so that several processes may compile the
-same one at a time. Nothing is ever deleted there: the folder may be removed at any time by anyone.
+same one at once. Nothing is ever deleted there; the folder may be removed at any time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def shared_library(source: Path, *flags: str) -> Path:
     The compiler is `$CC`, else `cc`, `gcc` or `clang`, whichever is found first.
 
     Raises:
-        Unsupported: where there is no compiler, or it refuses.
+        Unsupported: if there is no compiler, or it fails.
     """
     compiler = _compiler()
     command = [*compiler, *_FLAGS, *flags]
@@ -77,4 +77,6 @@ def _compile(command: list[str], library: Path) -> None:
                 )
             made.replace(library)
     except OSError as error:
-        raise Unsupported(f"{library} could not be written: {error}; set XDG_CACHE_HOME to a folder of yours") from None
+        raise Unsupported(
+            f"{library} could not be written: {error}; set XDG_CACHE_HOME to a folder of your own"
+        ) from None

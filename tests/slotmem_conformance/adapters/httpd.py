@@ -7,10 +7,10 @@ Interface:
   `httpd:/path/to/mod_slotmem_shm.so` is that very file.
 - `find_module(argument)` gives the path, `HttpdProvider` is
   `slotmem_conformance.adapters.abi.AbiProvider` over it.
-- What is missing is said in one line that names the package to install.
+- Whatever is missing is reported in one line that names the package to install.
 
-The binary is loaded into this process by a host in C (`httpd_host.c`), compiled at the first use;
-see `slotmem_conformance.adapters.compiling`. If the module crashes, so does the process.
+The binary is loaded into this process by a host in C (`httpd_host.c`), compiled on first use; see
+`slotmem_conformance.adapters.compiling`. If the module crashes, so does the process.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class HttpdProvider(AbiProvider):
 
 
 def find_module(argument: str = "") -> Path:
-    """Return the path of Apache's binary: of a flavour (shm, the default, or plain), or the one
+    """Return the path of Apache's binary: of a flavour (shm, the default, or plain), or the file
     that is named.
 
     Raises:
@@ -81,14 +81,14 @@ def find_module(argument: str = "") -> Path:
             return Path(argument).absolute()
         raise Unsupported(f"there is no module {argument}")
     if argument not in _FLAVOURS:
-        raise InvalidArgument(f"httpd has the flavours shm and plain, or a path with a slash, got {argument!r}")
+        raise InvalidArgument(f"httpd takes shm, plain or a path with a slash; got {argument!r}")
     name = f"mod_slotmem_{_FLAVOURS[argument]}.so"
     for folder in FOLDERS:
         if os.path.isfile(os.path.join(folder, name)):
             return Path(folder, name)
     raise Unsupported(
         f"Apache's {name} is not installed (Debian: apt-get install apache2-bin, Fedora: dnf install httpd-core); "
-        f"one elsewhere is named as httpd:/path/to/{name}"
+        f"if it is elsewhere, write httpd:/path/to/{name}"
     )
 
 

@@ -61,7 +61,7 @@ int slotmem_abi_restart(void);
 /* Store what is persistent, destroy every segment that was created here, and end. */
 int slotmem_abi_close(void);
 
-/* name: NULL, "" or "none" in any case is anonymous memory. A name that this server has gives the same handle. */
+/* name: NULL, "" or "none" in any case is anonymous memory. A name that this server created gives the same handle. */
 int slotmem_abi_create(slotmem_abi_segment **segment, const char *name, size_t item_size, unsigned int item_num,
                        unsigned int type);
 

@@ -61,7 +61,7 @@ class Case:
 
 
 def program(id: str, text: str, *needs: str) -> Case:
-    """Make a case of a sequence of requests, for implementations that have these capabilities."""
+    """Make a case from a sequence of requests, for implementations that have these capabilities."""
 
     def run(rig: Rig) -> None:
         rig.needs(*needs)
@@ -71,7 +71,7 @@ def program(id: str, text: str, *needs: str) -> Case:
 
 
 def case(id: str) -> Callable[[Callable[[Rig], None]], Case]:
-    """Make a case of a function; its docstring is the sentence."""
+    """Make a case from a function; its docstring is the sentence."""
 
     def made(function: Callable[[Rig], None]) -> Case:
         return Case(id, function, " ".join((function.__doc__ or "").split()))
@@ -84,7 +84,7 @@ def collect() -> tuple[Case, ...]:
     """Return all cases.
 
     Raises:
-        ValueError: for two of one id, or one of an unknown clause.
+        ValueError: if an id occurs twice, or its clause does not exist.
     """
     found: dict[str, Case] = {}
     for name in MODULES:
@@ -92,7 +92,7 @@ def collect() -> tuple[Case, ...]:
         for each in (*vars(module).values(), *getattr(module, "PROGRAMS", ()), *getattr(module, "LARGE", ())):
             if isinstance(each, Case):
                 if each.id in found or each.id.partition("/")[0] not in CLAUSES:
-                    raise ValueError(f"the case {each.id} is there twice, or of a clause that there is not")
+                    raise ValueError(f"the case {each.id} exists twice, or its clause does not exist")
                 found[each.id] = each
     order = list(CLAUSES)
     return tuple(sorted(found.values(), key=lambda each: order.index(each.clause.id)))

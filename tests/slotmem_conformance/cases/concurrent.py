@@ -38,8 +38,8 @@ def slot_bytes(rig: Rig) -> None:
 
 @case("ATOMIC-2/all-different")
 def all_different(rig: Rig) -> None:
-    """What four processes grab at once, with nobody releasing, are all different slots, and all of
-    them.
+    """Four processes that grab at once, with nobody releasing, get different slots, and all there
+    are.
     """
 
     def once(length: int) -> list[batches.Done]:
@@ -69,7 +69,7 @@ def all_different(rig: Rig) -> None:
 
 @case("ATOMIC-2/held-while-used")
 def held_while_used(rig: Rig) -> None:
-    """In a mixture of grabs and releases each slot is given, released, given, in turn; never given
+    """In a mixture of grabs and releases each slot is given and released by turns, and never given
     twice.
     """
 
@@ -77,7 +77,7 @@ def held_while_used(rig: Rig) -> None:
         _open(rig, 4, 64)
         plans: list[tuple[int, list[Request]]] = []
         for server in range(_SERVERS):
-            # Its sixteen slots are nobody else's business, but for the table that all lie in.
+            # Nobody else uses its sixteen slots; only the table is shared.
             own = (range(server * 16, server * 16 + 16)[number % 16] for number in range(length // 3))
             plans.append((server, [request for item_id in own for request in _use(item_id)]))
         done = batches.together(rig, plans)
@@ -98,7 +98,7 @@ def whole_or_not(rig: Rig) -> None:
     whole.
     """
     size = 2048
-    between: list[Request] = [{"op": "num_free_slots"}] * 8  # so that it lasts, in a line of a million characters
+    between: list[Request] = [{"op": "num_free_slots"}] * 8  # so that it lasts, within a line of a million characters
 
     def once(length: int) -> list[batches.Done]:
         _open(rig, size, 1, grabbed=True)
@@ -123,8 +123,8 @@ def whole_or_not(rig: Rig) -> None:
 
 @case("ATOMIC-4/walk-is-not-one-instant")
 def walk(rig: Rig) -> None:
-    """A walk looks at one slot after the other; nothing is asked of it as a whole."""
-    rig.inform("doall was tried in order (DOALL-1 to DOALL-3); as a whole it is not one instant")
+    """A walk looks at one slot after the other; nothing is required of it as a whole."""
+    rig.inform("doall was tried in order (DOALL-1 to DOALL-3); as a whole it does not happen at one instant")
 
 
 @case("ATOMIC-5/pointers-take-no-lock")
@@ -173,7 +173,7 @@ def complete_or_none(rig: Rig) -> None:
                 if (got["item_size"], got["item_num"]) != (4096, 16):
                     rig.fail(f"attach gave {got['item_num']} slots of {got['item_size']} bytes: a segment half made")
             elif got["status"] not in ("APR_ENOENT", "APR_EEXIST"):
-                rig.fail(f"attach to a name that is being made was answered {got}")
+                rig.fail(f"attach to a name that was being created was answered {got}")
         for server in reversed(range(_SERVERS)):
             rig.must(f"{server}: restart")
         rig.forget_segments()
@@ -183,8 +183,8 @@ def complete_or_none(rig: Rig) -> None:
 
 @case("STORE-6/one-instant")
 def one_instant(rig: Rig) -> None:
-    """What is stored while another process grabs a slot, puts to two others and releases it is what
-    they were at one instant: bytes, marks and counter.
+    """What is stored while another process grabs a slot, puts to two others and releases it is the
+    state of one instant: bytes, marks and counter.
     """
     rig.needs("shared", "persist")
     rig.process(0, 1)
@@ -197,7 +197,7 @@ def one_instant(rig: Rig) -> None:
             puts = [{"op": "put", "id": item_id, "data": f"{count:04x}" * (size // 2)} for item_id in (0, 1)]
             work += [{"op": "fgrab", "id": 2}, *puts, {"op": "release", "id": 2}]
         wait = rig.begin(1, {"op": "batch", "segment": 0, "requests": work})
-        rig.await_change("get 2 1", "APR_NOTFOUND")  # so much is read and parsed before it begins
+        rig.await_change("get 2 1", "APR_NOTFOUND")  # reading and parsing the batch takes its time
         rig.pause(rig.choose.random() * 0.005)
         rig.must("restart")
         wait()
@@ -263,8 +263,8 @@ def _judge(rig: Rig, item_num: int, item_size: int, weights: dict[str, int], *, 
 
 
 def _rounds(rig: Rig, once: Callable[[int], list[batches.Done]], rounds: int, *, length: int, most: int) -> None:
-    """Do rounds until so many had operations of several servers under way at once; batches grow
-    until that is so.
+    """Do rounds until `rounds` of them had operations of several servers under way at once; batches
+    grow until they have.
     """
     met = 0
     for _ in range(rounds + 4):

@@ -33,7 +33,7 @@ def stores_nothing(rig: Rig) -> None:
         rig.fail("a killed server stored its segment")
     rig.must("1: attach w")
     if (got := rig.ask("1: get 1")).get("data") != b"ABCD".hex():
-        rig.fail(f"what a killed server left reads {got}")
+        rig.fail(f"a get from what a killed server left was answered {got}")
 
 
 @case("KILL-1/old-file-stays")
@@ -66,8 +66,8 @@ def crash_remainder(rig: Rig) -> None:
 
 @case("CREATE-6/not-while-an-attacher-lives")
 def attacher_lives(rig: Rig) -> None:
-    """A segment whose creator was killed, but which another still uses, is no remainder: create is
-    refused.
+    """A segment whose creator was killed, but which another still uses, is not a leftover: create
+    is refused.
     """
     rig.needs("shared")
     rig.process(0)
@@ -112,7 +112,9 @@ def _interrupted_attacher(
 
 
 def _interrupted(work: Callable[[], object], times: int, seed: float) -> None:
-    """Do something again and again, so many times until a signal handler raises an exception."""
+    """Do something over and over until a signal handler raises an exception, and all that `times`
+    times.
+    """
     dice = random.Random(seed)
 
     class Interruption(BaseException):

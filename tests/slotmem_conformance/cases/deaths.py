@@ -21,21 +21,21 @@ from slotmem_conformance.rig.survivor import ALL_FIRSTS, FIRSTS, SIGN, Survivor,
 from slotmem_conformance.rig.working import nursery
 
 _VICTIMS = 2  # at most at once; see _crews
-_BYTES = {"KILL-2": 1 << 16, "KILL-3": 1024, "KILL-4": 64}  # a put of many bytes is one that takes long
-_DRIVER_BYTES = 16384  # at most, where each byte is two letters of a line
-_LINE = 800_000  # letters of a batch's requests, and of its answers; a line may have a million
-_LINES = 20  # batches that a driver of somebody else's has before it when it is killed
+_BYTES = {"KILL-2": 1 << 16, "KILL-3": 1024, "KILL-4": 64}  # a put of many bytes takes long
+_DRIVER_BYTES = 16384  # at most, where each byte is two characters of a line
+_LINE = 800_000  # characters of a batch's requests, and of its answers; a line may have a million
+_LINES = 20  # batches that somebody else's driver has in its queue when it is killed
 _SIGN: Request = {"op": "fgrab", "id": SIGN}
-_GAP_S = 0.0003  # at most, between two deaths: what the second repairs of the first may be cut short too
+_GAP_S = 0.0003  # at most, between two deaths: the second may come while its process repairs what the first left
 _KINDS = ("grab-and-release", "fgrab-and-release", "put", "get", "num_free_slots", "anything")
 _MARKS_NOTHING = ("put", "get", "num_free_slots")
 
 
 def _kills(clause: str, during: str, flags: str = "PREGRAB") -> Case:
-    """Make the case of killing processes again and again in one kind of operation, while another
+    """Make the case that kills processes again and again in one kind of operation, while another
     has the segment too.
 
-    After each death another operation is the first that the survivor does.
+    After each death the survivor does another operation first.
     """
     firsts = FIRSTS[clause] if flags else ALL_FIRSTS
 
@@ -88,17 +88,17 @@ def _maker(rig: Rig) -> Callable[[], Any] | None:
 def _crews(clause: str, *, quick: bool) -> list[int]:
     """Return how many victims there are each time.
 
-    One alone first, so that what goes wrong without locks is not taken for a death's doing. Of two
-    that want one lock somebody nearly always has it.
+    First one alone, so that what goes wrong without locks is not blamed on a death. Of two that
+    want one lock, one nearly always holds it.
     """
     rounds = {"KILL-2": (16, 48), "KILL-3": (16, 64), "KILL-4": (48, 240)}[clause][not quick]
     return [1] * (rounds // 2) + [_VICTIMS] * (rounds - rounds // 2)
 
 
 def _after(deaths: int, first: str, crew: int) -> str:
-    """Say when; of two that worked at once the race may be to blame as well."""
+    """Say when; where two worked at once, the race may be to blame as well."""
     many = f"after {deaths} death{'s' * (deaths > 1)}" + ", two processes at a time" * (crew > 1)
-    return f"{many}, and {first} as the first that another does"
+    return f"{many}, with {first} as the survivor's first operation"
 
 
 def _kill_drivers(
@@ -106,7 +106,8 @@ def _kill_drivers(
 ) -> None:
     """Kill drivers that do batches of the requests.
 
-    Most of their time they read and write lines: much luck is needed.
+    They spend most of their time reading and writing lines, so that few deaths fall inside an
+    operation.
     """
     rig.needs("batch")
     often = max(1, _LINE // sum(_letters(request, nbytes) for request in requests))
@@ -130,14 +131,14 @@ def _kill_drivers(
 
 
 def _letters(request: Request, nbytes: int) -> int:
-    """Estimate the letters of a request, or of its answer."""
+    """Estimate the characters of a request and its answer."""
     return 100 + len(request.get("data", "")) + (2 * nbytes if request["op"] == "get" else 0)
 
 
 @case("KILL-2/put-that-marks")
 def put_that_marks(rig: Rig) -> None:
-    """After SIGKILL in puts to free slots without PREGRAB each has written and marked its slot, or
-    neither.
+    """After SIGKILL in puts to free slots without PREGRAB each put has written and marked its slot,
+    or done neither.
     """
     rig.needs("shared")
     rig.process(0)

@@ -1,4 +1,4 @@
-"""Cases of what becomes of segments: who wrote last, how it ended, who looks next; all of it.
+"""Cases of what becomes of segments: who wrote last, how the server ended, who looks next.
 
 One case is an end and a look. In it there is a segment for every writer, kind of name and set of
 flags, and each is looked at completely: every byte, every mark, every counter. Three slots tell
@@ -63,7 +63,7 @@ class _Life:
         rig.generations = {_ATTACHER: 1}
 
     def begin(self) -> None:
-        """Write all; what is to be found in a file is written and stored before."""
+        """Write all; what a file is to hold is written and stored first."""
         stored = [segment for segment in self.segments if segment.writer == "file"]
         for segment in stored:
             self.open(_OWNER, segment)
@@ -99,7 +99,7 @@ class _Life:
         self.rig.check(server, {**request, "segment": self._at[server, segment]})
 
     def look(self, server: int, segment: Segment) -> None:
-        """Compare every byte, mark and counter; in the end all slots are in use."""
+        """Compare every byte, mark and counter; at the end all slots are in use."""
         inuse = self.rig.oracle.slots(server, self._at[server, segment]).inuse
         marks: list[Request] = [{"op": "release", "id": item_id} for item_id, used in enumerate(inuse) if used]
         requests: tuple[Request, ...] = (
@@ -122,7 +122,7 @@ class _Life:
 
 
 def _anew(life: _Life, how: str) -> None:
-    """Whoever creates them again finds what was stored, or nothing; and so once more."""
+    """Whoever creates them again finds what was stored, or nothing; and the same a second time."""
     life.end("close", _ATTACHER)
     for _ in range(2):
         for segment in life.segments:
@@ -139,7 +139,7 @@ def _old(life: _Life, how: str) -> None:
 
 
 def _attached_anew(life: _Life, how: str) -> None:
-    """Whoever attaches now finds what a killed server left, and else nothing."""
+    """Whoever attaches now finds what a killed server left, otherwise nothing."""
     life.rig.generations[_NEWCOMER] = 1
     for segment in life.segments:
         if how == "kill":
@@ -159,7 +159,9 @@ def _other_generation(life: _Life, how: str) -> None:
 
 
 def _ended(life: _Life, how: str) -> None:
-    """Every operation on an instance that has ended is refused, the owner's and the attacher's."""
+    """Every operation on an instance that has ended is refused, whether it is the owner's or the
+    attacher's.
+    """
     life.end("restart", _ATTACHER)
     for segment, server, request in product(life.segments, (_OWNER, _ATTACHER), _OPERATIONS):
         life.do(server, segment, request)

@@ -34,7 +34,7 @@ def relative_file(rig: Rig) -> None:
 
 @case("NAME-5/file")
 def absolute_file(rig: Rig) -> None:
-    """The file of an absolute name is the name with .persist behind it."""
+    """The file of an absolute name is the name with .persist appended."""
     rig.needs("persist")
     rig.must("create $DIR/abs 4 2 PERSIST; restart")
     if not rig.path(f"{rig.folder}/abs").is_file():
@@ -85,7 +85,7 @@ def shapes(rig: Rig) -> None:
 
 @case("STORE-1/file-appears")
 def file_appears(rig: Rig) -> None:
-    """With PERSIST there is a file after a restart that restores the slots in another server."""
+    """With PERSIST a restart leaves a file that restores the slots in another server."""
     rig.needs("persist")
     rig.must(f"{_STORED}; restart")
     rig.do("1: create v 4 1")  # another server; it shares nothing but the runtime directory
@@ -104,7 +104,7 @@ def no_file(rig: Rig) -> None:
 
 @case("STORE-3/bytes")
 def cleared(rig: Rig) -> None:
-    """With CLEARINUSE the file has every slot free and counted so, and the contents."""
+    """With CLEARINUSE the file has every slot free and counted as free, and the contents."""
     rig.needs("persist")
     rig.must("create w 4 3 PERSIST|PREGRAB|CLEARINUSE; fgrab 0; fgrab 2; put 2 QRST; restart")
     slots = spec.compute_written(spec.fresh(4, 3, True), 2, b"QRST")
@@ -120,11 +120,11 @@ def of_httpd(rig: Rig) -> None:
     seen = [rig.ask(f"dptr {item_id}").get("data") for item_id in range(3)]
     free = rig.ask("num_free_slots").get("value")
     if seen != [b"ABCD".hex(), bytes(4).hex(), b"QRST".hex()] or free != 1:
-        rig.fail(f"of httpd's file it restored {seen} with {free} free slots")
+        rig.fail(f"from httpd's file it restored {seen} with {free} free slots")
 
 
 def _damaged(how: str, change: Callable[[bytearray], object]) -> Case:
-    """Make the case of one damage: the segment starts fresh, and create succeeds."""
+    """Make the case of one kind of damage: the segment starts fresh, and create succeeds."""
 
     def run(rig: Rig) -> None:
         rig.needs("persist")
@@ -132,9 +132,9 @@ def _damaged(how: str, change: Callable[[bytearray], object]) -> Case:
         change(data)
         _place(rig, bytes(data))
         rig.must("create w 4 3 PERSIST|PREGRAB")
-        _is_fresh(rig, f"a file that is spoiled ({how})")
+        _is_fresh(rig, f"a file that is damaged ({how})")
 
-    return Case(f"RESTORE-2/{how}", run, f"starts fresh where the file is spoiled: {how}")
+    return Case(f"RESTORE-2/{how}", run, f"starts fresh where the file is damaged: {how}")
 
 
 def _flip(at: int) -> Callable[[bytearray], object]:
@@ -212,7 +212,7 @@ def each_is_kept(rig: Rig) -> None:
 
 @case("RESTORE-3/good-one-of-other-flags")
 def good_one_is_kept(rig: Rig) -> None:
-    """A file that is well but does not fit what is asked for is not lost either."""
+    """A file that is sound but does not match the request is not lost either."""
     rig.needs("persist")
     _place(rig, _EXAMPLE)
     rig.must("create w 4 4 PERSIST|PREGRAB; restart")
@@ -233,7 +233,7 @@ def _stored(rig: Rig, name: str = "w") -> Path:
 
 
 def _contents(rig: Rig, server: int, item_num: int) -> list[str]:
-    """Read all slots; those that were free are in use after it."""
+    """Read all slots; those that were free are in use afterwards."""
     return [rig.value(f"{server}: fgrab {item_id}; {server}: get {item_id}", "data") for item_id in range(item_num)]
 
 

@@ -12,7 +12,7 @@ from slotmem_conformance.rig.rig import Rig
 from slotmem_model import spec
 from slotmem_model import stored_bytes as files
 
-_MAGIC = b"slotmem\x1a"  # of slotmem's own control block, behind httpd's part
+_MAGIC = b"slotmem\x1a"  # of slotmem's own control block, after httpd's part
 _NOBODY = 65534
 
 
@@ -39,7 +39,7 @@ def _refused_name(what: str, name: str) -> Case:
 
 
 def _forged(what: str, change: Callable[[bytearray], object]) -> Case:
-    """Make the case of a segment whose bytes somebody changed while its creator has it."""
+    """Make the case of a segment whose bytes somebody changed while its creator has it open."""
 
     def run(rig: Rig) -> None:
         rig.needs("shared")
@@ -60,7 +60,7 @@ def _word(layout: str, at: int, value: int) -> Callable[[bytearray], object]:
 
 
 def _planted(what: str, plant: Callable[[Path, Rig], None]) -> Case:
-    """Make the case of something that is no plain file of this user at the place of the object."""
+    """Make the case of something other than a plain file of this user in place of the object."""
 
     def run(rig: Rig) -> None:
         rig.needs("shared")
@@ -68,7 +68,7 @@ def _planted(what: str, plant: Callable[[Path, Rig], None]) -> Case:
         plant(place, rig)
         try:
             if (got := rig.ask("attach w")) != {"status": "APR_EACCES"}:
-                rig.fail(f"attach where {what} is answered {got}, must answer APR_EACCES")
+                rig.fail(f"attach with {what} in place of the object answered {got}, must answer APR_EACCES")
         finally:
             if place.is_dir() and not place.is_symlink():
                 place.rmdir()
@@ -151,7 +151,7 @@ def other_boot(rig: Rig) -> None:
         data = bytearray(place.read_bytes())
         at = data.find(_MAGIC)
         if at < 0:
-            rig.skip("its locks are of a form that is not known here")
+            rig.skip("its locks have a format that the suite does not know")
         data[at + (16 if field == "boot" else 32)] ^= 0xFF
         _overwrite(place, data)
         if (got := rig.ask(f"{server + 2}: attach w{server}")) != {"status": "APR_EMISMATCH"}:
@@ -172,7 +172,7 @@ def foreign_read(rig: Rig) -> None:
         {"status": "APR_SUCCESS", "slots": [b"ABCD".hex()]},
     ]
     if (got["item_size"], got["item_num"]) != (4, 3) or seen != wanted:
-        rig.fail(f"of httpd's segment it read {[got, *seen]}")
+        rig.fail(f"from httpd's segment it read {[got, *seen]}")
 
 
 @case("FOREIGN-1/get-does-not-mark")
@@ -204,7 +204,7 @@ def foreign_write(rig: Rig) -> None:
 
 @case("FOREIGN-2/insisted")
 def foreign_insisted(rig: Rig) -> None:
-    """Who insists at attach may write to httpd's segment, and the bytes change as httpd's do."""
+    """Whoever insists at attach may write to httpd's segment; the bytes change as httpd's do."""
     rig.needs("shared", "unsafe")
     place = rig.object("w")
     _lay(place)
@@ -217,8 +217,8 @@ def foreign_insisted(rig: Rig) -> None:
 
 @case("RESTORE-4/symlink")
 def symlinked_file(rig: Rig) -> None:
-    """create refuses a symlink at the place of the persisted file, and what it points to stays as
-    it was.
+    """create refuses a symlink in place of the persisted file, and what it points to stays as it
+    was.
     """
     rig.needs("persist")
     target = Path(rig.folder, "target")
@@ -227,7 +227,7 @@ def symlinked_file(rig: Rig) -> None:
     got = rig.ask("create w 4 2 PERSIST")
     rig.ask("close")
     if got != {"status": "APR_EACCES"}:
-        rig.fail(f"create where a symlink stands for the file answered {got}, must answer APR_EACCES")
+        rig.fail(f"create with a symlink in place of the file answered {got}, must answer APR_EACCES")
     if target.read_bytes() != b"somebody's":
         rig.fail("the file that the symlink points to was overwritten")
 
@@ -246,7 +246,7 @@ def _lay(place: Path, *, pregrab: bool = True) -> None:
 def _object(rig: Rig, name: str = "w") -> Path:
     place = rig.object(name)
     if not place.exists():
-        rig.skip(f"its object is not at {place} (NAME-6), so that it cannot be forged")
+        rig.skip(f"its object is not at {place} (NAME-6), so it cannot be forged")
     return place
 
 

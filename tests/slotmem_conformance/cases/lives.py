@@ -1,8 +1,8 @@
 """Random lives of servers beside the specification: create, attach, use, restart, end.
 
 Every life has a runtime directory of its own and begins with new servers, so that what is shown at
-the end can be done again by hand. Two servers are told apart by the names they create; each
-attaches the other's.
+the end can be repeated by hand. Two servers are told apart by the names they create; each attaches
+the other's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Event = tuple[str, int, int, int]
 
 
 def _lives(id: str, *, shapes: int, sentence: str) -> Case:
-    """Make a case of lives in which a name has so many shapes."""
+    """Make a case of lives in which a name has `shapes` shapes."""
     events = st.tuples(st.sampled_from(_EVENTS), st.integers(0, 1), st.integers(0, 5), st.integers(0, 5))
 
     def run(rig: Rig) -> None:
@@ -51,7 +51,7 @@ def _lives(id: str, *, shapes: int, sentence: str) -> Case:
 
 
 class _Lives(Search):
-    """Lives lives."""
+    """A search through lives."""
 
     def __init__(self, rig: Rig, shapes: int) -> None:
         super().__init__(rig)

@@ -1,7 +1,7 @@
-"""Cases of what is nearly right: one in-use byte, one field or one digest is not as it should be.
+"""Cases of what is nearly right: one in-use byte, one field or one digest is wrong.
 
-Each is a kind, asked of everything that it can happen to: the bytes after every operation, all
-fields of a control block, files whose digest is right, what stands at the place of a file.
+Each kind is tried on everything that it can happen to: the bytes after every operation, all fields
+of a control block, files whose digest is right, whatever may stand where a file should be.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from slotmem_model import spec
 from slotmem_model import stored_bytes as files
 
 _PERSIST, _PREGRAB = 1, 4
-_MAGIC = b"slotmem\x1a"  # of slotmem's own control block, behind httpd's part
+_MAGIC = b"slotmem\x1a"  # of slotmem's own control block, after httpd's part
 _FIELDS = {"version": 8, "stripes": 12, "total": 56, "item_size": 64, "item_num": 72, "type": 76}
-"""Of a control block, and where they begin; ATTACH-7 is about the boot and the pid namespace."""
+"""The fields of a control block, and where they begin; ATTACH-7 is about the boot and the pid
+namespace.
+"""
 _CONTROL_BYTES = 80  # of its header
 _NOBODY = 65534
 _CHANGES = "fgrab 2; grab; put 2 abc; put 0 xyz; grab; release 0; release 2; grab; fgrab 0; put 1 ''; release 1"
@@ -33,7 +35,7 @@ _MARKS = "get 1; put 2 abc; get 2; release 1; put 0 ''; grab; release 2; fgrab 3
 @case("BYTES-1/every-operation")
 def every_operation(rig: Rig) -> None:
     """After each of many operations the mapped bytes are those of the specification's state;
-    without PREGRAB only the slots and the in-use bytes, for the stored counter may drift there.
+    without PREGRAB only the slots and the in-use bytes, since the stored counter may drift there.
     """
     rig.needs("shared")
     for server, (name, flags, changes) in enumerate((("w", "PREGRAB", _CHANGES), ("v", "", _MARKS))):
@@ -62,7 +64,7 @@ def _contradicting(field: str, at: int) -> Case:
         data = place.read_bytes() if place.exists() else b""
         begin = data.find(_MAGIC)
         if begin < 0:
-            rig.skip("its control block is of a form that is not known here")
+            rig.skip("its control block has a format that the suite does not know")
         with place.open("r+b") as file:
             file.seek(begin + at)
             file.write(bytes([data[begin + at] ^ 1]))
@@ -73,7 +75,7 @@ def _contradicting(field: str, at: int) -> Case:
 
 
 def _signed(what: str, clause: str, change: Callable[[bytearray], object], free: int) -> Case:
-    """Make the case of a file whose digest is right, so that nothing but its sense can be wrong."""
+    """Make the case of a file whose digest is right, so that only its meaning can be wrong."""
 
     def run(rig: Rig) -> None:
         rig.needs("persist")
@@ -83,9 +85,9 @@ def _signed(what: str, clause: str, change: Callable[[bytearray], object], free:
         _lay(rig.path("w"), payload, files.descriptor(slots, _PERSIST))
         rig.must("create w 4 3 PERSIST")
         if (got := rig.value("num_free_slots", "value")) != free:
-            rig.fail(f"of a file with {what} it counts {got} free slots, must count {free}")
+            rig.fail(f"after restoring a file with {what} it counts {got} free slots, must count {free}")
         if (got := rig.value("dptr 1", "data")) != b"ABCD".hex():
-            rig.fail(f"of a file with {what} it restored {got}, must restore what was stored")
+            rig.fail(f"from a file with {what} it restored {got}, must restore what was stored")
 
     return Case(f"{clause}/{what.replace(' ', '-')}", run, f"restores a file with {what}, and counts its free slots")
 
@@ -112,7 +114,7 @@ def _lay(place: Path, payload: bytes | bytearray, descriptor: bytes) -> None:
 
 
 def _stands_there(what: str, plant: Callable[[Path, Rig], object]) -> Case:
-    """Make the case of something that is no plain file of this user at the place of the persisted
+    """Make the case of something other than a plain file of this user in place of the persisted
     file.
     """
 
@@ -120,10 +122,10 @@ def _stands_there(what: str, plant: Callable[[Path, Rig], object]) -> Case:
         rig.needs("persist")
         plant(rig.path("w"), rig)
         if (got := rig.ask("create w 4 2 PERSIST")) != {"status": "APR_EACCES"}:
-            rig.fail(f"create where {what} stands for the file answered {got}, must answer APR_EACCES")
-        rig.must("create v 4 2 PERSIST")  # the refusal is of this name alone
+            rig.fail(f"create with {what} in place of the file answered {got}, must answer APR_EACCES")
+        rig.must("create v 4 2 PERSIST")  # only that name is refused
 
-    return Case(f"RESTORE-4/{what.replace(' ', '-')}", run, f"create refuses {what} at the place of the file")
+    return Case(f"RESTORE-4/{what.replace(' ', '-')}", run, f"create refuses {what} in place of the file")
 
 
 def _others(place: Path, rig: Rig) -> None:
@@ -165,7 +167,7 @@ def after_close(rig: Rig) -> None:
 
 @case("NAME-6/every-letter")
 def every_letter(rig: Rig) -> None:
-    """The shared object is where the hashes say, whatever letter the name has."""
+    """The shared object is where the hashes say, whatever character the name has."""
     rig.needs("shared")
     for letter in (
         *(chr(code) for code in range(1, 256) if chr(code) != "/"),
@@ -196,8 +198,8 @@ def foreign_shapes(rig: Rig) -> None:
 
 @case("ATTACH-5/control-block-cut")
 def control_block_cut(rig: Rig) -> None:
-    """attach refuses a segment that ends behind the header of its control block; one
-    that ends before may also be taken for httpd's.
+    """attach refuses a segment that ends after the header of its control block; one that ends
+    sooner may also be taken for httpd's.
     """
     rig.needs("shared")
     for number, kept in enumerate((8, 12, 79, 80, 81, 128, -1)):
@@ -205,7 +207,7 @@ def control_block_cut(rig: Rig) -> None:
         place = rig.object(f"w{number}")
         begin = place.read_bytes().find(_MAGIC) if place.exists() else -1
         if begin < 0:
-            rig.skip("its control block is of a form that is not known here")
+            rig.skip("its control block has a format that the suite does not know")
         os.truncate(place, begin + kept if kept > 0 else place.stat().st_size - 1)
         got = rig.ask(f"{number + 1}: attach w{number}")["status"]
         if got != "APR_EMISMATCH" and not (got == "APR_SUCCESS" and 0 < kept < _CONTROL_BYTES):
@@ -219,13 +221,13 @@ def object_gone(rig: Rig) -> None:
     rig.object("w").unlink(missing_ok=True)
     rig.must("restart; create w 4 2 PREGRAB")
     if (free := rig.ask("@1 num_free_slots").get("value")) != 2:
-        rig.fail(f"made anew it has {free} free slots of 2")
+        rig.fail(f"created anew, it has {free} free slots of 2")
 
 
 @case("CREATE-6/attacher-let-go")
 def attacher_let_go(rig: Rig) -> None:
-    """A crash remainder whose last attacher has ended its access is replaced, though the attacher
-    lives.
+    """A segment that a crash left is replaced once its last attacher has ended its access, even if
+    that attacher lives on.
     """
     rig.needs("shared")
     rig.process(0)
@@ -238,8 +240,8 @@ def attacher_let_go(rig: Rig) -> None:
 
 @case("STORE-4/remainder")
 def remainder(rig: Rig) -> None:
-    """Whatever an interrupted store left beside the file, the next one is whole, and nobody else's
-    to read.
+    """Whatever an interrupted store left beside the file, the next one is whole, and readable by
+    nobody else.
     """
     rig.needs("persist")
     beside = Path(f"{rig.path('w')}.new")
@@ -264,18 +266,18 @@ def not_lost(rig: Rig) -> None:
     if (got := rig.ask("restart"))["status"] == "APR_SUCCESS":
         rig.fail(f"restart answered {got} though a folder stands where the segment is to be stored")
     if (got := rig.ask("get 1")).get("data") != b"ABCD".hex():
-        rig.fail(f"what could not be stored reads {got}")
+        rig.fail(f"a get from what could not be stored answered {got}")
     if list(rig.path("w").parent.glob("*.new")):
         rig.fail("what was to become the file was left behind")
     rig.path("w").rmdir()
     rig.must("restart; create w 4 2 PERSIST; create v 4 2 PERSIST")
     if [rig.ask(text).get("data") for text in ("@2 get 1", "@3 get 0")] != [b"ABCD".hex(), b"WXYZ".hex()]:
-        rig.fail("not everything was restored of what was stored at last")
+        rig.fail("not everything that was stored in the end was restored")
 
 
 @case("CREATE-10/umask")
 def whatever_the_umask(rig: Rig) -> None:
-    """Object and file have mode 0600 whether the umask takes no right away, or every one."""
+    """Object and file have mode 0600 whether the umask takes away no permission or every one."""
     rig.needs("shared", "persist")
     for server, umask in ((1, 0), (2, 0o777)):
         before = os.umask(umask)

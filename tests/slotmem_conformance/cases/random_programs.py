@@ -51,7 +51,7 @@ _OPERATIONS: dict[str, st.SearchStrategy[Request]] = {
 
 
 def _programs(id: str, names: str, *, pregrab: bool, longest: int = 8) -> Case:
-    """Make a case of random programs on segments of up to six slots of so many bytes."""
+    """Make a case of random programs on segments of up to six slots of up to `longest` bytes."""
     operations = st.one_of([_OPERATIONS[name] for name in names.split()])
 
     def run(rig: Rig) -> None:
@@ -72,7 +72,7 @@ def _programs(id: str, names: str, *, pregrab: bool, longest: int = 8) -> Case:
 
 
 def settled(test: Any, examples: int) -> Any:
-    """Return a Hypothesis test that tries so many examples, and shrinks what fails."""
+    """Return a Hypothesis test that tries this many examples, and shrinks what fails."""
     return settings(
         max_examples=examples,
         deadline=None,
@@ -93,7 +93,7 @@ class Search:
         self._length = 0
 
     def note(self, error: Exception) -> None:
-        """Keep what was said until now, if it is the shortest that failed."""
+        """Keep what was said so far, if it is the shortest that failed."""
         if self._found is None or len(self.rig.record) <= self._length:
             self._found, self._length = (error, self.rig.told()), len(self.rig.record)
 
@@ -105,7 +105,7 @@ class Search:
 
 
 class _Programs(Search):
-    """Runs programs."""
+    """A search through programs."""
 
     def __init__(self, rig: Rig, pregrab: bool) -> None:
         super().__init__(rig)

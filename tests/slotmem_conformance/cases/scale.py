@@ -5,8 +5,8 @@ for each pair; `pairs` gives names that must not be taken for one another. The s
 sequences of requests, and so are part of the vectors; the larger ones would make those megabytes
 long.
 
-Slots of 2 GiB and more are tried where there is memory for them; as many slots are not, since a
-count of them takes too long.
+Slots of 2 GiB and more are tried where there is memory for them; that many slots are not, since
+counting them takes too long.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ def _slot_size(size: int) -> str:
 
 
 def _length(length: int) -> str:
-    """A put and a get of so many bytes of a slot that has more: the rest stays, and is not
-    given.
-    """
+    """A put and a get of fewer bytes than the slot has: the rest stays, and is not given."""
     return (
         f"create w {length + 2} 1 PREGRAB; fgrab 0; put 0 {_pattern(length + 2)}; put 0 {'z' * length}; "
         f"get 0 {length}; get 0 {length + 1}; get 0"
@@ -73,20 +71,20 @@ def _fill(slots: int) -> str:
 
 
 def _walk(slots: int) -> str:
-    """doall comes to every slot, the last one included."""
+    """doall reaches every slot, the last one included."""
     last = slots - 1
     return f"create w 1 {slots}; put {last} z; doall"
 
 
 def _segments(number: int) -> str:
-    """So many segments at once: each keeps its own bytes, and can be attached."""
+    """This many segments at once: each keeps its own bytes, and can be attached."""
     makes = "; ".join(f"create segment{each} 4 1; @{each} put 0 {each:04d}" for each in range(number))
     looks = "; ".join(f"@{each} get 0" for each in range(number))
     return f"{makes}; {looks}; attach segment{number - 1}; @{number} get 0"
 
 
 def _generations(number: int) -> str:
-    """So many restarts: the generation is counted on."""
+    """This many restarts: the generation counts up."""
     return "; ".join(["restart"] * number)
 
 
@@ -110,7 +108,7 @@ def pairs() -> Iterator[tuple[str, str, str]]:
 
 
 _FOLDERS = (("a/b", "a_b"), ("a/b", "a.b"), ("a/b", "ab"), ("a/b", "a/c"), ("a/b", "b"), ("a/", "a"), ("./a", "a"))
-"""Names that lie in a folder, and others that do not, or in another way."""
+"""Names that lie in a folder, each with one that does not, or lies in another way."""
 
 
 def _apart(one: str, other: str) -> str:
@@ -138,9 +136,9 @@ def names_of_bytes(rig: Rig) -> None:
         try:
             got = rig.send(0, {"op": "create", "name": name, "item_size": 4, "item_num": 1, "type": []})
         except AdapterError:
-            rig.skip("it cannot be told a name that is not UTF-8")
+            rig.skip("it cannot be given a name that is not UTF-8")
         if got["status"] != "APR_SUCCESS":
-            rig.skip(f"it takes no name that is not UTF-8, and says so: {got['status']}")
+            rig.skip(f"it refuses a name that is not UTF-8: {got['status']}")
         rig.must(f"@{number} put 0 {number:04}")
     for number in range(len(names)):
         if (got := rig.ask(f"@{number} get 0 4")).get("data") != f"{number:04}".encode().hex():
@@ -154,7 +152,7 @@ def spelled_out(rig: Rig) -> None:
     rig.needs("shared")
     rig.must("create w 4 1 PREGRAB; fgrab 0; put 0 ABCD; 1: attach $DIR/slotmem-shm-w_1a.shm")
     if (got := rig.ask("1: get 0")).get("data") != b"ABCD".hex():
-        rig.fail(f"through its full name a relative name's segment reads {got}")
+        rig.fail(f"a get through the full name of a relative name's segment answered {got}")
 
 
 def _huge(size: int) -> Case:
@@ -171,7 +169,7 @@ def _huge(size: int) -> Case:
         except AdapterError as error:
             if not error.silent:
                 raise
-            rig.skip(f"to make two slots of {size:,} bytes takes longer than a request may")
+            rig.skip(f"making two slots of {size:,} bytes takes longer than a request may")
         if got["status"] in ("APR_ENOSPC", "APR_ENOMEM"):
             rig.skip(f"two slots of {size:,} bytes are refused here: {got['status']}")
         rig.must("fgrab 0; fgrab 1; put 0 ABCD; put 1 WXYZ")
@@ -191,7 +189,7 @@ def _available_bytes() -> int:
 
 
 def _alone(other: str, one: str) -> str:
-    """The other name is not there because one is."""
+    """A name does not exist because another does."""
     return f"create '{one}' 4 1; attach '{other}'"
 
 

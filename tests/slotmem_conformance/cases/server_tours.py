@@ -1,8 +1,8 @@
 """Cases that are tours of a name: created, used, attached, restarted, stored and restored, in every
 order that matters.
 
-Each tour has a name of its own, so that two servers do for all; what that guarantees says
-COMPLETENESS.md.
+Each tour has a name of its own, so that two servers do for all; COMPLETENESS.md says what that
+guarantees.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _case(clause: str, life: Life) -> Case:
 
 
 def _go(rig: Rig, name: str, steps: list[tuple[Input, Response | None]]) -> None:
-    """Make one tour; what must be answered is not said of a step that must merely succeed."""
+    """Make one tour; a step without an answer must merely succeed."""
     rig.begin_anew()
     rig.forget_segments()
     opened = Counter[int]()

@@ -1,4 +1,4 @@
-"""Cases of two servers and more on one runtime directory, one request after the other."""
+"""Cases of two or more servers on one runtime directory, one request after the other."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def absolute_in_every_generation(rig: Rig) -> None:
     rig.must("create $DIR/abs 4 2 PREGRAB; fgrab 1; put 1 ABCD; 1: attach $DIR/abs; 2: attach $DIR/abs")
     for server in (1, 2):
         if (got := rig.ask(f"{server}: get 1")).get("data") != b"ABCD".hex():
-            rig.fail(f"generation {rig.generations[server]} reads {got} through an absolute name")
+            rig.fail(f"generation {rig.generations[server]} got {got} through an absolute name")
 
 
 @case("NAME-3/as-it-is")
@@ -77,7 +77,7 @@ def absolute_as_it_is(rig: Rig) -> None:
     os.mkdir(rig.folders[1], 0o700)
     rig.must("create $DIR/abs 4 2 PREGRAB; fgrab 0; put 0 ABCD; 1: attach $DIR/abs")
     if (got := rig.ask("1: get 0")).get("data") != b"ABCD".hex():
-        rig.fail(f"another runtime directory reads {got} through an absolute name")
+        rig.fail(f"another runtime directory got {got} through an absolute name")
 
 
 @case("NAME-4/generations-are-apart")
@@ -92,7 +92,7 @@ def generations_are_apart(rig: Rig) -> None:
 @case("NAME-6/object")
 def object_name(rig: Rig) -> None:
     """The shared object is where APR's two hashes of the segment name say, in every generation and
-    for any letters.
+    for any characters.
     """
     rig.needs(SHARED)
     for server, (name, generation) in enumerate(
@@ -143,8 +143,8 @@ def mapped_bytes(rig: Rig) -> None:
 
 @case("BYTES-1/shapes")
 def mapped_shapes(rig: Rig) -> None:
-    """Segments of no slots, of empty slots and of odd sizes have exactly the bytes that they ask
-    for in front.
+    """Segments of no slots, of empty slots and of odd sizes begin with exactly the bytes that their
+    shape asks for.
     """
     rig.needs(SHARED)
     for server, (item_size, item_num) in enumerate([(0, 0), (0, 3), (3, 0), (1, 1), (7, 5), (64, 16)]):
@@ -154,7 +154,7 @@ def mapped_shapes(rig: Rig) -> None:
 
 @case("BYTES-3/tail")
 def tail(rig: Rig) -> None:
-    """A segment with bytes behind APR's length is attached and used, and they stay as they are."""
+    """A segment with bytes beyond APR's length is attached and used, and they stay as they are."""
     rig.needs(SHARED, "unsafe")
     slots = b"ABCD" + bytes(8)
     body = (4).to_bytes(8, "little") + (3).to_bytes(4, "little") + (4).to_bytes(4, "little")
@@ -170,7 +170,7 @@ def tail(rig: Rig) -> None:
     rig.must("get 0; fgrab 2; put 2 WXYZ")
     data = place.read_bytes()
     if data[len(mapped) :] != end:
-        rig.fail("the bytes behind APR's length were changed")
+        rig.fail("the bytes beyond APR's length were changed")
     if data[40:44] != b"WXYZ":
         rig.fail(f"a put to slot 2 is not where it must be: {data[32:47].hex()}")
 
@@ -196,7 +196,7 @@ def _leads_nowhere(rig: Rig, *attaches: str) -> None:
 def _compare(rig: Rig, server: int, name: str, flags: int) -> None:
     place = rig.object(name)
     if not place.exists():
-        rig.fail(f"there is no object {place} (NAME-6), so nobody of httpd's kind finds the bytes")
+        rig.fail(f"there is no object {place} (NAME-6), so httpd would not find the bytes")
     expected = files.mapped(rig.oracle.slots(server), flags)
     got = place.read_bytes()[: len(expected)]
     if got != expected:

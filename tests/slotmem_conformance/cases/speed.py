@@ -1,4 +1,4 @@
-"""Cases at full speed: loops of C, so that processes are nearly always inside a call.
+"""Cases at full speed: loops in C, so that processes are nearly always inside a call.
 
 What lies inside one operation is hardly ever hit through the protocol, where reading and writing
 JSON takes most of the time. These cases are skipped for drivers, which can be asked in no other
@@ -29,9 +29,9 @@ _EACH = (
     *(("release 1", text) for text in ("fgrab 1", "grab")),
     *(("fgrab 1", text) for text in ("release 1", "num_free_slots", "put 1 ABCD", "get 1 4")),
 )
-"""What is tried, and before it what makes that it changes something each time."""
-_TRIES = 40  # until it had to wait; every other try does on a quiet machine
-_HUGE = 1 << 20  # a put of so many bytes takes nearly all of the time
+"""What is tried; first, what is done before it so that it changes something each time."""
+_TRIES = 40  # until it had to wait, as every other try does on a quiet machine
+_HUGE = 1 << 20  # a put of this many bytes takes nearly all of the time
 _LARGE = 65536  # bytes: copying them takes a while
 
 
@@ -56,7 +56,7 @@ def _judge_grabs(rig: Rig, seen: racing.DoubleGrabs, worker: str) -> None:
             )
         rig.fail(f"{seen.doubled} of {seen.grabs} grabs ({seen.share:.1%}) gave a slot that somebody still held")
     if seen.num_free_at_end != seen.num_slots:
-        rig.fail(f"all have released all, and num_free_slots is {seen.num_free_at_end} of {seen.num_slots}")
+        rig.fail(f"every slot is released, and num_free_slots is {seen.num_free_at_end} of {seen.num_slots}")
     if not seen.grabs:
         rig.skip("nobody could grab anything in time, so that nothing was tried")
 
@@ -78,8 +78,8 @@ def torn(rig: Rig) -> None:
 
 @case("WAIT-1/stopped-holder")
 def stopped_holder(rig: Rig) -> None:
-    """While a process that puts is stopped, another's put with a bound on waiting is done, or ends
-    with APR_TIMEUP, and later it is done.
+    """While a process is stopped in a put, another's put with a bound on waiting succeeds or ends
+    with APR_TIMEUP, and later it succeeds.
     """
     rig.needs("shared", "timeout")
     make = _maker(rig)
@@ -107,7 +107,7 @@ def stopped_holder(rig: Rig) -> None:
 
 @case("WAIT-1/each-operation")
 def each_operation_waits(rig: Rig) -> None:
-    """While a process that puts is stopped, each operation with a bound on waiting is done, or ends
+    """While a process is stopped in a put, each operation with a bound on waiting succeeds, or ends
     with APR_TIMEUP and has done nothing. Without PREGRAB all of them may want what it holds.
     """
     make = _maker(rig)

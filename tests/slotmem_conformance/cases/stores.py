@@ -13,7 +13,7 @@ from slotmem_conformance.protocol.session import AdapterError
 from slotmem_conformance.rig import tracing
 from slotmem_conformance.rig.rig import Rig
 
-_SIZE, _MOST = 1 << 19, 64  # 32 MiB: so much is not written in an instant
+_SIZE, _MOST = 1 << 19, 64  # 32 MiB: that much is not written in an instant
 _ROOM = 16  # times the segment: the old file, the new one, the segment, what the system wants besides
 _CHANGES = (1, 1, 1, 0, 2, 20)  # how many changes of files are awaited before a kill; 0: a random moment
 _END_S = 20.0
@@ -116,7 +116,7 @@ def _seconds_of(rig: Rig, request: str) -> float:
 
 
 def _fill(rig: Rig, server: int, create: str, number: int) -> str:
-    """Create the segment and write letters, new ones, into its first and last slot."""
+    """Create the segment and write new letters into its first and last slot."""
     letters = f"{server:04d}"
     rig.process(server)
     rig.must(f"{server}: {create}")
@@ -126,13 +126,13 @@ def _fill(rig: Rig, server: int, create: str, number: int) -> str:
 
 
 def _slots_for(rig: Rig) -> int:
-    """Return how many slots a segment may have here, so that its files and memory find room."""
+    """Return how many slots a segment may have here, so that its files and memory fit."""
     free = min(shutil.disk_usage(place).free for place in (rig.folder, "/dev/shm") if os.path.isdir(place))
     return max(2, min(_MOST, free // (_ROOM * _SIZE)))
 
 
 def _seen(folder: str) -> set[tuple[str, int, int, int]]:
-    """Look at the files of a folder: which there are, how long, when written."""
+    """Look at the files of a folder: which there are, how long, and when written."""
     found = set()
     for name in os.listdir(folder):
         try:
@@ -144,8 +144,8 @@ def _seen(folder: str) -> set[tuple[str, int, int, int]]:
 
 
 def _await_change(rig: Rig, before: set[tuple[str, int, int, int]], changes: int) -> None:
-    """Look without a pause until the files of the folder have changed so many times, or are done
-    changing.
+    """Look without a pause until the files of the folder have changed `changes` times, or have
+    stopped changing.
     """
     ends = time.monotonic() + _END_S
     changed_s = 0.0
@@ -162,7 +162,7 @@ def _file_of(rig: Rig, name: str) -> bytes:
     """Read the persisted file.
 
     Raises:
-        Failed: there was one before, and there is none.
+        Failed: if there was one before and is none now.
     """
     try:
         return rig.path(name).read_bytes()
@@ -171,15 +171,15 @@ def _file_of(rig: Rig, name: str) -> bytes:
 
 
 def _wrong(data: bytes, number: int, letters: str) -> str:
-    """Say why this is not the file of slots of which the first and the last begin with these
-    letters; "" if it is.
+    """Say why this is not the file of slots whose first and last begin with these letters; "" if it
+    is.
     """
     payload = 8 + number * _SIZE + number
     if len(data) != payload + 32:
-        return f"it has {len(data):,} bytes of {payload + 32:,}"
+        return f"it has {len(data):,} bytes, not {payload + 32:,}"
     if hashlib.md5(memoryview(data)[:payload], usedforsecurity=False).digest() != data[payload : payload + 16]:
         return "its MD5 does not match its bytes"
     wanted = letters.encode()
     if any(data[at : at + len(wanted)] != wanted for at in (8, 8 + (number - 1) * _SIZE)):
-        return "it has an old slot"
+        return "it holds an old slot"
     return ""

@@ -2,7 +2,7 @@
 to.
 
 A case is a shape of segment with a profile's machine. Its tours (`slotmem_conformance.tours`) are
-run one after the other, each on a segment of its own. What that guarantees says COMPLETENESS.md.
+run one after the other, each on a segment of its own. COMPLETENESS.md says what that guarantees.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROFILES = {"STATE-1": ("core",), "STATE-2": ("core", "httpd"), "STATE-3": ("cor
 _SMALL = ((1, 0), (1, 1), (1, 2), (2, 0), (2, 1))
 _MARKS = ((), ("PREGRAB",))
 _FLAGS = [tuple(name for name, bit in FLAGS.items() if bit & number) for number in range(16)]
-_SEGMENTS = 500  # so many are open at once; then a new server begins
+_SEGMENTS = 500  # open at once; then a new server begins
 SMALL = tuple(Shape(*size, flags) for size, flags in product(_SMALL, _MARKS))
 """What a quick run tries too."""
 
@@ -83,7 +83,7 @@ def _words(shape: Shape) -> str:
 
 
 def _go(rig: Rig, create: Request, requests: Sequence[Request], expected: Sequence[Response], *, at_once: bool) -> None:
-    """Make one tour, in a batch if that is possible; one that goes wrong once more, request by
+    """Make one tour, in a batch if that is possible. One that goes wrong is repeated request by
     request, so that what is shown can be read.
     """
     rig.begin_anew()
@@ -94,7 +94,7 @@ def _go(rig: Rig, create: Request, requests: Sequence[Request], expected: Sequen
         if [_unstamped(each) for each in batch.get("responses", ())] == expected:
             return
         _go(rig, create, requests, expected, at_once=False)
-        rig.fail("a batch was not answered like its requests one by one, which are answered rightly")
+        rig.fail("a batch was not answered like its requests one by one, which were answered correctly")
     for request, right in zip(requests, expected, strict=True):
         got = rig.send(0, {**request, "segment": 0})
         if got != right:

@@ -1,14 +1,12 @@
 """Hold an implementation to the clauses, one by one: any language, any process, any library.
 
 examples:
-  slotmem conform shm                              the reference
-  slotmem conform exec:'./my-driver --flag'        a driver; PROTOCOL.md tells how to write one
-  slotmem conform exec:./my-driver --check-adapter whether the driver itself speaks the protocol
-  slotmem conform shm --select core,GRAB --skip GRAB-2
-  slotmem conform httpd --claim core,httpd --html report.html --json > httpd.json
-  slotmem conform --merge shm.json httpd.json --html matrix.html
-  slotmem conform exec:./mine --write-expected known.toml
-  slotmem conform exec:./mine --expected known.toml
+  slotmem conform shm                              the reference slotmem conform exec:'./my-driver
+  --flag'        a driver; PROTOCOL.md says how to write one slotmem conform exec:./my-driver
+  --check-adapter whether the driver itself speaks the protocol slotmem conform shm --select
+  core,GRAB --skip GRAB-2 slotmem conform httpd --claim core,httpd --html report.html --json >
+  httpd.json slotmem conform --merge shm.json httpd.json --html matrix.html slotmem conform
+  exec:./mine --write-expected known.toml slotmem conform exec:./mine --expected known.toml
 
 exit codes: 0 what was claimed, or expected, held; 1 something else did not; 2 usage, environment or
 adapter; 3 not all was tried
@@ -52,11 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     choice.add_argument(
         "--select", action="append", default=[], metavar="WORDS", help="only these cases, clauses or profiles"
     )
-    choice.add_argument("--skip", action="append", default=[], metavar="WORDS", help="not these")
-    choice.add_argument("--reproduce", metavar="ID", help="do one case again, and show what was said")
+    choice.add_argument("--skip", action="append", default=[], metavar="WORDS", help="leave these out")
+    choice.add_argument("--reproduce", metavar="ID", help="repeat one case, and show what was said")
     choice.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
-    choice.add_argument("--quick", action="store_true", help="fewer rounds of what is random")
-    choice.add_argument("--budget-s", type=float, default=None, metavar="S", help="stop after so many seconds")
+    choice.add_argument("--quick", action="store_true", help="fewer rounds of the random cases")
+    choice.add_argument("--budget-s", type=float, default=None, metavar="S", help="stop after this many seconds")
     choice.add_argument(
         "--timeout-s", type=float, default=10.0, metavar="S", help="the longest wait for an answer (default: 10)"
     )
@@ -86,7 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    # Files are spoiled on purpose: the library's warnings about them would be noise here.
+    # Files are damaged on purpose: the library's warnings about them would be noise here.
     logging.getLogger("slotmem").setLevel(logging.ERROR)
     try:
         if arguments.merge:
@@ -114,8 +112,8 @@ def _known(arguments: argparse.Namespace) -> expected.Expected:
     known = expected.load(arguments.expected, [each.id for each in collect()])
     if known.version and known.version != __version__:
         print(
-            f"slotmem conform: {arguments.expected} is of slotmem {known.version}, this is {__version__}: cases may be "
-            "new, and what is random is another choice; write it anew if something surprises",
+            f"slotmem conform: {arguments.expected} was written by slotmem {known.version}, this is {__version__}: cases "
+            "may be new, and random choices differ; write it again if a result surprises you",
             file=sys.stderr,
         )
     if arguments.seed is None:
@@ -196,8 +194,8 @@ def _selection(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 
 def _write_badge(path: Path, report: SuiteReport) -> None:
-    """Write the picture and what shields.io asks for, beside a report of the same name if there is
-    one.
+    """Write the picture, and the JSON that shields.io asks for, under the names that go with
+    `path`.
     """
     path.with_suffix(".svg").write_text(reports.badge_svg(report), encoding="utf-8")
     path.with_suffix(".badge.json").write_text(reports.badge_json(report), encoding="utf-8")
@@ -289,6 +287,8 @@ def _check_adapter(arguments: argparse.Namespace) -> int:
     else:
         for each in findings:
             print(each)
-        found = f"{len(findings)} mistake{'s' if len(findings) > 1 else ''}; correct and check again, for one may hide others"
+        found = (
+            f"{len(findings)} mistake{'s' if len(findings) > 1 else ''}; fix them and check again: one may hide others"
+        )
         print(found if findings else "the driver speaks the protocol")
     return Exit.USAGE if findings else Exit.HELD

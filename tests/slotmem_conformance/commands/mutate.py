@@ -1,15 +1,15 @@
-"""Change the reference in one small thing after the other, and see whether the suite notices.
+"""Change one small thing of the reference after the other, and see whether the suite notices.
 
 examples:
   slotmem mutate                                         every mutant of the reference: hours
-  slotmem mutate --shard 1/8 --lines ran.json --json     an eighth of them; what ran is kept
-  slotmem mutate --merge 1.json 2.json --markdown        the tables of several reports
-  slotmem mutate 'slotmem/slots.py: Slots.grab:*'        only those whose ids are like this
-  slotmem mutate --select core                           only cases of this profile are asked
-  slotmem mutate --by check 'slotmem/slots.py:*'         what the model checker notices
-  slotmem mutate --by stress 'slotmem/slots.py:*'        what real processes notice
+  slotmem mutate --shard 1/8 --lines ran.json --json     an eighth of them; what ran is kept slotmem
+  mutate --merge 1.json 2.json --markdown        the tables of several reports slotmem mutate
+  'slotmem/slots.py: Slots.grab:*'        only those whose ids match this slotmem mutate --select
+  core                           only cases of this profile are asked slotmem mutate --by check
+  'slotmem/slots.py:*'         what the model checker notices slotmem mutate --by stress
+  'slotmem/slots.py:*'        what real processes notice
 
-A copy of the packages is changed and asked; the installed files never are. What survives is listed
+Only a copy of the packages is changed and run, never the installed files. What survives is listed
 in a file with the reason: equivalent, or out of reach.
 
 exit codes: 0 every survivor has a reason, 1 one has none, 2 usage or environment; 130 Ctrl-C
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only the I-th of N parts, from 1")
     parser.add_argument(
-        "--lines", type=Path, metavar="FILE", help="keep there which lines each case runs, for the next time"
+        "--lines", type=Path, metavar="FILE", help="keep there which lines each case runs, for next time"
     )
     parser.add_argument(
         "--survivors", type=Path, default=scores.REASONS, metavar="FILE", help="the reasons (default: ours)"
@@ -62,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _shard(text: str) -> tuple[int, int]:
     number, _, of = text.partition("/")
     if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no part such as 1/8, the first of eight")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/8, the first of eight")
     return int(number), int(of)
 
 
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         trials: list[Trial] = []
         try:
             for trial in _read(arguments.merge) if arguments.merge else _trials(arguments):
-                trials.append(trial)  # noqa: PERF402 -- what there is until Ctrl-C counts
+                trials.append(trial)  # noqa: PERF402 -- what there is by Ctrl-C counts
         except KeyboardInterrupt:
             _tell(arguments, trials, reasons, UNDECIDED)
             raise
@@ -83,14 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.filename is None:  # what is printed has no room
+        if error.filename is None:  # the output could not be written
             raise
         print(f"slotmem mutate: {error.filename}: {error.strerror}", file=sys.stderr)
     return Exit.USAGE
 
 
 def _trials(arguments: argparse.Namespace) -> Iterator[Trial]:
-    """Try mutants in turn."""
+    """Try one mutant after the other."""
     words = selection.words(arguments.select)
     names = [case.id for case in selection.chosen(collect(), words)] if words else []
     progress = runner.Progress()
@@ -110,16 +110,16 @@ def _trials(arguments: argparse.Namespace) -> Iterator[Trial]:
 
 
 def _chosen(ids: Sequence[str], by: str) -> list[Mutant]:
-    """Return the mutants whose ids are like one of these; the checker and stress runs are asked
-    about the algorithm alone.
+    """Return the mutants whose ids match one of these; the checker and stress runs are asked about
+    the algorithm alone.
 
     Raises:
-        Unusable: there is none.
+        Unusable: if there is none.
     """
     found = [each for each in _all() if by == "conform" or each.id.startswith(_ALGORITHM)]
     chosen = [each for each in found if any(each.id == id or fnmatchcase(each.id, id) for id in ids)]
     if not chosen:
-        raise runner.Unusable(f"no mutant is like {ids[0]!r}; an id begins with its file, such as {found[0].id!r}")
+        raise runner.Unusable(f"no mutant's id matches {ids[0]!r}; an id begins with its file, such as {found[0].id!r}")
     return chosen
 
 
@@ -128,7 +128,7 @@ def _all() -> list[Mutant]:
 
 
 def _read(paths: Sequence[Path]) -> Iterator[Trial]:
-    """Yield the trials of reports; of several of one mutant, one by whoever noticed it."""
+    """Yield the trials of reports; of several of one mutant, one that noticed it."""
     found: dict[tuple[str, str], Trial] = {}
     for path in paths:
         try:
@@ -137,7 +137,7 @@ def _read(paths: Sequence[Path]) -> Iterator[Trial]:
                 if trial.outcome == KILLED or (trial.mutant, trial.by) not in found:
                     found[trial.mutant, trial.by] = trial
         except (ValueError, KeyError, TypeError) as error:
-            raise runner.Unusable(f"{path} is no report of slotmem mutate: {error}") from None
+            raise runner.Unusable(f"{path} is not a report of slotmem mutate: {error}") from None
     yield from found.values()
 
 
@@ -156,7 +156,7 @@ def _tell(
     print("\n".join((scores.page if arguments.markdown else scores.tables)(trials, numbers)).strip("\n"))
     if not arguments.markdown:
         for trial in unexplained:
-            print(f"\nsurvived {trial.by}, and nobody says why: {trial.mutant}\n  {trial.finding}")
+            print(f"\nsurvived {trial.by}, and no reason is given: {trial.mutant}\n  {trial.finding}")
         for sentence in scores.needless(trials, reasons, {each.id for each in _all()}):
             print(f"\n{sentence}")
         print(f"\nverdict: {verdict}")

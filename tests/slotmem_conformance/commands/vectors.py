@@ -19,8 +19,8 @@ from slotmem_model.verdict import Exit
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where; it is made if it is not there")
-    parser.add_argument("--check", action="store_true", help="write nothing, compare what is there")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write them; created if it does not exist")
+    parser.add_argument("--check", action="store_true", help="write nothing; compare what is there")
 
 
 def run(arguments: argparse.Namespace) -> int:

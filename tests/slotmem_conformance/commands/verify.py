@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=600.0,
         metavar="S",
-        help="take so many seconds at most, divided among the parts (default: 600, far more than a quiet machine needs)",
+        help="take at most this many seconds, divided among the parts (default: 600, far more than a quiet machine needs)",
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print a JSON report")
@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(2**32)
-    # Files are spoiled on purpose: the library's warnings about them would be noise here.
+    # Files are damaged on purpose: the library's warnings about them would be noise here.
     logging.getLogger("slotmem").setLevel(logging.ERROR)
     try:
         with (
@@ -91,10 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _undisturbed(canary: Canary) -> Iterator[None]:
-    """Tell of the machine, if it explains an error.
+    """Blame the machine, if it explains an error.
 
     Raises:
-        Disturbed: it does.
+        Disturbed: if it does.
     """
     try:
         yield
@@ -109,7 +109,7 @@ def _rows(arguments: argparse.Namespace, folder: str, canary: Canary, seed: int)
     own = verify_parts.WEIGHTS if provider in verify_parts.SHARED else {}
     shares = Shares(arguments.budget_s, {name: verify_profiles.WEIGHTS[name] for name in asked} | own)
     verify_profiles.hello(provider, folder, canary)
-    for name in asked:  # first, for they say most
+    for name in asked:  # first, since they say most
         yield verify_profiles.ask(name, provider, (name,), folder, canary, seed=seed, budget_s=shares.take(name))
     if own:
         for row in verify_parts.parts(provider, folder, 10 if quick else 1, seed, shares):

@@ -67,7 +67,7 @@ def respond(op: str, **fields: Any) -> dict[str, Any]:
     try:
         return {"status": "APR_SUCCESS", **(OPERATIONS[op](**fields) or {})}
     except slotmem.SlotmemError as error:
-        if isinstance(error, TypeError):  # the request is malformed: that is no refusal
+        if isinstance(error, TypeError):  # the request is malformed: that is not a refusal
             raise
         return {"status": error.status.name}
 

@@ -5,7 +5,7 @@ Interface:
 - `perform(instance, operation)` does what `slotmem_model.spec.step` does, for real, and answers
   alike.
 - `Pair` is an instance beside its specification: `Pair.do(operation)` does it on both and raises
-  `Difference` if they part.
+  `Difference` if their answers differ.
 - A `Difference` names the clause and prints the program so far, one operation a line.
 """
 
@@ -59,9 +59,7 @@ _MARKS = {
 
 @contextmanager
 def hypothesis_in(folder: str) -> Iterator[None]:
-    """Let Hypothesis keep its files in a folder, instead of the one where the user happens
-    to be.
-    """
+    """Let Hypothesis keep its files in a folder, instead of where the user happens to be."""
     set_hypothesis_home_dir(os.path.join(folder, "hypothesis"))
     try:
         yield
@@ -72,7 +70,7 @@ def hypothesis_in(folder: str) -> Iterator[None]:
 class OutOfTime(BaseException):
     """The time for a search is used up.
 
-    No Exception, so that Hypothesis does not take it for a failure.
+    Not an Exception, so that Hypothesis does not take it for a failure.
     """
 
 

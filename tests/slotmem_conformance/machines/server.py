@@ -66,7 +66,7 @@ class ServerMachine(RuleBasedStateMachine):
         self.world: World = server_spec.EMPTY
         self.providers: dict[int, Any] = {}
         self.instances: list[tuple[int, int, Any]] = []  # server, key, instance
-        self.damaged: dict[str, bytes] = {}  # by name: what a spoiled file was left as
+        self.damaged: dict[str, bytes] = {}  # by name: what a damaged file was left as
         self.aside: list[bytes] = []  # what must have been kept
         self.program: list[Any] = []
         self.segment_names: set[str] = set()  # all there ever were
@@ -81,7 +81,7 @@ class ServerMachine(RuleBasedStateMachine):
             raise Difference(f"clause {clause}: got {got}, must be {expected}\nthe program:\n{lines}")
 
     def _provider(self, server: int) -> Any:
-        """Return the server's provider; a server that is not there begins."""
+        """Return the server's provider; start it if it is not there."""
         if server not in self.providers:
             self.providers[server] = type(self).make_provider(self.folder, 0)
             self.world, _ = server_spec.start(self.world, server)
@@ -129,7 +129,7 @@ class ServerMachine(RuleBasedStateMachine):
 
     @rule(server=SERVERS, which=st.integers(0, 20))
     def create_again(self, server: int, which: int) -> None:
-        """Create with the shape and flags of a persisted file, as a server does that comes back."""
+        """Create with the shape and flags of a persisted file, as a server that comes back does."""
         if self.world.files:
             name, file = sorted(self.world.files.items())[which % len(self.world.files)]
             relative = name.removeprefix(self.folder)
@@ -190,7 +190,7 @@ class ServerMachine(RuleBasedStateMachine):
         where=st.integers(0, 999),
     )
     def damage(self, which: int, how: str, where: int) -> None:
-        """Spoil a persisted file that is still intact."""
+        """Damage a persisted file that is still intact."""
         intact = sorted(name for name, file in self.world.files.items() if file.intact)
         if not intact:
             return
@@ -235,7 +235,7 @@ class ServerMachine(RuleBasedStateMachine):
             self._expect("BYTES-1", expected, _read(self._object(segment_name))[: len(expected)])
 
     def teardown(self) -> None:
-        """End both servers, and remove what killed ones left, or one that was interrupted."""
+        """End both servers, and remove what killed or interrupted ones left."""
         with without_interrupts(), ExitStack() as stack:
             stack.callback(shutil.rmtree, self.folder)
             for segment_name in self.segment_names | self.world.names.keys():
@@ -244,7 +244,7 @@ class ServerMachine(RuleBasedStateMachine):
                 stack.callback(provider.close)
 
     def _all_closed(self, server: int) -> None:
-        """See that no instance of an ended server works any more."""
+        """Check that no instance of an ended server still works."""
         for owner, _, instance in self.instances:
             if owner == server:
                 try:

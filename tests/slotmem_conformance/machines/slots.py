@@ -46,7 +46,7 @@ class SlotsMachine(RuleBasedStateMachine):
     @initialize(item_size=st.integers(0, 70), item_num=st.integers(0, 6), flags=TYPES, named=st.booleans())
     def create(self, item_size: int, item_num: int, flags: Type, named: bool) -> None:
         """Begin with a fresh segment."""
-        with without_interrupts():  # or it might be there, and the provider not know it yet
+        with without_interrupts():  # or it might exist without the provider knowing it yet
             instance = self.provider.create("machine" if named else None, item_size, item_num, flags & ~Type.PERSIST)
         self.pair = Pair(instance, spec.fresh(item_size, item_num, bool(flags & Type.PREGRAB)))
 
@@ -57,12 +57,12 @@ class SlotsMachine(RuleBasedStateMachine):
 
     @rule(item_id=ITEM_IDS)
     def fgrab(self, item_id: int) -> None:
-        """Take one slot, or an id that there is not."""
+        """Take one slot, or an id that does not exist."""
         self._do("fgrab", item_id)
 
     @rule(item_id=ITEM_IDS)
     def release(self, item_id: int) -> None:
-        """Release one slot, or an id that there is not."""
+        """Release one slot, or an id that does not exist."""
         self._do("release", item_id)
 
     @rule(item_id=ITEM_IDS, nbytes=st.none() | st.integers(-1, 72))

@@ -2,9 +2,9 @@
 
 Interface: `start(folder)` notes them in a file there from here on, a new one each time; `noted()`
 gives them. A process that is started meanwhile does the same by itself: `SITE` is the text of a
-`sitecustomize.py` that sees to it.
+`sitecustomize.py` that makes it do so.
 
-Each line is written when it first runs, for whoever is killed has no time for it later.
+Each line is written when it first runs, since a process that is killed has no time for it later.
 """
 
 from __future__ import annotations
@@ -69,6 +69,6 @@ def _ran(frame: FrameType, event: str, argument: Any) -> Any:
     line = (frame.f_code.co_filename, frame.f_lineno)
     if line not in _seen:
         _seen.add(line)
-        with suppress(OSError):  # a case may close what it does not know
+        with suppress(OSError):  # a case may close files that it does not know
             os.write(_file, f"{_WATCHED[line[0]]}:{line[1]}\n".encode())
     return _ran

@@ -5,10 +5,11 @@ survives a change elsewhere: file, function, operator, what became what, and a n
 that are alike.
 
 Operators: comparison (`<` becomes `<=`, `==` becomes `!=` ...), arithmetic (`+` becomes `-` ...),
-constant (a number grows by one, a text by a letter, a truth turns), deletion (of a statement),
-condition (of `if` and `while` negated, `and` becomes `or`), swap (of neighbouring arguments) and
-swallowed (an exception is not raised, or not heeded). Left out are what has no effect when the
-program runs, annotations and docstrings, and the words of error messages, on which nobody may rely.
+constant (a number grows by one, a string by a letter, a truth value flips), deletion (of a
+statement), condition (of `if` and `while` negated, `and` becomes `or`), swap (of neighbouring
+arguments) and swallowed (an exception is not raised, or not handled). Annotations and docstrings,
+which have no effect when the program runs, are left out; so are the words of error messages, on
+which nobody may rely.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 }
 _KEPT = (
     ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom | ast.Pass | ast.Global | ast.Nonlocal
-)  # to delete these is no small change, or none
+)  # deleting these is not a small change, or none at all
 _ID_CHARACTERS = 120
 
 
@@ -79,12 +80,12 @@ class Mutant:
     """Where in the source's bytes these lines begin."""
     end: int
     lines: range
-    """The lines of which one at least runs whenever what is changed does."""
+    """Lines of which at least one runs whenever the changed code does."""
     number: int = 1
 
     @property
     def id(self) -> str:
-        """What it is called from one version of the source to the next."""
+        """Its name, the same from one version of the source to the next."""
         number = f" #{self.number}" if self.number > 1 else ""
         return f"{self.path}: {self.scope}: {self.operator}: {_short(self.before)} -> {_short(self.after)}{number}"
 
@@ -204,7 +205,7 @@ def _other_constant(value: object) -> str | bytes | float | None:
 
 
 def _negated(node: ast.AST) -> Iterator[ast.expr]:
-    """Yield the conditions of a node; where another operator negates it anyway, not once more."""
+    """Yield the conditions of a node, except those that another operator negates anyway."""
     tests = [node.test] if isinstance(node, ast.If | ast.While | ast.IfExp) else getattr(node, "ifs", [])
     for test in tests:
         is_compared = isinstance(test, ast.Compare) and len(test.ops) == 1

@@ -1,7 +1,7 @@
 """What a mutant can be asked: the cases of the suite, the checker's configurations, stress runs.
 
-Interface: `questions(by, folder)` has them by name. Each answers what is wrong; nothing, if it
-noticed nothing.
+Interface: `questions(by, folder)` has them by name. Each answers what is wrong, or "" if it noticed
+nothing.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _FAULTS = Plan(kills=10.0, pauses=5.0, restarts=1.0)
 
 
 def answer(pipe: Connection, began: float, folder: str, by: str, names: Sequence[str], note_lines: bool) -> None:
-    """Answer the questions of these names, or all, as the fields of an `Answer` each, and between
-    them the name of the next. The first is `IMPORT`, which took since it began.
+    """Answer the questions of these names, or all: send the fields of an `Answer` to each, and
+    between them the name of the next. The first is `IMPORT`, which has taken since `began`.
     """
     pipe.send((IMPORT, "", time.monotonic() - began, lines.noted()))
     with hypothesis_in(folder):

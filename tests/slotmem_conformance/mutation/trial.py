@@ -44,11 +44,11 @@ class Trial(NamedTuple):
 
 @dataclass
 class Recording:
-    """How long each question takes of the unchanged code, and which lines it runs."""
+    """How long each question takes with the unchanged code, and which lines it runs."""
 
     by: str
     digest: str
-    """Of the sources, which it is true of."""
+    """Of the sources that it is true of."""
     names: list[str]
     """What was asked; everything, if nothing is named."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -58,8 +58,8 @@ class Recording:
     """How many mutants each question has noticed so far."""
 
     def asked(self, mutant: Mutant) -> list[str]:
-        """Return the questions that run what is changed, those first that are likely to notice it
-        soon.
+        """Return the questions that run what is changed; those that are likely to notice it soon
+        come first.
         """
 
         def runs(name: str) -> bool:
@@ -70,8 +70,8 @@ class Recording:
 
 
 def recorded(workshop: Workshop, by: str, names: Sequence[str], path: Path | None, tell: Tell) -> Recording:
-    """Return the recording that a file holds, if it is of these sources and questions; else make
-    it, and keep it there.
+    """Return the recording that a file holds, if it is of these sources and questions; if not, make
+    one and keep it there.
 
     Raises:
         Unusable
@@ -92,12 +92,12 @@ def record(workshop: Workshop, by: str, names: Sequence[str] = (), tell: Tell = 
     """Ask everything, or what is named, of the unchanged code.
 
     Raises:
-        Unusable: something is wrong with it already.
+        Unusable: if something is wrong with it already.
     """
     found = Recording(by, _digest(), list(names))
     for answer in workshop.ask(by, names, note_lines=True):
         if answer.wrong:
-            raise Unusable(f"the unchanged code fails {answer.name} here: {answer.wrong}; mend that first")
+            raise Unusable(f"the unchanged code fails {answer.name} here: {answer.wrong}; fix that first")
         tell(f"what runs when: {answer.name}")
         found.seconds[answer.name] = answer.seconds
         by_file = found.lines.setdefault(answer.name, {})

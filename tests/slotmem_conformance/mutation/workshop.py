@@ -1,13 +1,15 @@
-"""A copy of the packages, in which files are changed and asked, so that the installed never are.
+"""A copy of the packages, in which files are changed and asked, so that the installed ones never
+are.
 
 Interface:
 
 - `with Workshop() as workshop:` has the copy in a temporary folder, with a folder of its own for
-  shared objects; at the end, and whatever happens, both are gone.
+  shared objects; at the end both are gone, whatever happens.
 - `source(target)` is the text of an installed file; `with workshop.changed(target, text):` replaces
   that of the copy for a while.
 - `workshop.ask(by, names, ...)` puts questions to the copy as it stands, one after the other, and
-  yields an `Answer` to each. All happens in child processes, of which none outlives the call.
+  yields an `Answer` to each. Everything happens in child processes, none of which outlives the
+  call.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ def installed(package: str) -> Path:
 
 
 class Workshop:
-    """See the header."""
+    """The copy; see the header."""
 
     def __enter__(self) -> Self:
         with without_interrupts():
@@ -97,7 +99,7 @@ class Workshop:
 
     @contextmanager
     def changed(self, target: str, text: str) -> Iterator[None]:
-        """Have another text in a file."""
+        """Replace the text of a file for a while."""
         path = self.folder / target
         before, info = path.read_bytes(), path.stat()
         self._write(target, text)
@@ -105,7 +107,7 @@ class Workshop:
             yield
         finally:
             path.write_bytes(before)
-            os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))  # what Python compiled of it is right again
+            os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))  # what Python compiled from it is valid again
 
     def _write(self, target: str, text: str) -> None:
         (self.folder / target).write_text(text.replace(f'"{SHM_FOLDER}"', f'"{self._objects}"'), encoding="utf-8")
@@ -120,7 +122,7 @@ class Workshop:
     ) -> Iterator[Answer]:
         """Put questions, all if there are no names, until one is answered wrong.
 
-        seconds are what each took of the unchanged code; one that takes far longer hangs.
+        `seconds` says how long each took with the unchanged code; one that takes far longer hangs.
         """
         work = tempfile.mkdtemp(dir=self.folder)
         ours, theirs = Pipe(duplex=False)
@@ -138,7 +140,7 @@ class Workshop:
                     left.unlink()
 
     def _end_children(self) -> None:
-        """End every process that was started here, also those whose parents are gone."""
+        """End every process that was started here, even those whose parents are gone."""
         while started := _children() - self._others:
             for pid in started:
                 with suppress(ProcessLookupError):
@@ -178,14 +180,14 @@ def _answer(pipe: Connection, folder: Path, work: str, asked: Any) -> NoReturn:
 
 
 def _move(folder: Path, work: str) -> None:
-    """Let this process, and those that it starts, have nothing but the copy."""
+    """Make this process, and those that it starts, use nothing but the copy."""
     os.setsid()  # Ctrl-C is for our parent
     die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
         os.dup2(nowhere, fd)
-    logging.disable()  # files are spoiled on purpose
+    logging.disable()  # files are damaged on purpose
     for limit, most in _LIMITS.items():
         hard = resource.getrlimit(limit)[1]
         resource.setrlimit(limit, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
@@ -205,5 +207,5 @@ def _children() -> set[int]:
 
 
 def _adopt_orphans(do: bool) -> None:
-    """Be the parent of those among our children's children whose own parent ends."""
+    """Become the parent of our children's children when their own parent ends, or stop being so."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(do), 0, 0, 0)

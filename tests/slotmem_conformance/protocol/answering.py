@@ -5,7 +5,7 @@ Interface:
 - `Answerer(spec).answer(request)` gives the response to one request, and None to `quit`.
 - A malformed request, and one that is not allowed at this moment, gives an error object and changes
   nothing.
-- A provider may say in an attribute `hello` what the answer to hello shall say otherwise.
+- A provider's attribute `hello`, if it has one, overrides fields of the answer to hello.
 - An exception with an APR status is a refusal; any other is an error object that names it.
 """
 
@@ -38,7 +38,8 @@ _OTHER_STATUS = 1_000_000  # a walk's answers are numbers of ours: this one and 
 def open_provider(spec: str, *, runtime_dir: str, generation: int) -> Any:
     """Make the provider that a string names.
 
-    Raises: slotmem.SlotmemError: it is not known, or cannot work here.
+    Raises:
+        slotmem.SlotmemError: if it is not known, or cannot work here.
     """
     name, _, argument = spec.partition(":")
     if name in _OWN:
@@ -55,7 +56,7 @@ class Answerer:
         self.instances: list[Any] = []
 
     def answer(self, request: Any) -> Message | None:
-        """Return the response, or None when there is to be none any more."""
+        """Return the response; None to `quit`."""
         fault = protocol.request_fault(request)
         if fault is None:
             fault = self._untimely(request)
@@ -80,7 +81,7 @@ class Answerer:
         if (op == "hello") != (self.provider is None) and op != "quit":
             return "hello first" if op != "hello" else "hello once"
         if "segment" in request and request["segment"] >= len(self.instances):
-            return f"a segment of those {len(self.instances)} that were opened, not {request['segment']}"
+            return f"one of the {len(self.instances)} segments that were opened, not {request['segment']}"
         return None
 
     def _hello(self, request: Message) -> Message:

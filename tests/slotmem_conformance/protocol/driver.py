@@ -12,7 +12,7 @@ from slotmem_conformance.protocol.answering import Answerer
 
 
 def main(arguments: list[str]) -> int:
-    """Answer until quit or the end of the input. Returns the exit code."""
+    """Answer until quit or the end of the input, and return the exit code."""
     if len(arguments) != 1:
         print(
             "usage: python -m slotmem_conformance.protocol.driver PROVIDER    (shm, plain, algorithm:NAME, ...)",
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         )
         return 2
     output = sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever prints must not talk into the conversation
+    sys.stdout = sys.stderr  # whatever prints must not break into the conversation
     answerer = Answerer(arguments[0])
     try:
         for line in sys.stdin.buffer:

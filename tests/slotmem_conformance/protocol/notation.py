@@ -7,8 +7,8 @@
     restart    close
 
 Data are written as they are, and sent in hexadecimal. `1: grab` is a request of the second server
-(the first is number 0), `@1 grab` one to the second segment that its server opened; the first is
-meant where nothing is said. `$DIR` stands for the runtime directory, so that a program has absolute
+(the first is number 0), `@1 grab` one to the second segment that its server opened; where nothing
+is said, the first is meant. `$DIR` stands for the runtime directory, so that a program has absolute
 names.
 
 Interface: `parse(text)` gives the steps of a program, lines or `;` between them; `Step.request` is
@@ -35,7 +35,7 @@ def parse(text: str) -> list[Step]:
     """Read a program.
 
     Raises:
-        ValueError: for what is no request.
+        ValueError: if a line is not a request.
     """
     lines = (line.strip() for line in text.replace(";", "\n").splitlines())
     return [_step(line) for line in lines if line]
@@ -70,7 +70,7 @@ def _request(line: str, segment: int, op: str, *words: str) -> Request:
             return {"op": op, "segment": segment, "id": int(item_id), "data": data.encode().hex()}
         case "doall", answers:
             return {"op": op, "segment": segment, **({"answers": list(answers)} if answers else {})}
-    raise ValueError(f"no request of the notation: {line!r}")
+    raise ValueError(f"not a request in this notation: {line!r}")
 
 
 def _name(word: str) -> str | None:

@@ -1,7 +1,7 @@
 """Where httpd and APR put a segment and its file: a second account, to judge implementations by.
 
 Interface: `segment_name`, `object_path` and `persisted_path` of a slotmem's name, in a runtime
-directory and generation; `remove_objects(created)` removes what those who were killed could not.
+directory and generation; `remove_objects(created)` removes what killed servers could not.
 
 Source: observed on httpd 2.4 and APR 1.7 (clauses NAME-4 to NAME-6).
 """
@@ -41,8 +41,8 @@ def object_path(name: str, folder: str, generation: int) -> Path:
 
 
 def remove_objects(created: Iterable[tuple[str, str, int]]) -> None:
-    """Remove the shared objects that names have in a folder, in the generation given and in those
-    that restarts led to.
+    """Remove the shared objects that names have in a folder, in the generation given and those that
+    restarts led to.
     """
     for name, folder, generation in created:
         for later in range(generation, generation + _GENERATIONS):

@@ -4,7 +4,7 @@ Interface:
 
 - `ProcessSession(process, stderr)` talks with a driver, such as one that `launched(command)`
   started; `say_hello`, then `request`, then `close` (see `slotmem_conformance.protocol.session`).
-- `exchange(line)` is the bare exchange, for what tests drivers themselves: it gives the line that
+- `exchange(line)` is the bare exchange, for tests of drivers themselves: it gives the line that
   came back.
 - Every wait has a limit. A driver that is silent, dead or talks garbage gives an `AdapterError`,
   and is killed.
@@ -12,7 +12,7 @@ Interface:
   interpreter ends. If this process is killed itself, the driver sees the end of its input and
   quits.
 
-What a driver writes to its standard error goes to a file without a name; its end is part of the
+What a driver writes to its standard error goes to an unnamed file; the end of that is part of the
 `AdapterError`.
 """
 
@@ -38,7 +38,7 @@ from slotmem_conformance.protocol.schema import short
 
 _PIECE = 1 << 20
 _STDERR_SHOWN = 2000
-JSON_LINE = "one line of JSON, and nothing else on the standard output"
+JSON_LINE = "one line of JSON, and nothing else on standard output"
 
 
 class AdapterError(Exception):
@@ -63,7 +63,7 @@ class AdapterError(Exception):
         self.silent = silent
         """Whether nothing came in time."""
         self.ended = ended
-        """Whether the other side ended, of its own or by a signal."""
+        """Whether the other side ended, of its own accord or by a signal."""
         self.raised = raised
         """What an operation raised that has no status, as our own driver says."""
         self.refused = refused
@@ -134,7 +134,7 @@ class ProcessSession:
         return self._process.pid
 
     def say_hello(self, runtime_dir: str, generation: int) -> None:
-        """Begin.
+        """Say hello, and keep the answer in `hello`.
 
         Raises:
             AdapterError
@@ -147,12 +147,11 @@ class ProcessSession:
         """Return the response to a request.
 
         Raises:
-            AdapterError
-            ValueError: the request is malformed.
+            AdapterError ValueError: if the request is malformed.
         """
         fault = protocol.request_fault(request)
         if fault is None and request["op"] == "quit":
-            fault = "close() of the session, for quit has no response"
+            fault = "close() of the session, since quit has no response"
         if fault is not None:
             raise ValueError(f"expected {fault}")
         sent = short(request)
@@ -168,10 +167,10 @@ class ProcessSession:
         return response
 
     def exchange(self, line: bytes, sent: str | None = None) -> bytes:
-        """Send a line and give the next one that comes back.
+        """Send a line and return the next one that comes back.
 
         Raises:
-            AdapterError: none came.
+            AdapterError: if none comes.
         """
         sent = sent or shown(line)
         deadline = time.monotonic() + self.timeout_s
@@ -186,7 +185,7 @@ class ProcessSession:
                 try:
                     rest = rest[os.write(stdin, rest) :]
                 except BrokenPipeError:
-                    rest = rest[:0]  # it has ended, or will not read; what it still said tells more
+                    rest = rest[:0]  # it has ended, or will not read; what it last said tells more
             if readable:
                 piece = os.read(stdout, _PIECE)
                 if not piece:
@@ -196,15 +195,15 @@ class ProcessSession:
         return answer
 
     def unread(self, wait_s: float) -> bytes:
-        """Return what the driver says without being asked, within so many seconds."""
+        """Return what the driver says without being asked, within `wait_s` seconds."""
         _, stdout = self._pipes()
         if not self._buffer and select.select([stdout], [], [], wait_s)[0]:
             self._buffer = os.read(stdout, _PIECE)
         return self._buffer
 
     def wait(self, timeout_s: float) -> int | None:
-        """Return the exit status when the driver ends within so many seconds; minus the number of a
-        signal.
+        """Return the exit status if the driver ends within `timeout_s` seconds; minus its number
+        for a signal.
         """
         with suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout_s)
@@ -222,23 +221,23 @@ class ProcessSession:
         """Send quit and wait for the end. Idempotent.
 
         Raises:
-            AdapterError: it did not end with status 0.
+            AdapterError: if it does not exit with status 0.
         """
         if self not in _living:
             return
         try:
             status, said = self.finish(quit=True)
             if status != 0 or said:
-                got = f"no end in {self.timeout_s:g} s" if status is None else ended(status)
+                got = f"no exit within {self.timeout_s:g} s" if status is None else ended(status)
                 raise self._failed(
-                    '{"op":"quit"}', shown(said) if said else got, "an end with status 0, and no response"
+                    '{"op":"quit"}', shown(said) if said else got, "an exit with status 0, and no response"
                 )
         finally:
             self.kill()
 
     def finish(self, *, quit: bool) -> tuple[int | None, bytes]:
-        """Send quit, or else end the input; give the exit status, None if it does not end, and what
-        it still said.
+        """Send quit, or else end the input; return the exit status, None if it does not end, and
+        what it still said.
         """
         if quit:
             with suppress(BrokenPipeError):
@@ -261,14 +260,14 @@ class ProcessSession:
         return text
 
     def _failed(self, sent: str, got: str, expected: str, **why: Any) -> AdapterError:
-        """Kill the driver, and give the error that tells why."""
+        """Kill the driver, and return the error that says why."""
         error = AdapterError(sent=sent, got=got, expected=expected, stderr=self.stderr(), **why)
         self.kill()
         return error
 
     def _pipes(self) -> tuple[int, int]:
         if self not in _living:
-            raise AdapterError(sent="a request", got="the driver has ended before", expected="an open session")
+            raise AdapterError(sent="a request", got="a driver that has ended", expected="an open session")
         return self._stdin, self._stdout
 
     def _silence(self) -> str:
@@ -276,10 +275,10 @@ class ProcessSession:
         input.
         """
         if self._buffer:
-            return f"{shown(self._buffer)} without a line end in {self.timeout_s:g} s"
+            return f"{shown(self._buffer)} without a line end within {self.timeout_s:g} s"
         self.end_input()
         late = self.unread(min(1.0, self.timeout_s))
-        return f"nothing in {self.timeout_s:g} s" + (f", but {shown(late)} at the end of its input" if late else "")
+        return f"nothing within {self.timeout_s:g} s" + (f", but {shown(late)} at the end of its input" if late else "")
 
     def _end(self) -> str:
         status = self.wait(1.0)
@@ -314,19 +313,19 @@ def _kill_all() -> None:
 
 
 def trouble(request: Message, response: Any) -> dict[str, Any]:
-    """Return what an error of our own driver is to an `AdapterError`."""
+    """Return what an error of our own driver adds to an `AdapterError`."""
     said = response.get("error") if isinstance(response, dict) else None
     return {"refused" if request["op"] == "hello" else "raised": said} if said else {}
 
 
 def shown(line: bytes, limit: int = 200) -> str:
-    """Return a line as Python would write it, cut where it is long."""
+    """Return a line as Python would write it, cut if it is long."""
     text = repr(line)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(line)} bytes)"
 
 
 def _startable(program: str, error: OSError) -> str:
-    """Say what a command must begin with to be started, as far as this one does not."""
+    """Say what a command must begin with to be started, where this one does not."""
     if not os.path.isfile(program):
         return "a program on the PATH, or the path of one"
     if error.errno == errno.EACCES:
@@ -339,11 +338,11 @@ def _startable(program: str, error: OSError) -> str:
 
 
 def ended(status: int) -> str:
-    """Tell an exit status."""
+    """Put an exit status into words."""
     if status >= 0:
-        return f"its end with status {status}"
+        return f"its exit with status {status}"
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    return f"its end by {name}"
+    return f"its death by {name}"

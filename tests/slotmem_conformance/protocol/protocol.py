@@ -7,9 +7,9 @@ Interface:
 - `encode(message)`, `decode(line)` turn a message to one line of JSON and back.
 - `SLOT_OPERATIONS` are the operations on a segment; PROTOCOL.md explains them all.
 
-The schema describes a message by itself. What it cannot say is checked here: what stands in a batch
-is the same as outside but for the segment and the time stamps, there is one response for each
-request, and its time stamps never go back.
+The schema describes a message by itself. What it cannot say is checked here: requests and responses
+in a batch are the same as outside except for the segment and the time stamps, there is one response
+for each request, and its time stamps never go back.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def decode(line: bytes) -> Any:
     """Return what a line holds.
 
     Raises:
-        ValueError: it is not JSON in UTF-8.
+        ValueError: if it is not JSON in UTF-8.
     """
     try:
         return json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
@@ -61,7 +61,9 @@ def decode(line: bytes) -> Any:
 
 
 def request_fault(request: Any) -> str | None:
-    """Say in a line what is expected of a request instead, or nothing if it is well-formed."""
+    """Say in one line what is expected instead of a request, or return None if it is
+    well-formed.
+    """
     op = request.get("op") if isinstance(request, dict) else None
     if not isinstance(op, str):
         return f"an object with a string 'op', not {short(request)}"
@@ -77,10 +79,10 @@ def request_fault(request: Any) -> str | None:
 
 
 def response_fault(request: Message, response: Any) -> str | None:
-    """Say in a line what is expected instead of a response to a well-formed request. An error is a
-    fault too.
+    """Say in one line what is expected instead of a response to a well-formed request. An error is
+    a fault too.
 
-    The response itself is not repeated: whoever tells the line tells what came back before.
+    The response itself is not repeated: whoever shows the line shows what came back before it.
     """
     if isinstance(response, dict) and "error" in response:
         return "an answer, not an error"
@@ -91,7 +93,7 @@ def response_fault(request: Message, response: Any) -> str | None:
 
 
 def error_fault(response: Any) -> str | None:
-    """Say in a line why a response is not a well-formed error, or nothing."""
+    """Say in one line why a response is not a well-formed error, or return None."""
     fault = _check("error_response")(response)
     return None if fault is None else f"response{fault}"
 

@@ -6,9 +6,9 @@ Interface:
   line that begins with "expected" and a name for the value: `.id to be an integer, not "0"`.
 - A keyword that is not known here is refused when the schema is compiled, never skipped.
 
-Two things are stricter than JSON Schema says: an integer is written without a fraction, and
-patterns match the whole string. A library would do, but the well-kept ones take some 5 (compiled)
-to 100 microseconds for what takes one here, and a batch has ten thousand responses. The project's
+Two things are stricter than in JSON Schema: an integer is written without a fraction, and patterns
+match the whole string. A library would do, but the well-maintained ones take some 5 (compiled) to
+100 microseconds for what takes one here, and a batch has ten thousand responses. The project's
 tests compare the verdicts with those of the library `jsonschema`.
 """
 
@@ -37,10 +37,10 @@ def compile_schema(schema: Schema | bool, definitions: dict[str, Schema]) -> Che
     """Return the check of a schema.
 
     Raises:
-        ValueError: it has a keyword that is not known.
+        ValueError: if it has a keyword that is not known.
     """
     if schema is False:
-        return lambda value: f" not to be there, and it is {short(value)}"
+        return lambda value: f" to be absent, not {short(value)}"
     assert isinstance(schema, dict)
     if "$ref" in schema:
         return compile_schema(definitions[schema["$ref"].removeprefix("#/definitions/")], definitions)
@@ -60,7 +60,7 @@ def compile_schema(schema: Schema | bool, definitions: dict[str, Schema]) -> Che
 
 
 def short(value: Any, limit: int = 200) -> str:
-    """Return a value as JSON, cut where it is long."""
+    """Return a value as JSON, cut if it is long."""
     text = json.dumps(value, separators=(",", ":"))
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
@@ -124,7 +124,7 @@ def _array(schema: Schema, definitions: dict[str, Schema]) -> Check:
             if fault is not None:
                 return f"[{index}]{fault}"
         if unique and len(set(value)) < len(value):
-            return f" to have each one once, not {short(value)}"
+            return f" to have each value once, not {short(value)}"
         return None
 
     return check
@@ -159,7 +159,7 @@ def _object(schema: Schema, definitions: dict[str, Schema]) -> Check:
 
 
 def _condition(schema: Schema) -> tuple[str | None, Any, frozenset[str]]:
-    """Return the property and the value of an if, and what is required then: the one form of a
+    """Return the property and the value of an if, and what is required then: the only form of
     condition that is known.
     """
     if "if" not in schema:

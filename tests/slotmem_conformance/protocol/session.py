@@ -6,9 +6,9 @@ Interface:
   gives the session.
 - `session.request({...})` gives the response, a dict that protocol.schema.json allows.
 - An `AdapterError` says that the other side broke the protocol, was silent for too long, or died.
-  After one the session is of no use any more; open another.
+  After one the session is useless; open another.
 
-A refusal (APR_EINVAL ...) is an ordinary response. What the protocol is tells PROTOCOL.md.
+A refusal (APR_EINVAL ...) is an ordinary response. PROTOCOL.md describes the protocol.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from slotmem_conformance.protocol.schema import short
 __all__ = ["AdapterError", "InProcessSession", "ProcessSession", "Session", "command_of", "open_session", "start"]
 
 TIMEOUT_S = 10.0
-_OURS = ("shm", "plain")  # what our own tests make wrong in this very process; anything else may crash it
+_OURS = ("shm", "plain")  # what runs in this very process, where our tests break it; anything else may crash it
 _EXEC = "exec:"
 
 
@@ -50,8 +50,7 @@ class Session(Protocol):
         """Return the response to a request.
 
         Raises:
-            AdapterError
-            ValueError: the request is malformed.
+            AdapterError ValueError: if the request is malformed.
         """
 
     def kill(self) -> None:
@@ -61,7 +60,7 @@ class Session(Protocol):
         """End it cleanly. Idempotent.
 
         Raises:
-            AdapterError: it did not end as it should; now it has ended.
+            AdapterError: if it did not end as it should; now it has ended.
         """
 
     def __enter__(self) -> Self: ...
@@ -72,7 +71,7 @@ class Session(Protocol):
 
 
 class InProcessSession:
-    """A slotmem provider of this very process; it has no time limit."""
+    """A slotmem provider in this very process; it has no time limit."""
 
     killable = False
 
@@ -88,12 +87,11 @@ class InProcessSession:
         """Return the response to a request.
 
         Raises:
-            AdapterError
-            ValueError: the request is malformed.
+            AdapterError ValueError: if the request is malformed.
         """
         response = self._answerer.answer(request)
         if response is None:
-            raise ValueError("expected close() of the session, for quit has no response")
+            raise ValueError("expected close() of the session, since quit has no response")
         if "error" in response:
             fault = protocol.request_fault(request)
             if fault is not None:
@@ -123,7 +121,7 @@ def command_of(spec: str) -> list[str]:
     """Return the command that runs a PROVIDER string as a driver.
 
     Raises:
-        ValueError: it names no command.
+        ValueError: if it names no command.
     """
     if not spec.startswith(_EXEC):
         return [sys.executable, "-m", "slotmem_conformance.protocol.driver", spec]
@@ -148,14 +146,15 @@ def open_session(
     """Start what a PROVIDER string names, and say hello.
 
     Args:
-        spec: `exec:COMMAND` is a driver, a process of its own; so is, through the bundled driver,
-            every other provider, but for `shm` and `plain` without process=True.
-        timeout_s: the longest wait for a response, in seconds. under: a command that runs the
-        driver, such as that of a tracer; the driver is a process then.
+        spec: `exec:COMMAND` is a driver, a process of its own; so is every other provider, through
+            the bundled driver, except `shm` and `plain` without process=True.
+        timeout_s: the longest wait for a response, in seconds.
+        under: a command that runs the driver, such as that of a tracer; the driver is a process
+            then.
 
     Raises:
-        AdapterError: it did not say hello as it should.
-        ValueError: the string names no command.
+        AdapterError: if it does not say hello as it should.
+        ValueError: if the string names no command.
     """
     if spec in _OURS and not process and not under:
         return InProcessSession(spec, runtime_dir=runtime_dir, generation=generation)
@@ -163,7 +162,7 @@ def open_session(
     session.provider = "" if spec.startswith(_EXEC) else spec
     try:
         session.say_hello(runtime_dir, generation)
-    except BaseException:  # Ctrl-C too: it would make its runtime directory when that was removed already
+    except BaseException:  # Ctrl-C too: it would make its runtime directory after that was removed
         session.kill()
         raise
     return session

@@ -6,7 +6,7 @@ the warm process.
 
 The warm process has imported what drivers need, and does nothing but fork: whatever an accused
 implementation does, it does in its own driver. A *keeper* stands between the two, waits for the
-driver, and tells how it ended. The warm process ends when this one does, however that happens.
+driver, and reports how it ended. The warm process ends when this one does, however that happens.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Forked:
             raise OSError("the warm process of the drivers ended before it had forked one")
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the exit status when it has ended; minus the number of a signal.
+        """Return the exit status once it has ended; minus its number for a signal.
 
         Raises:
-            subprocess.TimeoutExpired: it has not, in so many seconds.
+            subprocess.TimeoutExpired: if it has not ended within `timeout` seconds.
         """
         with self._lock:
             if self._status is None:
@@ -79,7 +79,7 @@ class _Parent:
         with self._lock:
             try:
                 socket.send_fds(self._running(), [order], descriptors)
-            except OSError:  # it was killed: that is no fault of whoever wants a driver now
+            except OSError:  # it was killed, which is not the fault of whoever wants a driver now
                 self.end()
                 socket.send_fds(self._running(), [order], descriptors)
 
@@ -98,7 +98,7 @@ class _Parent:
             self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._orders.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST_ORDER)
             self._pid = os.getpid()
-            # A session of its own, for Ctrl-C is for us.
+            # A session of its own, since Ctrl-C is for us.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __spec__.name, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
@@ -135,7 +135,7 @@ def start(spec: str, stderr: IO[bytes]) -> Forked:
 
 def main(descriptor: int) -> None:
     """Be the warm process until the other side is gone."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers need no waiting for
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers need not be waited for
     driver = import_module("slotmem_conformance.protocol.driver")
     for module in _WARM:
         import_module(module)
@@ -165,11 +165,11 @@ def main(descriptor: int) -> None:
         traceback.print_exc()
     finally:
         atexit._run_exitfuncs()
-        os._exit(status)  # the rest of an end of Python takes longer than all before
+        os._exit(status)  # the rest of Python's shutdown takes longer than all before
 
 
 def _keep(descriptors: list[int]) -> None:
-    """Fork once more, and return in the driver alone, which has a session and its streams by
+    """Fork once more, and return only in the driver, which has a session and streams of its own by
     then.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -21,11 +21,11 @@
 The head says which run wrote it: with the same seed the same cases make the same choices, so that
 the same implementation gives the same answers. Where that is not enough, because luck decides (who
 comes first when several work at once, where a kill strikes, what a random program hits upon), the
-entry is of the clause and *flaky*: its cases of that kind may fail or pass.
+entry is for the clause and *flaky*: its cases of that kind may fail or pass.
 
 Interface: `load(path)`, `written(report, known)`, `surprises(report, known)`: what is not as the
-file says. An id that there is not, or a case that is known to fail and passes, is a surprise like a
-failure that nobody knows.
+file says. A case that is known to fail and passes is a surprise, like a failure that the file does
+not have.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, Suit
 from slotmem_model.clauses import CLAUSES
 
 LUCKY_PROFILES = ("atomic", "robust", "durable")
-"""The profiles in which luck decides whether a mistake is met."""
+"""The profiles in which luck decides whether a mistake shows."""
 _HEAD = {"version": str, "seed": int, "quick": bool, "select": list, "skip": list}
 
 
@@ -67,25 +67,25 @@ class Expected(NamedTuple):
 
 
 class BadFile(ValueError):
-    """The file is not one of known failures; the message says where."""
+    """The file does not hold known failures; the message says where."""
 
 
 def load(path: Path, ids: Iterable[str]) -> Expected:
     """Read the file.
 
     Raises:
-        BadFile: for what is no known failure, or of a case that there is not.
+        BadFile: if an entry is not a known failure, or its case does not exist.
         OSError
     """
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
         entries = given.pop("known", [])
         if not isinstance(entries, list):
-            raise TypeError("'known' is no list of tables")
+            raise TypeError("'known' is not a list of tables")
         known = [Known(**entry) for entry in entries]
         head = Expected({each.id: each for each in known}, **given)
         if not all(isinstance(word, str) for word in (*head.select, *head.skip)):
-            raise TypeError("'select' and 'skip' are lists of text")
+            raise TypeError("'select' and 'skip' must be lists of strings")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
         raise BadFile(f"{path}: {error}") from None
     for name, kind in _HEAD.items():
@@ -94,8 +94,8 @@ def load(path: Path, ids: Iterable[str]) -> Expected:
     there = set(ids)
     for each in known:
         if each.id not in (CLAUSES if each.flaky else there):
-            what = "clause, as a flaky failure has," if each.flaky else "case"
-            raise BadFile(f"{path}: there is no {what} {each.id!r}; `--list` shows them")
+            what = f"clause {each.id!r} (a flaky failure is of a clause)" if each.flaky else f"case {each.id!r}"
+            raise BadFile(f"{path}: there is no {what}; `--list` shows them")
         if each.verdict not in (ClauseVerdict.FAIL.value, ClauseVerdict.ADAPTER_ERROR.value):
             raise BadFile(f"{path}: {each.id} has the verdict {each.verdict!r}; expected 'fail' or 'adapter error'")
     return head
@@ -142,7 +142,7 @@ def surprises(report: SuiteReport, expected: Expected) -> list[tuple[CaseResult,
 
 
 def is_lucky(outcome: CaseResult) -> bool:
-    """Say whether luck decides if the case meets a mistake."""
+    """Return whether luck decides if the case meets a mistake."""
     return CLAUSES[outcome.clause].profile in LUCKY_PROFILES or "/random-" in outcome.case
 
 

@@ -167,7 +167,7 @@ def _test_case(profile: str, outcome: CaseResult, first: str) -> str:
 
 
 def _legible(text: str) -> str:
-    """Take out what XML 1.0 cannot hold."""
+    """Replace what XML 1.0 cannot hold."""
     return "".join(letter if letter in "\n\t" or letter >= " " else "?" for letter in text)
 
 

@@ -4,8 +4,8 @@
 - *non-strict*: it did not do what a clause of level *should* asks: allowed, not recommended.
 - *info*: what it does where nothing is asked of it.
 - *skip*: it could not be judged; the reason says why.
-- *adapter error*: what came back was no answer of the protocol; the driver is wrong, nothing is
-  known of what it wraps.
+- *adapter error*: what came back was not an answer in the protocol; the driver is wrong, and
+  nothing is known about what it wraps.
 
 A clause has the worst verdict of its cases, and is skipped only if all of them are. A profile holds
 if no clause of it failed and at least one passed.
@@ -54,7 +54,7 @@ class CaseResult:
     seconds: float = 0.0
     broken: str = ""
     """The clause that did not hold, if it is not the one that the case is named after: a random
-    program hits upon anything.
+    program may hit upon anything.
     """
 
     @property
@@ -95,7 +95,7 @@ class SuiteReport:
             ValueError
         """
         if given.get("format") != "slotmem conformance 1":
-            raise ValueError("it is no report of `slotmem conform --json`")
+            raise ValueError("it is not a report of `slotmem conform --json`")
         names = ("provider", "hello", "seed", "quick", "unfinished", "seconds")
         try:
             outcomes = [CaseResult(**{**each, "verdict": ClauseVerdict(each["verdict"])}) for each in given["outcomes"]]
@@ -129,12 +129,12 @@ class Cause:
 
     @property
     def title(self) -> str:
-        """What is to stand above it."""
+        """The heading for it."""
         return self.shown.case + (f" and {len(self.others)} more" if self.others else "")
 
 
 def by_cause(outcomes: Iterable[CaseResult]) -> list[Cause]:
-    """Put those together that say the same of the same clause, in the order of the first."""
+    """Group the results that say the same of the same clause, in the order of the first."""
     found: dict[tuple[str, ...], list[CaseResult]] = {}
     for each in outcomes:
         found.setdefault((each.clause, each.verdict.value, without_folders(each.reason)), []).append(each)
@@ -165,7 +165,7 @@ def by_clause(outcomes: Iterable[CaseResult]) -> dict[str, ClauseVerdict]:
 
 
 def by_profile(outcomes: Sequence[CaseResult]) -> dict[Profile, Summary]:
-    """Sum up each profile; clauses of level info count for nothing."""
+    """Sum up each profile; clauses of level info do not count."""
     verdicts = by_clause(outcomes)
     summaries: dict[Profile, Summary] = {}
     for profile in PROFILES:

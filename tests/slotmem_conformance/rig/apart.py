@@ -4,8 +4,8 @@ Interface:
 
 - `call_apart([function, ...], timeout_s=...)` runs each in a fresh process, all at the same time,
   and gives an `Ended` for each: what it returned, or how it ended otherwise.
-- Functions can be pickled (`functools.partial` of a module's function); each gets nothing but its
-  own arguments.
+- Functions must be picklable (`functools.partial` of a module's function); each gets nothing but
+  its own arguments.
 - No process outlives the call, Ctrl-C included.
 """
 
@@ -22,8 +22,8 @@ from slotmem_stress.interrupts import starting_a_child
 
 
 class NotStarted(RuntimeError):
-    """A process ended before it came to our code, so that nothing was tried and nobody is to blame
-    but its surroundings.
+    """A process ended before it reached our code, so that nothing was tried and only its
+    surroundings are to blame.
     """
 
 
@@ -65,7 +65,7 @@ def call_apart(functions: Sequence[Callable[[], Any]], *, timeout_s: float) -> l
 
 
 def await_start(pipe: Connection, timeout_s: float) -> None:
-    """Wait until a process has sent something, for it is in our code then.
+    """Wait until a process has sent something, and so has reached our code.
 
     Raises:
         NotStarted
@@ -82,7 +82,7 @@ def await_start(pipe: Connection, timeout_s: float) -> None:
 
 
 def _answer(pipe: Connection, function: Callable[[], Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who called us ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; our caller ends us
     pipe.send("started")
     try:
         pipe.send(Ended(function()))

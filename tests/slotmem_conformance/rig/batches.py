@@ -5,8 +5,8 @@ answers; `events(...)` makes the history of `slotmem_model.judge.events` that th
 `evidence(verdict)` shows the window of a violation; `runs(data)` and `told(runs)` say what a torn
 slot holds.
 
-An instant of a stamp is taken as long as the clock's tick: two operations that meet at one tick
-overlap, so that nobody is accused because of a coarse clock.
+A stamp stands for a whole tick of the clock: two operations that meet in one tick overlap, so that
+nobody is accused because of a coarse clock.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def together(rig: Rig, batches: Sequence[tuple[int, Sequence[Request]]]) -> list
 
 
 def overlap(done: Iterable[Done]) -> bool:
-    """Say whether operations of two servers were under way at the same time; otherwise nothing was
-    tried.
+    """Return whether operations of two servers were under way at the same time; otherwise nothing
+    was tried.
     """
     latest: dict[int, int] = {}
     for server, _, answer in sorted(done, key=lambda each: int(each[2]["start"])):
@@ -54,7 +54,7 @@ def overlap(done: Iterable[Done]) -> bool:
 
 
 def events(done: Iterable[Done]) -> list[Event]:
-    """Return the history of the operations, in the order of time."""
+    """Return the history of the operations, in time order."""
     timed: list[tuple[int, int, Event]] = []
     last: dict[int, int] = {}
     for number, (server, request, answer) in enumerate(done):
@@ -78,12 +78,12 @@ def evidence(verdict: Verdict) -> str:
 
 
 def runs(data: bytes) -> str:
-    """Say what is read of a slot that is filled with one byte at a time."""
+    """Describe what was read from a slot that each put fills with one byte."""
     return told([(len(list(run)), byte) for byte, run in groupby(data)])
 
 
 def told(found: Sequence[tuple[int, int]]) -> str:
-    """Say the first of some runs of bytes: how many, and which."""
+    """Describe the first of some runs of bytes: how many, and which."""
     first = ", then ".join(f"{count:,} bytes of {byte:02x}" for count, byte in found[:3])
     return first + (f", and {len(found) - 3:,} more runs" if len(found) > 3 else "")
 

@@ -1,9 +1,9 @@
 """What a process does with a segment again and again, at the speed of C.
 
-Interface: each of `grabs`, `puts`, `gets` and `requests` runs for so many nanoseconds on an
+Interface: each of `grabs`, `puts`, `gets` and `requests` runs for a number of nanoseconds on an
 instance of any provider. An `abi` library's functions are called directly, so that hardly any time
 passes outside them; any other provider is called back in Python. `compiled()` compiles the loops
-(`loops.c`). Raises: slotmem.Unsupported: without a C compiler.
+(`loops.c`). All of them raise slotmem.Unsupported without a C compiler.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from slotmem_conformance.adapters.abi import AbiInstance
 from slotmem_conformance.adapters.compiling import shared_library
 
 BADGE_BYTES = 24
-"""What a slot that is grabbed must have room for."""
+"""What a slot must have room for, to be grabbed here."""
 MEETING = 6
-"""The numbers that tell of a double grab; see `racing.Meeting`."""
+"""How many numbers describe a double grab; see `racing.Meeting`."""
 
 Work = Callable[[Any, int], Any]
-"""What a process does with the instance for so many nanoseconds."""
+"""What a process does with the instance for a number of nanoseconds."""
 
 _BETWEEN_LOOKS = 20  # rounds between two looks at the clock
 _SOURCE = Path(__file__).with_name("loops.c")
@@ -34,14 +34,14 @@ _copy_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctyp
 
 
 def compiled() -> Path:
-    """Return the library of the loops, compiled at its first use."""
+    """Return the library of the loops, compiled on first use."""
     return shared_library(_SOURCE)
 
 
 def grabs(process: int, keep: int, instance: Any, nanoseconds: int) -> tuple[int, int, tuple[int, ...]]:
-    """Grab and release, keeping so many slots at a time.
+    """Grab and release, keeping `keep` slots at a time.
 
-    Returns the number of grabs, of double ones, and the first such.
+    Return the number of grabs, of double ones, and the first of these.
     """
     views = [(ctypes.c_char * BADGE_BYTES).from_buffer(instance.dptr(at)) for at in range(instance.num_slots())]
     badges = (ctypes.c_void_p * len(views))(*(ctypes.addressof(view) for view in views))
@@ -75,7 +75,7 @@ def puts(writer: int, first: int, last: int, instance: Any, nanoseconds: int) ->
 
 
 def gets(instance: Any, nanoseconds: int) -> tuple[int, int, bytes]:
-    """Read slot 0. Returns the number of gets, of torn ones, and one of these."""
+    """Read slot 0, and return the number of gets, of torn ones, and one of these."""
     size = instance.slot_size()
     segment, _, _, get, _ = _calls(instance)
     buffer, example, counts = (ctypes.c_char * size)(), (ctypes.c_char * size)(), (ctypes.c_longlong * 2)()
@@ -98,10 +98,10 @@ _OPERATIONS = ("grab", "fgrab", "release", "get", "put", "num_free_slots")  # in
 
 
 def requests(asked: Sequence[dict[str, Any]], instance: Any, nanoseconds: int) -> None:
-    """Do slot operations, as requests of a batch say them, over and over, whatever they answer.
+    """Do slot operations, given as requests of a batch, over and over, whatever they answer.
 
-    A loop in Python serves any provider but a library better than one in C that calls back. Raises:
-    an error without a status.
+    For any provider but a library, a loop in Python does better than one in C that calls back. An
+    error without a status is raised.
     """
     if isinstance(instance, AbiInstance):
         _library_requests(asked, instance, nanoseconds)
@@ -115,7 +115,7 @@ def requests(asked: Sequence[dict[str, Any]], instance: Any, nanoseconds: int) -
 
 
 def calls_of(asked: Sequence[dict[str, Any]], instance: Any) -> list[Callable[[], None]]:
-    """Return a function for each request; it raises no refusal."""
+    """Return a function for each request; it swallows refusals."""
 
     def call(operation: Callable[[], Any]) -> None:
         try:

@@ -2,8 +2,8 @@
 
 `Oracle` is a world of `slotmem_model.server_spec`; `Oracle.answer(server, request)` gives the right
 response of a server, which begins with its first request. Where several are right, since GRAB-2 is
-not asked for, it gives the one that was got, if that is among them, and goes on from there.
-Segments are numbered in the order in which their server opened them, one number each time, also if
+not required, it gives the one that came back, if that is among them, and goes on from there.
+Segments are numbered in the order in which their server opened them, one number each time, even if
 it is the same segment again.
 
 It knows sequences of requests: no bytes in memory or files, no death in the middle of an operation,
@@ -24,7 +24,7 @@ Response = dict[str, Any]
 
 
 class Oracle:
-    """A world of servers; see the header. `lowest_first`: GRAB-2 is asked for."""
+    """A world of servers; see the header. `lowest_first`: GRAB-2 is required."""
 
     def __init__(self, *, lowest_first: bool = True) -> None:
         self.lowest_first = lowest_first
@@ -54,7 +54,7 @@ class Oracle:
         return self._operate(server, request, got)
 
     def copy(self) -> Oracle:
-        """Return one that goes on by itself."""
+        """Return a copy that goes on by itself."""
         copied = Oracle(lowest_first=self.lowest_first)
         copied.world = self.world
         copied._opened = {server: [*keys] for server, keys in self._opened.items()}
@@ -70,7 +70,7 @@ class Oracle:
             self.world, _ = server_spec.kill(self.world, server)
 
     def damage(self, name: str) -> None:
-        """Let the persisted file of a name be spoiled."""
+        """Let the persisted file of a name be damaged."""
         self.world, _ = server_spec.damage(self.world, name)
 
     def slots(self, server: int, segment: int = 0) -> Slots:
@@ -133,7 +133,7 @@ def response_of(op: str, result: Result) -> Response:
 
 
 def result_of(op: str, response: Response) -> Result:
-    """Read a response as a result of the specification; the other way round of `response_of`."""
+    """Read a response as a result of the specification; the inverse of `response_of`."""
     if op == "get" and "data" in response:
         return Result(response["status"], bytes.fromhex(response["data"]))
     return Result(response["status"], response.get("id" if op == "grab" else "value"))
@@ -151,5 +151,5 @@ def _point(slots: Slots, request: Request) -> tuple[Slots, Response]:
 
 
 def agree(got: Response, expected: Response) -> bool:
-    """Say whether an answer is the expected one; a driver numbers its segments as it likes."""
+    """Return whether an answer is the expected one; a driver numbers its segments as it likes."""
     return {**got, "segment": 0} == {**expected, "segment": 0}

@@ -4,10 +4,11 @@ Interface:
 
 - `double_grabs(make_provider)` lets processes grab and release slots and counts the grabs that
   returned a slot which somebody still held.
-- `torn_gets(make_provider, item_size)` lets writers and readers at one slot and counts the gets
-  that mixed two puts.
-- make_provider opens the provider in each process, all on one runtime directory; it can be pickled.
-  With threads=True one process opens it, and its threads race; else its segments must be shared.
+- `torn_gets(make_provider, item_size)` lets writers and readers loose on one slot and counts the
+  gets that mixed two puts.
+- make_provider opens the provider in each process, all on one runtime directory; it must be
+  picklable. With threads=True one process opens it, and its threads race; else its segments must be
+  shared.
 - `Died` is raised if a process crashed, which is a verdict of its own; `slotmem.Unsupported`
   without a C compiler.
 
@@ -101,14 +102,17 @@ def double_grabs(
     """Let processes, or threads of one, grab and release for a while, each keeping its share of the
     slots.
 
+    `item_size` is a multiple of 8, and at least `loops.BADGE_BYTES`.
+
     Raises:
         Died
         Unsupported
-
-    item_size: a multiple of 8, and at least `loops.BADGE_BYTES`.
     """
     if item_size % 8 or item_size < loops.BADGE_BYTES or not 0 < processes <= slots:
-        raise ValueError(f"{processes} processes on {slots} slots of {item_size} bytes cannot wear badges")
+        raise ValueError(
+            f"got {processes} processes on {slots} slots of {item_size} bytes; expected a slot for each process, "
+            f"of a multiple of 8 bytes and at least {loops.BADGE_BYTES}"
+        )
     loops.compiled()  # once, before several want it
     work = [partial(loops.grabs, process, slots // processes) for process in range(processes)]
     num_free, answers = _race(make_provider, item_size, slots, seconds, work, threads)
@@ -128,14 +132,16 @@ def torn_gets(
     seconds: float = 0.5,
     threads: bool = False,
 ) -> TornGets:
-    """Let writers and readers, processes or threads of one, at one slot for a while.
+    """Let writers and readers, processes or threads of one, loose on one slot for a while.
 
     Raises:
         Died
         Unsupported
     """
     if item_size < 1 or not 0 < writers < 16:
-        raise ValueError(f"{writers} writers to a slot of {item_size} bytes cannot be told apart")
+        raise ValueError(
+            f"got {writers} writers to a slot of {item_size} bytes; expected 1 to 15 writers, 1 byte or more"
+        )
     loops.compiled()
     work: list[Work] = [*(partial(loops.puts, writer, 0, 0) for writer in range(writers)), *[loops.gets] * readers]
     _, answers = _race(make_provider, item_size, 1, seconds, work, threads, grabbed=1)

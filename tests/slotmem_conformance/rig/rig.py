@@ -4,9 +4,9 @@ Interface:
 
 - `do(text)` sends a program and compares every answer with the specification's; `ask(text)` sends
   it and gives the last answer, compared with nothing. A case uses one or the other on a segment:
-  what is only asked the oracle does not know.
-- `session(server)` is the session of a server, opened at its first use: in this process if the
-  implementation can be there, in a process of its own if `processes` is set or `process(server)`
+  the oracle does not know what is only asked.
+- `session(server)` is the session of a server, opened on first use: in this process if the
+  implementation can run there, in a process of its own if `processes` is set or `process(server)`
   was asked for.
 - `kill(server)` ends one by SIGKILL.
 - `fail(what)` ends the case; `skip(why)` says that it cannot be judged; `inform(what)` says what
@@ -43,16 +43,16 @@ from slotmem_stress.interrupts import without_interrupts
 _SHOWN = 40  # the last requests of a long program; what went before is counted
 _OPTIONAL = ("restart", "dptr", "doall", "batch")
 _CHANGE_S = 10.0
-_SENDING_S = 0.02  # until requests of some ten kilobytes are in the pipes of drivers that are stopped
+_SENDING_S = 0.02  # until requests of some tens of kilobytes are in the pipes of drivers that are stopped
 
 
 class Failed(Exception):
-    """The implementation did not do what the clause asks; or, what another one does."""
+    """The implementation did not do what the clause asks, or what another one does."""
 
     def __init__(self, what: str, clause: str = "") -> None:
         super().__init__(what)
         self.clause = clause
-        """That other one."""
+        """The other one, if it is not the case's own."""
 
 
 class Skipped(Exception):
@@ -60,7 +60,7 @@ class Skipped(Exception):
 
 
 class Informed(Exception):
-    """What an implementation does where nothing is asked."""
+    """What an implementation does where nothing is required."""
 
 
 class Opener(Protocol):
@@ -72,7 +72,7 @@ class Opener(Protocol):
 
 
 class Rig:
-    """See the header."""
+    """What one case works with; see the header."""
 
     def __init__(
         self,
@@ -122,8 +122,8 @@ class Rig:
                 self.skip("it cannot be run in a process of its own")
 
     def work_in_memory(self, *servers: int) -> None:
-        """Let servers that have not begun work in a folder that is on no disk, where there is one:
-        of what is stored a thousand times nothing need be there after a power cut.
+        """Let servers that have not begun work in a folder in memory, if there is one: what is
+        stored a thousand times need not survive a power cut.
         """
         if places.SHM_FOLDER.is_dir():
             folder = tempfile.mkdtemp(prefix="slotmem-conform-", dir=places.SHM_FOLDER)
@@ -136,8 +136,8 @@ class Rig:
                 self.skip(f"the implementation does not have the capability {capability!r}")
 
     def make_provider(self) -> Callable[[], Any]:
-        """Return what opens the implementation itself, in whatever process, on the rig's folder; a
-        case of a driver skips.
+        """Return what opens the implementation itself, in any process, on the rig's folder; skip
+        the case if it is a driver.
         """
         provider = getattr(self.session(), "provider", "")
         if not provider:
@@ -153,7 +153,7 @@ class Rig:
         self.oracle.kill(server)
 
     def leave(self, server: int) -> None:
-        """Forget a session that has ended."""
+        """End the session of a server, if it has one, and forget it."""
         session = self._sessions.pop(server, None)
         if session is not None:
             with suppress(AdapterError):
@@ -162,7 +162,7 @@ class Rig:
     # -- requests ----------------------------------------------------------------------------------
 
     def do(self, text: str) -> Response:
-        """Send a program, compare each answer with the oracle's, and give the last.
+        """Send a program, compare each answer with the oracle's, and return the last.
 
         Raises:
             Failed
@@ -187,14 +187,14 @@ class Rig:
         return got
 
     def ask(self, text: str) -> Response:
-        """Send a program and give the last answer, whatever it is."""
+        """Send a program and return the last answer, whatever it is."""
         got: Response = {}
         for server, request in notation.parse(text.replace("$DIR", self.folder)):
             got = self.send(server, request)
         return got
 
     def value(self, text: str, field: str) -> Any:
-        """Send a program and give a field of the last answer.
+        """Send a program and return a field of the last answer.
 
         Raises:
             Failed: if it was refused.
@@ -205,7 +205,7 @@ class Rig:
         return got[field]
 
     def must(self, text: str, status: str = "APR_SUCCESS") -> Response:
-        """Send a program of which every answer must have this status; give the last.
+        """Send a program whose every answer must have this status; return the last.
 
         Raises:
             Failed
@@ -218,7 +218,9 @@ class Rig:
         return got
 
     def send(self, server: int, request: Request) -> Response:
-        """Send one request; its segment is counted as its server opened them."""
+        """Send one request; its segment is numbered in the order in which its server opened
+        them.
+        """
         session = self.session(server)
         if request["op"] in _OPTIONAL and request["op"] not in session.hello["capabilities"]:
             self.skip(f"the implementation does not have the capability {request['op']!r}")
@@ -245,7 +247,7 @@ class Rig:
         return {**request, "segment": handles[request["segment"]]}
 
     def together(self, requests: Iterable[tuple[int, Request]]) -> list[Response]:
-        """Send one request to each of several servers at the same time, and give the answers in
+        """Send one request to each of several servers at the same time, and return the answers in
         order.
 
         Drivers are stopped until all have something to read: otherwise the first is often done
@@ -280,8 +282,8 @@ class Rig:
         return [answer or {} for answer in got]
 
     def begin(self, server: int, request: Request, *, times: int = 1) -> Callable[[], bool]:
-        """Send a request so many times and do not wait; gives what waits for the end, and says
-        whether all were answered.
+        """Send a request `times` times and do not wait; return a function that waits for the end,
+        and says whether all were answered.
 
         The session may be killed meanwhile.
         """
@@ -356,8 +358,8 @@ class Rig:
         return "\n".join(([f"({left_out} other requests before)"] if left_out > 0 else []) + lines)
 
     def _openings(self, begins: int) -> list[int]:
-        """Return where, before a place in the record, the segments were opened that it speaks of
-        from there on.
+        """Return where, before a place in the record, the segments were opened that are used from
+        there on.
         """
         opened: dict[tuple[int, int], int] = {}
         for number, (server, request, response) in enumerate(self.record[:begins]):
@@ -403,7 +405,7 @@ def _signal(groups: list[int], number: int) -> None:
 
 
 def wrong_answer(got: Response, expected: Response) -> str:
-    """Say what was answered instead of what."""
+    """Say what was answered, and what must be."""
     return f"it answered {_shown(got)}, must answer {_shown(expected)}"
 
 

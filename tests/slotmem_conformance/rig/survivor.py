@@ -1,11 +1,11 @@
-"""Who survives the deaths of others: it does one operation first, and then sees what is wrong.
+"""A server that survives the deaths of others: it does one operation first, then looks for damage.
 
 Interface: `Survivor(rig, nbytes, flags)` creates a segment `w` of SLOTS slots as server 0 of the
-rig, with slots 0, 1 and its own, NEIGHBOUR, in use. `begin(first)` does one of FIRSTS and sees that
-its own answer is right; `see_whole`, `do_all` and `count` are what the clauses ask.
-`operations(during, nbytes)` are what those do who die.
+rig, with slots 0, 1 and its own, NEIGHBOUR, in use. `begin(first)` does one of FIRSTS and checks
+its answer; `see_whole`, `do_all` and `count` check what the clauses ask. `operations(during,
+nbytes)` is what the victims do.
 
-Raises: Failed, with `when` in front.
+What is wrong is raised as Failed, with `when` in front.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SLOTS = 33
 NEIGHBOUR = 32
 """The survivor's own slot. It shares a lock with slot 0 where slots share 1, 2, 4 ... 32 locks."""
 SIGN = 5
-"""The slot that a driver's batch takes first, which tells that it has begun."""
+"""The slot that a driver's batch takes first, which shows that it has begun."""
 _HELD = (0, 1, NEIGHBOUR)
 
 _UNDONE_BY = {"release 1": "fgrab 1", "fgrab 2": "release 2"}
@@ -57,7 +57,7 @@ def operations(during: str, nbytes: int) -> list[Request]:
 
 
 class Survivor:
-    """Who has the segment too, does one operation first, and then looks what is wrong."""
+    """A server that has the segment too, does one operation first, and then looks for damage."""
 
     def __init__(self, rig: Rig, nbytes: int, flags: str = "PREGRAB") -> None:
         self.when = ""
@@ -71,7 +71,7 @@ class Survivor:
             self._put(item_id, self._mine)
 
     def begin(self, first: str) -> None:
-        """Do an operation, and see that its own answer is right."""
+        """Do an operation, and check that its own answer is right."""
         rig = self._rig
         if first == "grab":
             grabbed = rig.value("grab", "id")
@@ -87,12 +87,12 @@ class Survivor:
             self._put(item_id, byte)
             self._mine = byte if item_id == NEIGHBOUR else self._mine
             if (got := self._get(item_id)) != byte:
-                rig.fail(f"{self.when}, slot {item_id} was filled with {byte:02x} and reads {got:02x}")
+                rig.fail(f"{self.when}, slot {item_id} was filled with {byte:02x} but reads {got:02x}")
         else:
             rig.must(first)
 
     def see_whole(self) -> None:
-        """See that no slot has parts of two puts, and that the survivor's own is as it left it
+        """Check that no slot has parts of two puts, and that the survivor's own is as it left it
         (KILL-2).
         """
         answers = self._all([{"op": "get", "id": each} for each in _HELD])
@@ -103,7 +103,7 @@ class Survivor:
         self._tidied()
 
     def do_all(self) -> None:
-        """See that the survivor can do every operation (KILL-3)."""
+        """Check that the survivor can do every operation (KILL-3)."""
         ids = (0, 1, 2, 3, 4, 5, NEIGHBOUR)
         data = f"{0x11:02x}" * self._nbytes
         asked: list[Request] = [{"op": "fgrab", "id": each} for each in ids]
@@ -119,8 +119,8 @@ class Survivor:
         self._tidied()
 
     def count(self, *, marks_changed: bool = True) -> None:
-        """See that num_free_slots is the number of free slots (KILL-4); and that no slot's mark has
-        changed, if nobody changed one but of the sign's slot.
+        """Check that num_free_slots is the number of free slots (KILL-4), and that no slot's mark
+        has changed if nobody changed any but that of the sign's slot.
         """
         rig = self._rig
         free, used = rig.ask("num_free_slots").get("value"), self._tidied()
@@ -130,8 +130,8 @@ class Survivor:
             rig.fail(f"{self.when}, the slots {seen} are in use, where nobody grabbed or released one")
 
     def _tidied(self) -> list[int]:
-        """Return the slots in use, and leave in use those alone that are always. Only a release
-        tells.
+        """Return the slots in use, and leave only those in use that always are. Only a release can
+        tell.
         """
         answers = self._all([{"op": "release", "id": each} for each in range(SLOTS)])
         self._all([{"op": "fgrab", "id": each} for each in _HELD])
@@ -161,7 +161,7 @@ class Survivor:
             rig.fail(f"{self.when}, get of slot {item_id} answered {got}, must give {nbytes} bytes")
         if letters != letters[:2] * nbytes:
             seen = batches.runs(bytes.fromhex(letters))
-            rig.evidence = f"slot {item_id} {self.when}, when nobody is at work: {seen}"
+            rig.evidence = f"slot {item_id} {self.when}, while nobody was at work: {seen}"
             rig.fail(f"{self.when}, slot {item_id} is torn: {seen}")
         byte = int(letters[:2], 16)
         if byte not in self._given[item_id]:

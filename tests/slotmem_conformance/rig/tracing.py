@@ -6,8 +6,8 @@ Interface:
   [] without strace.
 - `calls(trace)` reads the trace; `not_on_disk(calls, file, object)` gives a `Finding` for STORE-5.
 
-Only calls are seen: bytes written through a mapping are not, and what a call that succeeded has
-done is believed.
+Only calls are seen: bytes written through a mapping are not, and a call that succeeded is believed
+to have done its work.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Finding(NamedTuple):
 
 
 def command(trace: Path) -> list[str]:
-    """Return what stands before a command to trace it and its children."""
+    """Return what to put before a command to trace it and its children."""
     strace = shutil.which("strace")
     watched = ",".join(f"?{name}" for name in (*_WRITES, *_NAMES, *_OPENS, *_SYNCS, *_SYNCS_ALL, *_ENDS))
     options = ["-f", "-qq", "-y", "-s", "0", "-e", f"trace={watched}", "-e", "signal=none", "-o", str(trace)]
@@ -88,8 +88,8 @@ def calls(trace: Path) -> list[Call]:
 
 
 def not_on_disk(found: Sequence[Call], file: Path, object: Path) -> Finding:
-    """See whether the bytes of the file and its name were synced before the object was unlinked, or
-    the trace ended.
+    """Check whether the bytes of the file and its name were synced before the object was unlinked,
+    or the trace ended.
     """
     name, folder = str(file), str(file.parent)
     ended = next((at for at, each in enumerate(found) if each.name in _ENDS and str(object) in each.paths), len(found))
@@ -109,7 +109,7 @@ def not_on_disk(found: Sequence[Call], file: Path, object: Path) -> Finding:
 
 
 def _names(call: Call, name: str) -> bool:
-    """Say whether a call gives the file its name."""
+    """Return whether a call gives the file its name."""
     if call.name in _NAMES:
         return call.paths[-1:] == [name] or name in call.paths[1:]
     return call.name in _OPENS and name in call.paths and ("O_CREAT" in call.arguments or call.name == "creat")

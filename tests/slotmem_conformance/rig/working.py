@@ -1,4 +1,4 @@
-"""Processes that work on a segment at full speed and are all killed at one moment.
+"""Processes that work on a segment at full speed and are all killed at the same moment.
 
 Interface:
 
@@ -8,8 +8,8 @@ Interface:
   block, and whatever happens in it, they get SIGKILL, wherever they are, one after the other with
   a gap between, and are gone.
 
-Raises: Failed: the segment could not be attached, or a process died before its time. Skipped:
-nothing was tried.
+Both raise Failed if the segment could not be attached, or a process died before its time, and
+Skipped if nothing was tried.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ AtWork = Callable[..., AbstractContextManager[list[int]]]
 
 @contextmanager
 def nursery(make_provider: Callable[[], Any], name: str) -> Iterator[AtWork]:
-    """See the header."""
+    """Start the process that forks the others; see the header."""
     loops.compiled()  # before the crew wants it
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -55,7 +55,7 @@ def nursery(make_provider: Callable[[], Any], name: str) -> Iterator[AtWork]:
             raise Failed(f"a process could not attach to the segment: {trouble}")
         yield partial(_at_work, ours)
     finally:
-        ours.close()  # it ends then
+        ours.close()  # which ends it
         if process.pid is not None:
             process.join(_START_S)
             process.kill()
@@ -88,7 +88,7 @@ def _heard(pipe: Connection) -> Any:
 
 
 def _nurse(pipe: Connection, make_provider: Callable[[], Any], name: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who started us ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; our parent ends us
     with suppress(EOFError, ConnectionError):  # the other side is gone, perhaps before we came
         pipe.send("started")
         try:

@@ -4,9 +4,9 @@ Interface: `identify(machine)` gives for each state the words whose answers tell
 one. They are *harmonised*: for any two states a word of both, as far as it goes in each, gets
 different answers.
 
-A word is grown by the input that tells most pairs apart which nothing has told apart yet, without
-leading two of them to one state. Where no input does, the shortest word that tells some pair apart
-is appended. So one or two words do for most machines.
+A word grows by the input that tells apart most of the pairs that nothing has told apart yet,
+without leading two of them to one state. Where no input does, the shortest word that tells some
+pair apart is appended. So one or two words do for most machines.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def _tells(machine: Machine, word: Word, pair: Pair) -> bool:
 def _grow(machine: Machine, left: Iterable[Pair]) -> Word:
     """Return a word that tells at least one of the pairs apart, and as many as it can."""
     word: Word = ()
-    alive = dict.fromkeys(left, 1)  # where the pairs that are not told apart have come to, and how many
+    alive = dict.fromkeys(left, 1)  # where the pairs not yet told apart have got to, and how many they are
     while alive:
         best = max(range(len(machine.following[0])), key=lambda each: _gain(machine, alive, each))
         if _gain(machine, alive, best) > 0:
             more: Word = (best,)
         elif word:
-            return word  # what is left is told apart by another one
+            return word  # another word tells the rest apart
         else:
             more = shortest(machine, next(iter(sorted(alive))))
         for each in more:
@@ -103,7 +103,7 @@ def _gain(machine: Machine, alive: dict[Pair, int], each: int) -> int:
 
 
 def _follow(machine: Machine, alive: dict[Pair, int], each: int) -> dict[Pair, int]:
-    """Return where the pairs have come to that an input neither tells apart nor loses."""
+    """Return where an input leads the pairs that it neither tells apart nor loses."""
     found: dict[Pair, int] = {}
     for (one, other), count in alive.items():
         after = machine.following[one][each], machine.following[other][each]

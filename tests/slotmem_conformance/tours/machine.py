@@ -3,7 +3,7 @@
 Interface: `tabulate(first, inputs, step)` walks the graph from its first state, breadth first, and
 gives a `Machine`, in which states and inputs are numbers. `Machine.run` follows a sequence.
 
-An input may be undefined in a state: nothing is asked of it there. Machines are deterministic.
+An input may be undefined in a state: nothing is required there. Machines are deterministic.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Machine(NamedTuple):
     """The table: rows are states, the first is 0; columns are inputs."""
 
     following: tuple[tuple[int, ...], ...]
-    """The state that follows; UNDEFINED where nothing is asked."""
+    """The state that follows; UNDEFINED where nothing is required."""
     answers: tuple[tuple[int, ...], ...]
     """The number of the answer."""
     ways: tuple[Word, ...]
@@ -33,7 +33,7 @@ class Machine(NamedTuple):
 
     @property
     def edges(self) -> int:
-        """How many pairs of a state and an input that is defined there."""
+        """The number of pairs of a state and an input that is defined there."""
         return sum(after != UNDEFINED for row in self.following for after in row)
 
     def defined(self, state: int) -> list[int]:
@@ -41,7 +41,7 @@ class Machine(NamedTuple):
         return [each for each, after in enumerate(self.following[state]) if after != UNDEFINED]
 
     def run(self, state: int, word: Iterable[int]) -> tuple[int, Word]:
-        """Follow a word as far as it is defined; returns the last state and the answers."""
+        """Follow a word as far as it is defined; return the last state and the answers."""
         answers = []
         for each in word:
             if self.following[state][each] == UNDEFINED:
@@ -60,7 +60,7 @@ def tabulate(
     numbers, found, ways = {first: 0}, [first], [Word()]
     answer_numbers: dict[Hashable, int] = {}
     following, answers = [], []
-    for state in found:  # grows meanwhile
+    for state in found:  # grows as we go
         row, said = [], []
         for number, each in enumerate(inputs):
             stepped = step(state, each)

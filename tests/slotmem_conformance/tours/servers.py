@@ -3,9 +3,9 @@
 Interface: `Life` says with which flags, and whether another server attaches; `make(life, profiles)`
 gives the machine, and its inputs: who sends which request.
 
-An operation goes through the newest instance that its server opened of the name, which may have
+An operation goes through the newest instance that its server opened under the name, which may have
 ended. So that there is one, every tour begins with `Plan.prelude`. What differs from one run to the
-next, the numbers of segments and generations, is no part of an answer.
+next, the numbers of segments and generations, is not part of an answer.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def make(life: Life, profiles: tuple[str, ...]) -> Plan:
     shape = {"item_size": 1, "item_num": 1, "type": list(life.flags)}
     servers = (0, 1) if life.attached else (0,)
     opening = [Input(0, {"op": "create", "name": NAME, **shape}), Input(servers[-1], {"op": "attach", "name": NAME})]
-    # That an attacher has no instance any more shows only where it must be refused then (ID-2).
+    # That an attacher no longer has an instance shows only where it must then be refused (ID-2).
     ending = [Input(server, {"op": "restart"}) for server in servers if server == 0 or "safe" in profiles]
     inputs = (*opening, *ending, *(Input(server, each) for server in servers for each in _OPERATIONS))
     oracle = Oracle()
@@ -82,7 +82,7 @@ class _World:
         self.oracle = oracle
         world = oracle.world
         named = set(world.names.values())
-        # What was stored is seen by nobody while the name leads somewhere, and is overwritten then.
+        # Nobody sees what was stored while the name leads to a segment, whose end overwrites it.
         stored = [file.slots for file in world.files.values()]
         self._key = (
             tuple([world.segments[key].slots for key in named] or stored),

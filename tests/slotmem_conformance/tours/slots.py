@@ -5,7 +5,8 @@ machine, and the requests that are the machine's inputs.
 
 The machine of some profiles has what they ask for and nothing else: an input is defined in a state
 if the clause that says what must be answered there is one of theirs. Bytes are few, so that states
-are: a slot begins as zeros, and is changed by puts of no byte, of one, of all, and of zeros.
+are few too: a slot begins as zeros, and is changed by puts of no byte, of one, of all, and of
+zeros.
 """
 
 from __future__ import annotations

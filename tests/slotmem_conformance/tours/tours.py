@@ -2,11 +2,11 @@
 
 Interface: `derive(machine, extra)` gives sequences of inputs, each from the first state. A machine
 over the same inputs that answers all of them rightly, and has at most `extra` states more than this
-one, answers every sequence rightly: it cannot be told from it (HSI method: Luo, Petrenko and
+one, answers every sequence rightly: the two cannot be told apart (HSI method: Luo, Petrenko and
 Bochmann 1994; with one word for all states it is Chow's W-method, 1978).
 
 Each state is entered by its way; from there every sequence of up to `extra` + 1 inputs is tried,
-and then the words that identify the state it should have come to.
+and then the words that identify the state that it should have led to.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def derive(machine: Machine, extra: int = 0) -> list[Word]:
     """Return the tours, sorted; none is the beginning of another one.
 
     Raises:
-        NotMinimal: two states are the same but in name.
+        NotMinimal: if two states differ only in name.
     """
     words = identify(machine)
     found = {
@@ -35,7 +35,7 @@ def derive(machine: Machine, extra: int = 0) -> list[Word]:
 
 
 def _tries(machine: Machine, state: int, most: int) -> Iterator[tuple[int, Word]]:
-    """Yield every sequence of up to so many inputs, and where it leads."""
+    """Yield every sequence of up to `most` inputs, and where it leads."""
     yield state, ()
     if most:
         for each in machine.defined(state):

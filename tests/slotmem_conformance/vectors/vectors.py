@@ -48,8 +48,8 @@ def generate() -> dict[str, str]:
 
 
 def replay(text: str, opener: Opener, *, base: str | None = None) -> Iterator[tuple[str, str]]:
-    """Run the cases of a file; gives the id of each and what differs: nothing, or a line; or that
-    it is skipped.
+    """Run the cases of a file; yield the id of each with one line that says what differs or that it
+    was skipped, "" if all is right.
     """
     for case in json.loads(text)["cases"]:
         rig = Rig(opener, base=base)

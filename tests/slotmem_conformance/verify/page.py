@@ -50,7 +50,9 @@ def show(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     if cut := left_out(rows):
         console.print(
-            f"\nnot all was tried of {', '.join(cut)}; --budget-s gives more time", highlight=False, soft_wrap=True
+            f"\nnot everything was tried of {', '.join(cut)}; --budget-s gives more time",
+            highlight=False,
+            soft_wrap=True,
         )
     tail = f"(seed {seed}; a run that finds nothing proves nothing about what it did not try)"
     console.print(f"\nverdict: {verdict} {tail}", highlight=False, soft_wrap=True)
@@ -83,7 +85,7 @@ def _told(row: Row) -> str:
 
 
 def _findings(row: Row) -> list[str]:
-    """Tell what a part found wrong; nothing if all held."""
+    """Say what a part found wrong; nothing if all held."""
     if row.held:
         return []
     if row.clauses is not None:

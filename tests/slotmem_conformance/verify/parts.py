@@ -48,7 +48,7 @@ def parts(provider: str, folder: str, less: int, seed: int, shares: Shares) -> I
     programs, lives = 1500 // less, (1000 if shared else 500) // less
 
     if shared:
-        # The last is Apache's algorithm, which must be found out.
+        # The last is Apache's algorithm, which must be caught.
         questions = STANDARD if less == 1 else (*STANDARD[:2], STANDARD[-1])
         yield _explored(questions, _Clock(shares.take("interleavings"), len(questions), "models"))
     clock = _Clock(shares.take("slots"), programs, "programs")
@@ -77,10 +77,10 @@ class _Clock:
         self._tell = Progress()
 
     def tick(self) -> None:
-        """Tell how far it is.
+        """Show how far it is.
 
         Raises:
-            OutOfTime: the share is used up.
+            OutOfTime: if the share is used up.
         """
         if time.monotonic() > self.ends:
             raise OutOfTime
@@ -88,7 +88,7 @@ class _Clock:
         self._done += 1
 
     def end(self) -> None:
-        """Take the progress away."""
+        """Remove the progress line."""
         self._tell.end()
 
 
@@ -122,7 +122,7 @@ def _stressed(provider: str, folder: str, seconds: float, seed: int, share_s: fl
             raise KeyboardInterrupt
         if report.verdict == VIOLATED:
             raise Difference("\n".join([*report.findings, *(f"left: {leak}" for leak in report.leaks)]))
-        if report.verdict == UNDECIDED:  # the judge had too little time, which says nothing of the accused
+        if report.verdict == UNDECIDED:  # the judge had too little time, which says nothing about the accused
             raise OutOfTime
 
     row = timed("processes" if shared else "threads", "4 clients on 6 slots", work)

@@ -28,7 +28,7 @@ SEQUENTIAL = ("core", "httpd", "safe")
 WEIGHTS = {"core": 2.0, "httpd": 1.0, "safe": 1.0, "atomic": 4.0, "robust": 4.0, "durable": 3.0}
 """How the time that is left is divided among them."""
 
-_TIMEOUT_S = 5.0  # half as long as slotmem conform waits for an answer, for a hang would cost every case so much
+_TIMEOUT_S = 5.0  # half as long as slotmem conform waits for an answer, since a hang would cost every case that much
 
 
 class Failure(NamedTuple):
@@ -52,7 +52,7 @@ def hello(provider: str, folder: str, canary: Canary) -> dict[str, Any]:
 def ask(
     part: str, provider: str, profiles: Sequence[str], folder: str, canary: Canary, *, seed: int, budget_s: float
 ) -> Row:
-    """Run the cases of some profiles, quickly, and tell of them under a name."""
+    """Run the cases of some profiles, quickly, and report them under a name."""
     cases = selection.chosen(collect(), profiles)
     opener = partial(open_session, provider, timeout_s=_TIMEOUT_S)
     report = SuiteReport(provider, {}, seed, True)
@@ -75,7 +75,7 @@ def ask(
             )
         finally:
             tell.end()
-        counted = {*profiles, *CLAIMS.get(provider, PROFILES)}  # a random program hits upon clauses of others too
+        counted = {*profiles, *CLAIMS.get(provider, PROFILES)}  # a random program may hit upon clauses of others too
         if found := [each for each in failures(report.outcomes) if CLAUSES[each.clause].profile in counted]:
             raise Difference(", ".join(each.clause for each in found))
 

@@ -67,7 +67,9 @@ class Shares:
 
 
 def timed(part: str, work: str, do: Callable[[], None]) -> Row:
-    """Do one part, telling on standard error that it began. OutOfTime from `do` cuts it short."""
+    """Do one part, saying on standard error that it has begun. OutOfTime from `do` cuts it
+    short.
+    """
     print(f"{part}: {work} ...", file=sys.stderr, flush=True)
     began, finding, tried = time.monotonic(), "", True
     try:

@@ -5,8 +5,8 @@ action has taken effect.
 
 Pending actions take effect just in time (Lowe), so only what the return depends on matters. Most
 returns depend on nothing else (`_close_at_once`: each line there says why). For the others
-`_search` tries every order of the actions that `relevant` lists, and keeps a result only if it is
-not what another result leads to.
+`_search` tries every order of the actions that `relevant` lists, and drops each result that another
+one leads to.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _CHANGING = (GRAB, RELEASE, FGRAB, PUT)
 
 
 def close(tables: Tables, at: Possibility, pending: Pending, budget: Budget) -> list[Possibility]:
-    """Let what matters happen until this action has. It has not yet in `at`, which is changed."""
+    """Let what matters happen until this action has taken effect. It has not in `at`, which is
+    changed.
+    """
     at_once = _close_at_once(tables, at, pending)
     return _search(tables, at, pending, budget) if at_once is None else at_once
 
@@ -43,7 +45,7 @@ def _close_at_once(tables: Tables, at: Possibility, pending: Pending) -> list[Po
                 return happen(tables, at, put)
         return []
     if action == GRAB and tables.grabbable(at.mask) >> slot & 1:
-        # Once this slot is taken the rest can go on as it would have, but for who counts.
+        # Once this slot is taken the rest can go on as it would have, except for a count.
         return None if is_undone(tables, COUNT, at.done) else happen(tables, at, pending)
     if action == RELEASE and at.mask >> slot & 1 and is_release_free(tables, at, slot):
         return happen(tables, at, pending)

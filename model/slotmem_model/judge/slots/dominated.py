@@ -7,8 +7,8 @@ in is among these:
 
 - A get, or another one that only looks, has taken effect in it and not in the other: nothing more
   is asked of it.
-- What a crashed process asked for has not taken effect in it: it never need.
-- A put has not taken effect in it, but can at no cost. Either it brings what is in the slot anyway,
+- What a crashed process asked for has not taken effect in it: it need never do so.
+- A put has not taken effect in it, but can at no cost. Either it writes what is in the slot anyway,
   and can take effect at once. Or another put to the slot, which has taken effect in neither,
   returns sooner: it can take effect just before that one, unseen.
 
@@ -48,7 +48,7 @@ def drop_dominated(possibilities: list[Possibility], tables: Tables) -> list[Pos
 
 
 def _find_waiting(at: Possibility, tables: Tables) -> int:
-    """Return the bits of the puts that have taken effect and could as well wait."""
+    """Return the bits of the puts that have taken effect and could just as well wait."""
     waiting = 0
     for slot, listed in tables.puts.items():
         value = at.values[slot]

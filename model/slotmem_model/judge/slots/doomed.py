@@ -5,7 +5,7 @@ asks beforehand, of a slot that a crashed grab may take.
 
 Two kinds of them are doomed:
 
-- Those that have overwritten what a later get will see, when nobody else puts it.
+- Those that have overwritten what a later get will see and nobody else puts.
 - Those with a slot in use that a grab will give, while nobody asks for its release before that grab
   returns: only a release takes a mark away. This keeps what a crashed grab may have taken from
   multiplying the possibilities.
@@ -21,7 +21,7 @@ from slotmem_model.judge.slots.pending import Possibility, Tables, list_bits
 
 
 def drop_doomed(possibilities: list[Possibility], tables: Tables, future: Future) -> list[Possibility]:
-    """Return the possibilities that are not doomed; all if all are."""
+    """Return the possibilities that are not doomed; if all are, return all."""
     possibilities = _drop_overwritten(possibilities, tables)
     some, all_ = 0, tables.full
     for at in possibilities:
@@ -35,7 +35,7 @@ def drop_doomed(possibilities: list[Possibility], tables: Tables, future: Future
 
 
 def is_doomed(done: int, slot: int, tables: Tables, future: Future) -> bool:
-    """Say whether the slot, if in use now, must be free sooner than anybody can release it."""
+    """Return whether the slot, if in use now, must be free sooner than anybody can release it."""
     if tables.first_undone(tables.releases.get(slot), done) is not None:
         return False
     grab = tables.first_undone(tables.grabs.get(slot), done)

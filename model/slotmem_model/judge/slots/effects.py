@@ -11,10 +11,10 @@ Three rules are built in. The first two are sound for any history, the third whe
   nothing is lost.
 - A put that takes effect *hides* the pending puts to its slot that no later get will read: they
   happen just before it, and with them the pending gets that read them. Later they could only be in
-  the way. One that a later get reads is hidden only if some other put brings the same value, and
+  the way. One that a later get reads is hidden only if some other put writes the same value, and
   then both ways are followed.
 - A pending grab takes effect as soon as it may have its slot. Nobody else can take the slot in
-  between, and a slot in use is in nobody's way but of those who look for a free one.
+  between, and a slot in use is in the way only of those who look for a free one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def settle(tables: Tables, at: Possibility) -> None:
 
 
 def settle_gets(tables: Tables, at: Possibility, slot: int) -> None:
-    """Let the gets happen that can."""
+    """Let the gets of a slot happen that can."""
     listed = tables.gets.get(slot)
     if listed and at.mask >> slot & 1:
         value = at.values[slot]
@@ -57,7 +57,7 @@ def settle_gets(tables: Tables, at: Possibility, slot: int) -> None:
 def happen(tables: Tables, at: Possibility, pending: Pending) -> list[Possibility]:
     """Let an action take effect that changes something.
 
-    Returns what may follow; `at` may be one of these.
+    Return what may follow; `at` may be one of these.
     """
     action, slot = pending.action, pending.slot
     if action == GRAB:
@@ -89,7 +89,9 @@ def _take(tables: Tables, at: Possibility, lost: Pending, slot: int) -> Possibil
 
 
 def _settled(tables: Tables, at: Possibility, pending: Pending, slot: int) -> Possibility:
-    """Note that an action on a slot has taken effect, and let happen what is best done at once."""
+    """Note that an action on a slot has taken effect, and let everything happen that is best done
+    at once.
+    """
     at.done |= pending.bit
     settle_gets(tables, at, slot)
     settle(tables, at)
@@ -97,7 +99,7 @@ def _settled(tables: Tables, at: Possibility, pending: Pending, slot: int) -> Po
 
 
 def _write(tables: Tables, at: Possibility, put: Pending) -> list[Possibility]:
-    """Let a put take effect, behind those that it hides."""
+    """Let a put take effect, after those that it hides."""
     slot = put.slot
     ways = [at]
     at.done |= put.bit

@@ -3,10 +3,10 @@
 Interface: `find_clearest(history, timeline, failed, budget)`, once the judge has found that the
 history is a violation; `without_returns` makes operations pending.
 
-The judge looks ahead: what a later get will see decides early on which possibilities it keeps. So
-where it fails there need not be a violation yet. Here the history is cut behind the return at which
-it failed, and looked at without what comes later, until the return is found that turns what could
-be explained into what cannot. That is what the window is of, and what is said about it is true.
+The judge looks ahead: which possibilities it keeps depends on what later gets will see. So where it
+fails there need not be a violation yet. Here the history is cut after the return at which the judge
+failed, and judged without what comes later, until the return is found that turns a history that can
+be explained into one that cannot. The window is about that return, and what is said of it is true.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _LOOK_FURTHER_S = 2.0
 
 
 class Failure(NamedTuple):
-    """The operation at whose return no order is left, and a window of it. It is not certain that it
-    is this one if the time was used up before.
+    """The operation at whose return no order is left, and its window. `is_certain` is False if the
+    time ran out before it was certain to be this one.
     """
 
     number: int
@@ -43,8 +43,8 @@ def find_clearest(history: SlotHistory, timeline: Timeline, failed: int, budget:
     """Return the first operation that cannot be explained and has a clear window; if there is none
     soon, the clearest there is.
 
-    An operation that very many contradict is taken for one that did not return. That allows more,
-    so what cannot be explained then is a violation by itself.
+    An operation that very many contradict is then treated as one that did not return. That allows
+    more, so what cannot be explained then is a violation by itself.
     """
     best: Failure | None = None
     number: int | None = failed
@@ -68,8 +68,8 @@ def _rank(failure: Failure) -> tuple[bool, int]:
 
 
 def _find_first(history: SlotHistory, timeline: Timeline, number: int, budget: Budget) -> Failure:
-    """Return the operation whose return makes a violation of what was none, beginning with the one
-    at which the judge failed.
+    """Return the operation whose return turns the history into a violation, trying first the one at
+    which the judge failed.
 
     Raises:
         Exhausted: when the budget is used up.
@@ -101,8 +101,8 @@ def _find_first(history: SlotHistory, timeline: Timeline, number: int, budget: B
 
 
 def _find_later(history: SlotHistory, timeline: Timeline, number: int, budget: Budget) -> int:
-    """Return the first operation that returns later than this one and up to whose return the
-    history is a violation; all of it is one.
+    """Return the first operation that returns later than this one and by whose return the history
+    is a violation. The whole history is one.
 
     Raises:
         Exhausted: when the budget is used up.
@@ -137,8 +137,8 @@ def _cut(history: SlotHistory, timeline: Timeline, number: int, is_returning: bo
 
 
 def without_returns(history: SlotHistory, numbers: Sequence[int] | Column) -> SlotHistory:
-    """Return the history in which some operations did not return; who did them goes on under
-    another name.
+    """Return the history as if some operations had not returned; their processes go on under other
+    names.
     """
     outcome, process = history.outcome.copy(), history.process.copy()
     outcome[numbers] = PENDING

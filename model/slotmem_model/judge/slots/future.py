@@ -29,6 +29,6 @@ class Future:
         return int(self._returned[following])
 
     def has_release(self, slot: int, now: int, until: int) -> bool:
-        """Say whether a release of this slot is invoked between two positions."""
+        """Return whether a release of this slot is invoked between two positions."""
         release = int(np.searchsorted(self._releases, slot * self._span + now))
         return release < len(self._releases) and int(self._releases[release]) <= slot * self._span + until

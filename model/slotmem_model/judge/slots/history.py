@@ -4,12 +4,12 @@ Interface:
 
 - `SlotHistory` has one entry an operation in each column, in any order. Times are nanoseconds, or
   any other count of time.
-- `from_events(events, initial)` makes one of the events of `slotmem_model.judge.events`, whose
+- `from_events(events, initial)` makes one from the events of `slotmem_model.judge.events`, whose
   operations and results are those of `slotmem_model.spec`; values are numbered. It raises
-  `Unsuited` for what the columns cannot say.
+  `Unsuited` for what the columns cannot express.
 
-The columns say: PREGRAB; grab, fgrab, release, num_free_slots; get and put of whole slots. A put or
-get of fewer bytes, `slots` and `doall` are left to the judge of any specification.
+The columns express PREGRAB; grab, fgrab, release, num_free_slots; get and put of whole slots. A put
+or get of fewer bytes, `slots` and `doall` are left to the judge of any specification.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SlotHistory:
     of what was put or got, or the count that num_free_slots gave; of a TORN get, which gave parts
     of several, it stands for all of these. `returned` of a PENDING operation is ignored. `witness`,
     if there is one, is a number taken at the operation's instant (inside its critical section),
-    below zero if it was not taken. `inuse` is the mask of the slots in use at first, `values` what
+    below zero if it was not taken. `inuse` is the mask of the slots in use initially, `values` what
     is in them. The names are what reports say instead of the numbers, where there are any. Without
     `pregrab` get and put mark the slot. `lowest_first`: a grab must give the lowest free slot
     (GRAB-2), not just any.
@@ -82,7 +82,7 @@ class SlotHistory:
         if len(self.process) == 0:
             return
         if not ((self.kind >= GRAB) & (self.kind <= COUNT) & (self.outcome >= OK) & (self.outcome <= TORN)).all():
-            raise MalformedHistory("an operation of the history has a kind or an outcome that there is not")
+            raise MalformedHistory("an operation of the history has an unknown kind or outcome")
         returned = np.where(self.outcome == PENDING, np.iinfo(np.int64).max, self.returned)
         if (returned < self.invoked).any():
             number = int(np.argmax(returned < self.invoked))
@@ -103,12 +103,12 @@ class SlotHistory:
         return len(self.process)
 
     def name(self, number: int) -> Any:
-        """Return what the process of an operation is called."""
+        """Return the name of an operation's process."""
         process = int(self.process[number])
         return self.process_names.get(process, process)
 
     def first_values(self) -> list[int]:
-        """Return what is in each slot at first; 0 where nothing else is said."""
+        """Return what is in each slot initially; 0 where nothing else is said."""
         return list(self.values) + [0] * (self.item_num - len(self.values))
 
 
@@ -155,17 +155,17 @@ def _encode(call: Call, initial: spec.Slots, numbers: dict[bytes, int]) -> tuple
         raise Unsuited(f"{name} is not among {', '.join(KINDS)}")
     kind = KINDS[name]
     if kind == GET and len(arguments) == 2 and arguments[1] not in (None, initial.item_size):
-        raise Unsuited("a get of other than a whole slot")
+        raise Unsuited("a get of something other than a whole slot")
     data = arguments[1] if kind == PUT else None
     if data is not None and len(data) != initial.item_size:
-        raise Unsuited("a put of other than a whole slot")
+        raise Unsuited("a put of something other than a whole slot")
     slot = arguments[0] if arguments else -1
     value = NO_VALUE if data is None else numbers.setdefault(bytes(data), len(numbers))
     if call.is_pending:
         return kind, PENDING, slot, value
     result = call.result
     if not isinstance(result, spec.Result) or result.status not in OUTCOMES:
-        raise Unsuited(f"{result!r} is no result that the specification can give")
+        raise Unsuited(f"{result!r} is not a result that the specification can give")
     outcome = OUTCOMES[result.status]
     if outcome != OK or kind in (FGRAB, RELEASE, PUT):
         if result.value is not None:

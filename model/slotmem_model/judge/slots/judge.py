@@ -5,15 +5,15 @@ Interface:
 - `judge(history)` judges columns (`slotmem_model.judge.slots.history`); `check_slots(events,
   initial)` judges events, and passes those that do not fit into columns to the judge of any
   specification. Both give a `Verdict`.
-- Without PREGRAB, where get and put mark slots too, the judge of any specification does it.
-- A history with a witness is first replayed in the witness's order. Accepted, it is linearizable;
-  else the full judging follows.
-- Where any free slot is right, it is first tried whether all grabs gave the lowest, which is judged
-  faster.
+- Without PREGRAB, where get and put mark slots too, the judge of any specification takes over.
+- A history with a witness is first replayed in the witness's order. If that explains it, it is
+  linearizable; if not, it is judged in full.
+- Where grab may give any free slot, the judge first tries whether every grab gave the lowest, which
+  is faster to judge.
 
 How fast it is depends on the values: with a value of its own for every put it hardly ever has to
-follow more than a few possibilities. With repeated values it is right too, but may need more than
-its budget.
+follow more than a few possibilities. With repeated values it is just as right, but may need more
+than its budget.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def judge(history: SlotHistory, *, budget_s: float | None = None, memory_mb: flo
 
 
 def _judge_by_specification(history: SlotHistory, budget_s: float | None, memory_mb: float | None) -> Verdict:
-    """Judge by the specification itself, with bytes for the values. Each operation counts as one of
-    a process of its own, so that its row can be told.
+    """Judge by the specification itself, with bytes for the values. Each operation counts as that
+    of a process of its own, so that its row can be found again.
     """
     names = {value: b"%24d" % value for value in (*np.unique(history.value).tolist(), *history.first_values())}
     told = replace(history, process=np.arange(len(history)), process_names={}, value_names=names)
@@ -81,7 +81,7 @@ def _judge_by_specification(history: SlotHistory, budget_s: float | None, memory
     if verdict.name != VIOLATION:
         return verdict
     returned = [int(str(event.process)) for event in verdict.window if isinstance(event, Return)]
-    number = returned[-1]  # a window ends where nothing explains any more what was returned
+    number = returned[-1]  # a window ends with the return that nothing explains
     numbers = (number, *(other for other in dict.fromkeys(returned) if other != number))
     reason = f"{answered(history, number)}, which no order of the operations shown explains"
     return replace(verdict, reason=reason, window=to_events(history, sorted(numbers)), before=(), numbers=numbers)
@@ -95,8 +95,9 @@ def check_slots(
     budget_s: float | None = None,
     memory_mb: float | None = 1024,
 ) -> Verdict:
-    """Judge a history of the operations of `slotmem_model.spec`, beginning in the given state;
-    whether grab must give the lowest free slot (GRAB-2) or any.
+    """Judge a history of the operations of `slotmem_model.spec` that begins in the given state.
+
+    With `lowest_first` grab must give the lowest free slot (GRAB-2), otherwise any.
 
     Raises:
         MalformedHistory: a ValueError, if the events are not those of processes that do one

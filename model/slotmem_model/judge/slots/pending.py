@@ -7,7 +7,7 @@ Interface:
 - `Possibility` is a mask of the slots in use, what is in each slot, and a bit for each pending
   action that has taken effect.
 
-What happens to a possibility is told in `effects`.
+`effects` says what happens to a possibility.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def list_bits(mask: int) -> Iterator[int]:
 class Pending:
     """An action between its invocation and its return.
 
-    Those that return sort by the position of it, before the crashed ones.
+    Actions that return sort by the position of their return, before the crashed ones.
     """
 
     __slots__ = ("action", "bit", "is_eager", "is_only", "last_read", "number", "returned", "slot", "value")
@@ -90,7 +90,7 @@ class Possibility:
         self.values = values
 
     def copy(self) -> Possibility:
-        """Return one that may be changed without changing this one."""
+        """Return a copy that may be changed without changing this one."""
         return Possibility(self.mask, self.done, self.values.copy())
 
     def key(self) -> tuple[int, int, tuple[int, ...]]:
@@ -98,7 +98,8 @@ class Possibility:
         return self.mask, self.done, tuple(self.values)
 
 
-# Under which kind each action is listed: that of a crashed process with the same one that returns.
+# The kind that each action is listed under: one of a crashed process beside the same one that
+# returns.
 _LISTED = {
     GRAB: GRAB,
     RELEASE: RELEASE,
@@ -131,7 +132,7 @@ class Tables:
         self.crashed_bits = 0
 
     def add(self, pending: Pending) -> None:
-        """Take in an action that has been asked for."""
+        """Add an action that has been asked for."""
         insort(self._list_of(pending), pending)
         if LOST_GRAB <= pending.action <= LOST_PUT:
             self.crashed_bits |= pending.bit
@@ -154,13 +155,13 @@ class Tables:
         return ~mask & (mask + 1) & self.full
 
     def grabbable(self, mask: int) -> int:
-        """Return the bits of the slots that a grab may give: of the lowest free one, or of all that
-        are free.
+        """Return the bits of the slots that a grab may give: the lowest free one, or all that are
+        free.
         """
         return self.lowest_free(mask) if self.lowest_first else ~mask & self.full
 
     def is_seen(self, at: Possibility, look: Pending) -> bool:
-        """Say whether this state gives the result of one that looks."""
+        """Return whether this state gives the result of an action that looks."""
         if look.action == SEES_FREE:
             return not at.mask >> look.slot & 1
         if look.action == SEES_FULL:

@@ -3,8 +3,8 @@
 Interface: `SlotPossibilities(history, budget)`; `run()` goes through the history and returns the
 operation at which nothing is left that explains it.
 
-What a return asks for is found by `closure`; the shortcuts here are for what nothing overlaps,
-which is most of a good history.
+`closure` finds what a return needs; the shortcuts here are for what nothing overlaps, which is most
+of a good history.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class SlotPossibilities:
 
     def watch(self, numbers: Iterable[int]) -> None:
         """Have `run` note in `seen`, by their numbers, which states are possible before these
-        operations are invoked, as far as it comes.
+        operations are invoked, as far as it gets.
         """
         self._watched = sorted(((int(self.timeline.invoked[number]), number) for number in numbers), reverse=True)
 
     def run(self) -> int | None:
-        """Go through the whole history. Returns the operation at which nothing is left that
-        explains it, None if there is none. What is known of later ones plays a part in that.
+        """Go through the whole history. Return the operation at which nothing is left that explains
+        it, None if there is none. What later operations return plays a part in that.
 
         Raises:
             Exhausted: when the budget is used up.
@@ -128,7 +128,7 @@ class SlotPossibilities:
         return bool(self.held)
 
     def _read_alone(self, slot: int, value: int) -> bool:
-        """The same for a get."""
+        """Let a get happen that nothing on its slot overlaps."""
         self.held = [at for at in self.held if at.mask >> slot & 1 and at.values[slot] == value]
         return bool(self.held)
 
@@ -158,10 +158,10 @@ class SlotPossibilities:
                 settle(tables, at)
 
     def _return(self, pending: Pending) -> bool:
-        """Let an action return. Returns False if nothing explains that."""
+        """Let an action return, and say whether anything explains that."""
         bit, budget, tables = pending.bit, self._budget, self.tables
         explained: list[Possibility] = []
-        for tables.future in (self._future, None):  # unasked, so that a violation shows where it cannot be explained
+        for tables.future in (self._future, None):  # None: unasked, so that a violation shows where it happens
             for at in self.held:
                 if at.done & bit:
                     explained.append(at)

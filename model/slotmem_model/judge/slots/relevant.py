@@ -5,9 +5,9 @@ Interface:
 - `list_relevant(tables, at, pending)` yields them.
 - `is_release_free(tables, at, slot)` says whether a release can take effect without any of them.
 
-Whatever commutes with all that follows can as well happen after the return, and is left out. A set
-of actions that is too small here makes false alarms, often in long histories only. The tests hold
-this to an exhaustive judge.
+Whatever commutes with all that follows can just as well happen after the return, and is left out.
+Too small a set here raises false alarms, often only in long histories. The tests hold it to an
+exhaustive judge.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def list_relevant(tables: Tables, at: Possibility, pending: Pending) -> Iterator
 
 
 def is_release_free(tables: Tables, at: Possibility, slot: int) -> bool:
-    """Say whether nobody needs the slot in use for what he does."""
+    """Return whether no pending action needs the slot to be in use."""
     done = at.done
     if any(not done & other.bit for kind in (PUT, GET, FGRAB) for other in tables.by_slot[kind].get(slot, ())) or any(
         not done & look.bit and look.action != SEES_FREE for look in tables.looks
@@ -70,14 +70,14 @@ def is_undone(tables: Tables, action: int, done: int) -> bool:
 
 
 def _list_before_release(tables: Tables, at: Possibility, slot: int) -> Iterator[Pending]:
-    """Yield what may have to happen while a slot is still in use, where nobody counts: what else is
-    pending can come later as well.
+    """Yield what may have to happen while a slot is still in use, where nobody counts: everything
+    else that is pending can just as well come later.
 
-    What a slot in use is good for is that a higher one is the lowest free, so that a grab of that,
-    or a crashed grab, can have it. Before that each lower free slot has to be taken once, and the
-    higher one released if it is in use. All else that marks lower slots can come later in the same
-    order: at each of its grabs the slots below are in use then as well, since what took them first
-    is not put off.
+    A slot in use matters because it lets a higher one be the lowest free, for a grab of that slot
+    or a crashed grab to take. Before that, each lower free slot has to be taken once, and the
+    higher one released if it is in use. Everything else that marks lower slots can come later in
+    the same order: at each of those grabs the slots below are in use then too, since what took them
+    first is not put off.
     """
     higher, targets = [], []
     if tables.lowest_first:
@@ -104,8 +104,8 @@ def _list_before_release(tables: Tables, at: Possibility, slot: int) -> Iterator
 def _list_higher_grabs(tables: Tables, at: Possibility, slot: int) -> list[Pending]:
     """Return the pending grabs of higher slots that may happen as long as this slot is in use.
 
-    Each free slot below must have somebody who takes it, and the slot itself be free or have
-    somebody who releases it.
+    Each free slot below must have an action that takes it, and the slot itself must be free or have
+    one that releases it.
     """
     if not tables.grabs:
         return []
@@ -124,11 +124,10 @@ def _list_higher_grabs(tables: Tables, at: Possibility, slot: int) -> list[Pendi
 
 
 def _list_lost_targets(tables: Tables, at: Possibility, slot: int) -> list[int]:
-    """Return the slots above this one that a crashed grab may come to as long as this slot is in
-    use.
+    """Return the slots above this one that a crashed grab may take as long as this slot is in use.
 
-    As with `_list_higher_grabs`, each free slot below must have somebody who takes it. Left out are
-    the slots of which the rest of the history refutes that a crashed grab has them.
+    As with `_list_higher_grabs`, each free slot below must have an action that takes it. Slots that
+    no crashed grab can have, as the rest of the history shows, are left out.
     """
     done, free = at.done, ~at.mask & tables.full
     lost = sum(1 for grab in tables.lost_grabs if not done & grab.bit)
@@ -151,14 +150,14 @@ def _list_lost_targets(tables: Tables, at: Possibility, slot: int) -> list[int]:
 
 
 def _list_takers(tables: Tables, at: Possibility, slot: int) -> list[Pending]:
-    """Return the pending actions that may take just this slot, one of a kind."""
+    """Return the pending actions that may take just this slot, one of each kind."""
     listed = (tables.grabs.get(slot), tables.fgrabs.get(slot))
     return [first for each in listed if (first := tables.first_undone(each, at.done)) is not None]
 
 
 def _list_lost(tables: Tables, at: Possibility, lowest: int) -> Iterator[Pending]:
-    """Yield a crashed grab that may take the lowest free slot; a pending grab of that slot, which
-    returns, goes first.
+    """Yield a crashed grab that may take the lowest free slot; a pending grab of that slot that
+    returns goes first.
     """
     lost = tables.first_undone(tables.lost_grabs, at.done)
     if (
@@ -179,7 +178,7 @@ def _list_puts(tables: Tables, at: Possibility, slot: int) -> Iterator[Pending]:
 
 
 def _compute_reach(tables: Tables, at: Possibility) -> int:
-    """Return a slot above all that a crashed grab can come to before anything else returns."""
+    """Return a slot above all that a crashed grab can reach before anything else returns."""
     free = ~at.mask & tables.full
     for _ in range(_count_takers(tables, at.done) - 1):
         free &= free - 1  # the lowest is taken
@@ -193,7 +192,7 @@ def _count_takers(tables: Tables, done: int) -> int:
 
 
 def _may_be_lost(tables: Tables, done: int, slot: int) -> bool:
-    """Say whether a crashed grab may have this slot from now on, as far as the future (if it may be
-    asked) tells.
+    """Return whether a crashed grab may have this slot from now on, as far as the future tells (if
+    it may be asked).
     """
     return tables.future is None or not is_doomed(done, slot, tables, tables.future)

@@ -2,9 +2,8 @@
 
 Interface: `describe(history, window, number)` gives one sentence that says why operation `number`
 cannot be explained. The sentence is true of the history, or it is not said. `answered(history,
-number)` says no more than what it answered. `to_events(history, window)` gives the window's events,
-with the operations of `slotmem_model.spec` (values by their number, or by name where they have
-one).
+number)` only says what it answered. `to_events(history, window)` gives the window's events, with
+the operations of `slotmem_model.spec` (values by their number, or by name where they have one).
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _STATUS = {OK: spec.SUCCESS, TORN: spec.SUCCESS, NOTFOUND: spec.NOTFOUND, EINVAL
 
 
 def to_events(history: SlotHistory, window: Iterable[int]) -> tuple[Event, ...]:
-    """Return the events of some operations in the order of time; a pending one ends in a crash."""
+    """Return the events of some operations in time order; a pending one ends in a crash."""
     timed: list[tuple[int, int, Event]] = []
     crashed: list[Event] = []
     for number in window:
@@ -115,7 +114,7 @@ def _why_get(history: SlotHistory, window: Window, number: int) -> str:
             history.invoked[written] > history.returned[number]
         )
         if history.value[other] != value and is_overwritten.all():
-            return f" after its overwriting by {_name(history, int(history.value[other]))} had returned"
+            return f" after the put of {_name(history, int(history.value[other]))} that overwrote it had returned"
     return _against(history, window, number) or ", which could not be read there at any time while it ran"
 
 
@@ -134,8 +133,8 @@ def _why_used(history: SlotHistory, window: Window, number: int) -> str:
         for other in _before(history, window, number, kind, slot):
             if not _may_be_released(history, slot, int(history.invoked[other]), number):
                 by = f"the {NAMES[kind]} by process {history.name(other)}"
-                return f" after {by} had returned, with no release behind it"
-    return _against(history, window, number) or ", although it was, all the time while that ran"
+                return f" after {by} had returned, with no release after it"
+    return _against(history, window, number) or ", although it was in use all the while"
 
 
 def _why_grab(history: SlotHistory, window: Window, number: int) -> str:
@@ -148,37 +147,37 @@ def _why_grab(history: SlotHistory, window: Window, number: int) -> str:
         if other != number and not is_full and history.kind[other] in (GRAB, FGRAB) and history.slot[other] == slot:
             since = int(min(history.invoked[other], history.invoked[number]))
             if history.outcome[other] == OK and not _may_be_released(history, slot, since, number):
-                return f", which process {history.name(other)} had grabbed, with no release between"
+                return f", which process {history.name(other)} had grabbed, with no release in between"
     if is_full:
-        why = ", although there was one, all the time while it ran"
+        why = ", although there was one all the while"
     elif window.is_whole and _happens_once(history, GRAB, slot, number):
         which = "the lowest free one" if history.lowest_first else "free"
         why = f", which was not {which} at any time while it ran"
     else:
-        why = _NO_ORDER  # another grab may have come before it to a slot that was free for a moment
+        why = _NO_ORDER  # another grab may have been first to take a slot that was free for a moment
     return _against(history, window, number) or why
 
 
 def _may_do(history: SlotHistory, kind: int, slot: int) -> Flags:
-    """Say which operations may have done this to a slot."""
+    """Return, for each operation, whether it may have done this to a slot."""
     is_possible: Flags = (history.outcome == OK) | (history.outcome == PENDING)
     is_possible &= (history.kind == kind) & (history.slot == slot)
     return is_possible
 
 
 def _ends(history: SlotHistory) -> Column:
-    """Return when each operation returned; of one that did not, a time behind all others."""
+    """Return when each operation returned; for one that did not, a time after all others."""
     return np.where(history.outcome == PENDING, np.iinfo(np.int64).max, history.returned)
 
 
 def _happens_once(history: SlotHistory, kind: int, slot: int, number: int) -> bool:
-    """Say whether nothing of this kind overlaps an operation of it, on its slot."""
+    """Return whether nothing of this kind overlaps an operation of it, on its slot."""
     overlaps = (_ends(history) >= history.invoked[number]) & (history.invoked <= history.returned[number])
     return int((overlaps & _may_do(history, kind, slot)).sum()) == 1
 
 
 def _may_be_released(history: SlotHistory, slot: int, since: int, number: int) -> bool:
-    """Say whether a slot may have been released from an instant on until an operation returned."""
+    """Return whether a slot may have been released between an instant and an operation's return."""
     is_in_time = (_ends(history) >= since) & (history.invoked <= history.returned[number])
     return bool((is_in_time & _may_do(history, RELEASE, slot)).any())
 
@@ -199,7 +198,7 @@ def _before(history: SlotHistory, window: Window, number: int, kind: int, slot: 
 
 
 def _against(history: SlotHistory, window: Window, number: int) -> str:
-    """Name what stands against an operation: the other one, if it is one."""
+    """Say what contradicts an operation; name the other one, if there is only one."""
     if len(window.numbers) == 1:
         return ""
     if len(window.numbers) > 2:

@@ -1,8 +1,8 @@
-"""What slots do, one act after the other, for the search that windows are found by.
+"""What slots do, one act after the other, for the search that finds windows.
 
 Interface: `step_slot(slot)` is the specification of one slot by itself (where grabs must give the
-lowest, those of higher slots speak of it too), `step_whole(item_num, has_values, lowest_first)`
-that of all, or of their marks alone. Acts are those of a timeline, with their results.
+lowest, those of higher slots concern it too), `step_whole(item_num, has_values, lowest_first)` that
+of all, or of their marks alone. Acts are those of a timeline, with their results.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ State = tuple[int, tuple[int, ...]]  # the mask of the slots in use, and what is
 
 
 def step_slot(slot: int) -> Step:
-    """Return the specification of one slot: whether it is in use, and what is in it; None is
-    unknown.
+    """Return the specification of one slot: whether it is in use, and what is in it; None for what
+    is unknown.
     """
 
     def step(state: tuple[bool | None, int | None], act: tuple[int, int, int]) -> Iterator[tuple[Any, bool]]:

@@ -1,11 +1,11 @@
 """What the judge of slots knows beforehand: the actions in order, and what lies ahead of each.
 
-Interface: `Timeline.compile(history)`. All is done in columns, since this is most of the time that
-a good history takes.
+Interface: `Timeline.compile(history)`. Everything is done in columns, since this takes most of the
+time of a good history.
 
 An *action* is an operation together with its result, which is known. A *position* is the place of
-an invocation or a return in the order of time; at equal times invocations come first, so that what
-may have overlapped does (`_order_events`).
+an invocation or a return in time order; at equal times invocations come first, so that what may
+have overlapped does (`_order_events`).
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ Flags = npt.NDArray[np.bool_]
 class Timeline:
     """The actions of a history, and for each what the judge asks about its future.
 
-    - `events`: in the order of time, twice the number of the operation, plus one for its return.
+    - `events`: in time order, twice the number of the operation, plus one for its return.
     - `positions`: of each of them.
     - `invoked`: the position of its invocation.
     - `returned`: the position of its return; for one without, a position after all others.
     - `last_read`: of a put, the position at which the last get of its value from its slot is
       invoked; -1 without such a get.
-    - `is_only`: of a put, that no other put brings the same value to the same slot.
+    - `is_only`: of a put, that no other put writes the same value to the same slot.
     - `is_eager`: of a grab, that while it runs nobody looks at its slot or counts slots, or forces
       its slot to be in use, and no other grab of its slot begins and returns.
-    - `is_alone`: of a put or get, that no other action on its slot overlaps it. Its return is no
-      event.
+    - `is_alone`: of a put or get, that no other action on its slot overlaps it. Its return is not
+      an event.
     """
 
     action: Column
@@ -130,7 +130,7 @@ def compute_actions(history: SlotHistory) -> Column:
 
 
 def is_one_of(action: Column, *these: int) -> Flags:
-    """Say of each action whether it is one of these; faster than `isin`."""
+    """Return, for each action, whether it is one of these; faster than `isin`."""
     table = np.zeros(NOTHING + 1, dtype=np.bool_)
     table[list(these)] = True
     return table[action]
@@ -147,12 +147,12 @@ def _compute_positions(history: SlotHistory) -> tuple[Column, Column, Column]:
 
 
 def _order_events(history: SlotHistory, answered: Column) -> Column:
-    """Return the events in the order of time.
+    """Return the events in time order.
 
-    At equal times invocations come first. Only where one process alone returns and invokes again at
-    an instant, what it did before comes before what it does next, and in between what it did in no
-    time. Of several such processes each may have been first, which no order of events says; so
-    their operations overlap too, which only allows more.
+    At equal times invocations come first. There is one exception: where a single process returns
+    and invokes again at one instant, what it did before comes first, then what it did in no time,
+    then what it does next. Of several such processes any may have been first, which no one order of
+    events can say; so their operations overlap too, which only allows more.
     """
     times = np.concatenate((history.invoked, history.returned[answered]))
     events = np.concatenate((np.arange(len(history)) * 2, answered * 2 + 1))
@@ -205,7 +205,7 @@ def _compute_readers(history: SlotHistory, action: Column, invoked: Column) -> t
 
 
 def _overlaps(offset: Column, invoked: Column, returned: Column, mine: Flags, others: Flags) -> Flags:
-    """Say for each of mine whether one of the others, with the same offset, overlaps it."""
+    """Return, for each of mine, whether one of the others, with the same offset, overlaps it."""
     base = offset[mine]
     started, ended = np.sort((offset + invoked)[others]), np.sort((offset + returned)[others])
     before = np.searchsorted(started, base)
@@ -214,7 +214,7 @@ def _overlaps(offset: Column, invoked: Column, returned: Column, mine: Flags, ot
 
 
 def _compute_wraps(grabs: Column, keys: Column, invoked: Column, returned: Column) -> Flags:
-    """Say which of the grabs begin before, and end behind, another one that gives the same slot."""
+    """Return which of the grabs begin before and end after another one that gives the same slot."""
     wraps = np.zeros(len(keys), dtype=np.bool_)
     if len(grabs):
         grabs = grabs[np.argsort((keys + invoked)[grabs])]

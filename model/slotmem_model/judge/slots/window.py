@@ -49,20 +49,20 @@ from slotmem_model.judge.slots.timeline import (
 from slotmem_model.judge.window import cut, is_violation, relax, shrink
 
 FEW = 12
-"""So many operations can be seen at a glance."""
+"""The number of operations that one can take in at a glance."""
 _MOST = 128  # operations that are looked at
-_SUSPECTS = 8  # so many slots, at most
+_SUSPECTS = 8  # slots, at most
 _ATTEMPT_S = 0.3
 _UNKNOWN = [(None, None)]  # the states of a slot of which nothing is known
 
 
 class Window(NamedTuple):
-    """The operations that contradict one another, oldest first, and the states they do so from;
-    none given: from any.
+    """The operations that contradict one another, oldest first, and the states they do so from
+    (none given: any state).
 
-    One that is not whole has only the operation that cannot be explained: those that contradict it
-    are too many. So it is with a grab that was held up inside for long: each of the moments at
-    which others took and released its slot stands against it.
+    A window that is not whole has only the operation that cannot be explained: those that
+    contradict it are too many. That happens to a grab that was held up inside for long: every
+    moment at which others took and released its slot contradicts it.
     """
 
     numbers: list[int]
@@ -76,8 +76,8 @@ class Window(NamedTuple):
         return self.is_whole and len(self.numbers) <= FEW
 
     def shows_unused(self, slot: int) -> bool:
-        """Say whether the window shows that a slot was not in use at any time while the operation
-        ran that cannot be explained: to have seen it in use would be a violation too.
+        """Return whether the window shows that a slot was not in use at any time while the
+        operation that cannot be explained ran: seeing it in use would be a violation too.
         """
         return self.would_refute is not None and self.would_refute((SEES_USED, slot, -1))
 
@@ -204,7 +204,7 @@ def _grow(
 
 
 def _refutes(slot: int | None, history: History, states: list[Any], step: Step, act: Act) -> bool:
-    """Say whether the history would be a violation if the last to return had been another act."""
+    """Return whether the history would be a violation had the last to return been another act."""
     last = history.moments[-1] >> 1
     calls = list(history.calls)
     calls[last] = calls[last]._replace(operation=act)

@@ -4,13 +4,13 @@ Interface: `is_accepted(history)`. True is a proof that the history is lineariza
 order respects real time, and the specification, run in this order, gives every result. False proves
 nothing, since a witness may be wrong where the history is right.
 
-Operations without a witness did not happen, if they are pending; if they returned, there is no
-acceptance. Equal witnesses are taken in the order of the columns.
+A pending operation without a witness did not happen; if one that returned has none, the history is
+not accepted. Equal witnesses are taken in the order of the columns.
 
 A get or put looks at a slot's mark without the mutex that guards the marks. So its witness may be
 on the wrong side of a grab or release of its slot, if one of the two was held up inside. Such an
-order is mended (`_mend`) and tried again. However an order was come by, it is accepted only if real
-time and the specification agree with all of it.
+order is corrected (`_mend`) and tried again. However an order came about, it is accepted only if
+all of it agrees with real time and the specification.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MOST_MENDED = 1000  # in one slot
 
 
 def is_accepted(history: SlotHistory) -> bool:
-    """Say whether the witness explains the history."""
+    """Return whether the witness explains the history."""
     if history.witness is None:
         return False
     action = compute_actions(history)
@@ -60,7 +60,7 @@ def is_accepted(history: SlotHistory) -> bool:
 
 
 def _is_in_real_time(history: SlotHistory, order: Column) -> bool:
-    """Say whether no operation comes behind one that began when it was already over."""
+    """Return whether no operation comes after one that began when it was already over."""
     returned = np.where(history.outcome == PENDING, np.iinfo(np.int64).max, history.returned)[order]
     latest = np.maximum.accumulate(history.invoked[order])
     return bool((returned[1:] >= latest[:-1]).all())
@@ -94,13 +94,13 @@ def _replay(history: SlotHistory, action: Column, order: Column) -> bool:
 
 
 def _mend(history: SlotHistory, stamps: Column, action: Column, order: Column) -> Column | None:
-    """Return the order with each get and put that saw another mark than the last one put where it
-    may have; None if too many did.
+    """Return the order with each get and put that saw another mark than the last one moved to where
+    it may have seen it; None if there are too many.
 
-    It is either the get or put that was held up, behind its look: then it comes before the last
-    change of the mark, and nobody was in the slot since. Or it is who changed the mark, before the
-    witness was taken: then the next change, which nobody else's mark comes before, comes before the
-    get or put. Or the witness was a guess, and the get or put comes behind that change.
+    Either the get or put was held up after its look: then it comes before the last change of the
+    mark, and nobody has been in the slot since. Or the process that changed the mark was held up
+    before it took its witness: then the next change, if no other mark comes before it, comes before
+    the get or put. Or the witness was a guess, and the get or put comes after that change.
     """
     acts = action[order]
     is_mark = ~is_one_of(acts, PUT, GET, LOST_PUT, SEES_FREE)
@@ -205,7 +205,7 @@ def _replay_touches(history: SlotHistory, action: Column, order: Column) -> bool
 
 def _last(changes: Flags, to: Column, slot: Column, at_first: Column) -> Column:
     """Return for each entry, sorted by slot, what the last change before it in its slot changed to;
-    at first what `at_first` says.
+    initially what `at_first` says.
     """
     index = np.arange(len(slot))
     behind = np.maximum.accumulate(np.where(changes, index, -1))
