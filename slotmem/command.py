@@ -8,7 +8,8 @@ own and none imports upwards:
 
 Exit codes: what `run` returns (0 held, 1 violated, 2 usage or environment, 3 undecided); 2 for a
 usage error, an error of slotmem, a missing package, or an exception that nobody foresaw, which is a
-bug; 130 after Ctrl-C, 143 after SIGTERM; 141 if the reader of the output has gone away.
+bug; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP; 141 if the reader of the output has gone
+away.
 
 No exception shows its traceback, unless the variable SLOTMEM_TRACEBACK is set.
 
@@ -36,7 +37,7 @@ from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
 from slotmem import __version__, environment
-from slotmem.exit_codes import INTERRUPTED, TERMINATED, UNREAD, USAGE
+from slotmem.exit_codes import HANGUP, INTERRUPTED, TERMINATED, UNREAD, USAGE
 from slotmem.status import SlotmemError
 
 GROUP = "slotmem.commands"
@@ -44,6 +45,8 @@ _TRACEBACK = "SLOTMEM_TRACEBACK"
 # Ours are known without installed metadata: the command also works when the library is merely on
 # the path.
 _BUILT_IN = {"inspect": "slotmem.inspect.command"}
+_LIKE_INTERRUPTS = {"SIGTERM": TERMINATED, "SIGHUP": HANGUP}
+"""The signals that end a command like Ctrl-C, where the system has them, and its exit code."""
 
 
 class _Command(NamedTuple):
@@ -79,12 +82,14 @@ def main(given: Sequence[str] | None = None) -> int:
                 sys.stdout.flush()  # here, where a closed pipe or a full disk can still be handled
             return _signalled(interrupts) if code == INTERRUPTED else code
     except KeyboardInterrupt:
+        _drop_what_is_left()  # the terminal may be gone
         return _signalled(interrupts)
     except SlotmemError as error:
         print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
     except Exception as error:
         if interrupts:
+            _drop_what_is_left()
             return _signalled(interrupts)  # in some places, such as a class body, Python turns it into another error
         if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout.fileno()):
             _drop_what_is_left()
@@ -121,12 +126,13 @@ def _drop_what_is_left() -> None:
 
 def _signalled(interrupts: Sequence[int]) -> int:
     """Return the exit code of a command that a signal ended, as shells count."""
-    return TERMINATED if signal.SIGTERM in interrupts else INTERRUPTED
+    names = {signal.Signals(number).name for number in interrupts}
+    return next((code for name, code in _LIKE_INTERRUPTS.items() if name in names), INTERRUPTED)
 
 
 @contextmanager
 def _noting(interrupts: list[int]) -> Iterator[None]:
-    """Note every Ctrl-C, so that none is lost; SIGTERM counts as one.
+    """Note every Ctrl-C, so that none is lost; SIGTERM and SIGHUP count as one.
 
     Where Python cannot raise (in `__del__`, and in callbacks of the garbage collector, which
     Hypothesis has), it reports a KeyboardInterrupt and goes on. We raise it again a moment later.
@@ -134,15 +140,15 @@ def _noting(interrupts: list[int]) -> Iterator[None]:
     noted = [signal.SIGALRM] if hasattr(signal, "setitimer") else []
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
         noted.append(signal.SIGINT)
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        noted.append(signal.SIGTERM)
+    others = [getattr(signal, name) for name in _LIKE_INTERRUPTS if hasattr(signal, name)]
+    noted += [number for number in others if signal.getsignal(number) is signal.SIG_DFL]  # `nohup` ignores SIGHUP
     if len(noted) < 2 or threading.current_thread() is not threading.main_thread():
         yield
         return
     hook, process = sys.unraisablehook, os.getpid()
 
     def note(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGTERM and os.getpid() != process:  # a forked child is asked to end
+        if number in others and os.getpid() != process:  # a forked child is asked to end
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         interrupts.append(number)

@@ -16,6 +16,8 @@ UNDECIDED = 3
 """Not everything could be tried, so there is no verdict."""
 INTERRUPTED = 130
 """Ctrl-C: 128 + SIGINT, as shells count."""
+HANGUP = 129
+"""SIGHUP, which a closed terminal sends and which ends a command like Ctrl-C: 128 + SIGHUP."""
 TERMINATED = 143
 """SIGTERM, which ends a command like Ctrl-C: 128 + SIGTERM."""
 UNREAD = 141

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import slotmem
+from slotmem import command
 from tools import pages
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +83,17 @@ def test_commands_are_commands(page):
     shown = [each.line for each in pages.commands(text) if each.line.startswith("slotmem ")]
     for line in [*shown, *pages.inline(text)]:
         pages.understand(line)
+
+
+@pytest.mark.parametrize("name", sorted(command._find()))
+def test_examples_in_the_help(name):
+    """The help of each command has examples, a line each, that its parser takes."""
+    text = command._load(name).__doc__
+    lines = text.partition("examples:\n")[2].partition("\n\n")[0].splitlines()
+    assert lines
+    for line in lines:
+        assert line.startswith("  slotmem "), line
+        pages.understand(re.split(" {2,}", line.strip())[0])
 
 
 @pytest.mark.parametrize("page", ["README.md", ".github/CONTRIBUTING.md"])

@@ -26,7 +26,9 @@ class Exit(IntEnum):
     """A wrong argument, something the machine lacks, or a bug of ours. Nothing was judged."""
     UNDECIDED = 3
     INTERRUPTED = 130
-    """Ctrl-C: 128 + SIGINT, as shells count. After SIGTERM the command `slotmem` makes it 143."""
+    """Ctrl-C: 128 + SIGINT, as shells count. After SIGTERM the command `slotmem` makes it 143, and
+    after SIGHUP 129.
+    """
 
 
 _EXIT = {HELD: Exit.HELD, VIOLATED: Exit.VIOLATED, UNDECIDED: Exit.UNDECIDED}

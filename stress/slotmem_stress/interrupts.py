@@ -1,11 +1,12 @@
-"""Ctrl-C and SIGTERM at the wrong moment: while a child is being started, or during cleanup.
+"""Ctrl-C, SIGTERM and SIGHUP at the wrong moment: while a child is started, or during cleanup.
 
 Interface:
 
 - `with without_interrupts():` holds them back until the end of the block.
 - `with starting_a_child():` does too, and a child started inside inherits the blocked signals.
+- `heeded()` gives those of them that this process does not ignore.
 - `end(process)` kills a child and waits for its end, uninterrupted.
-- `die_with_parent()`, called by a child, leaves both to its parent and lets it die with it.
+- `die_with_parent()`, called by a child, leaves them to its parent and lets it die with it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -32,9 +33,16 @@ class _Held:
         self.came = number
 
 
+def heeded() -> list[signal.Signals]:
+    """Return those that are not ignored, as Ctrl-C is in a shell's background job, and SIGHUP after
+    `nohup`.
+    """
+    return [number for number in INTERRUPTS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the end of the block.
+    """Hold Ctrl-C, SIGTERM and SIGHUP back until the end of the block.
 
     Outside the main thread this does nothing: Python handles signals in the main thread only. Nor
     does it inside another such block, which holds them back already.
@@ -43,16 +51,16 @@ def without_interrupts() -> Iterator[None]:
     library, would receive the signal, and Python would then interrupt the main thread after all.
 
     Raises:
-        KeyboardInterrupt: at the end, if either signal arrived meanwhile.
+        KeyboardInterrupt: at the end, if one of them arrived meanwhile.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    heeded = [number for number in INTERRUPTS if signal.getsignal(number) is not signal.SIG_IGN]
-    if not is_main or any(isinstance(signal.getsignal(number), _Held) for number in heeded):
+    wanted = heeded()
+    if not is_main or any(isinstance(signal.getsignal(number), _Held) for number in wanted):
         yield
         return
     held = _Held()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-    handlers = [(number, signal.signal(number, held)) for number in heeded]
+    handlers = [(number, signal.signal(number, held)) for number in wanted]
     try:
         yield
     finally:
@@ -67,10 +75,10 @@ def without_interrupts() -> Iterator[None]:
 
 @contextmanager
 def starting_a_child() -> Iterator[None]:
-    """Hold both signals back; a child started meanwhile begins with them blocked.
+    """Hold them back; a child started meanwhile begins with them blocked.
 
     Raises:
-        KeyboardInterrupt: at the end, if either signal arrived; the child has been started by then.
+        KeyboardInterrupt: at the end, if one arrived; the child has been started by then.
     """
     resource_tracker.ensure_running()  # else the first child's start launches it and unblocks Ctrl-C
     with without_interrupts():
@@ -89,7 +97,7 @@ def end(process: BaseProcess) -> None:
 
 
 def die_with_parent() -> None:
-    """Leave Ctrl-C and SIGTERM, which may come to the whole group, to the parent, who ends us; on
+    """Leave these signals, which may come to the whole group, to the parent, who ends us; on
     Linux, die when it dies, however it dies.
     """
     for number in INTERRUPTS:

@@ -22,6 +22,7 @@ from slotmem_conformance.protocol import notation, protocol
 from slotmem_conformance.protocol.session import AdapterError, ProcessSession, open_session
 from slotmem_conformance.reports import expected, html_report, reports, verdicts
 from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport
+from slotmem_conformance.rig import telling
 from slotmem_conformance.rig.oracle import Oracle
 from slotmem_conformance.rig.rig import Rig
 from slotmem_model.clauses import CLAUSES
@@ -133,6 +134,10 @@ def test_a_lock_that_is_kept_is_a_verdict():
     )
     assert kept.verdict is ClauseVerdict.FAIL
     assert "held by this process already" in kept.reason
+    [tour] = selection.chosen(collect(), ["STATE-2/1-slot-of-0-bytes"], [])
+    batched = runner.run_case(tour, partial(open_session, "algorithm:museum:kept-when-full"))
+    assert batched.verdict is ClauseVerdict.FAIL
+    assert batched.reason.startswith('sent {"op":"grab","segment":0}')  # once more, one by one
     crashed = outcomes_of(
         "create w 4 1; fgrab 0", partial(open_session, "algorithm:accused.stress_accused:CrashesTheOwner")
     )
@@ -236,7 +241,7 @@ def test_one_cause_is_told_once(tmp_path, monkeypatch, capsys):
     assert conform("x", "--select", "GRAB-4,GRAB-2/random-programs", *written) == 1
     said = capsys.readouterr().out
     assert said.count("\n  again: ") == 1
-    assert "GRAB-4/one and 2 more: fail: it answered" in said
+    assert 'GRAB-4/one and 2 more: fail: {"op": "grab"} answered' in said
     assert "  likewise: GRAB-2/random-programs, GRAB-4/full" in said
     assert "3 not as expected, with 1 cause" in said
     assert paths["markdown"].read_text().count("\n## ") == 1
@@ -247,8 +252,87 @@ def test_one_cause_is_told_once(tmp_path, monkeypatch, capsys):
     assert paths["html"].read_text().count("<pre>") == 1
 
 
+class ReleasesTheFirstOnly(Miniature):
+    def release(self, segment, item_id):
+        return super().release(segment, item_id) if item_id == 0 else {"status": "APR_SUCCESS"}
+
+
+def test_one_mistake_is_one_cause():
+    """Whatever clause, shape and numbers are, an answer that is wrong in the same way is one
+    finding.
+    """
+    asked = (
+        *("RELEASE-1/without-pregrab", "FGRAB-2/in-use-already", "COUNT-2/up-and-down"),
+        *("STATE-1/2-slots-of-0-bytes", "STATE-2/2-slots-of-0-bytes"),
+    )
+    tried = selection.chosen(collect(), asked)
+    report = runner.run(tried, ReleasesTheFirstOnly, provider="x", hello={}, seed=1, quick=True)
+    failed = [each for each in report.outcomes if not each.verdict.holds]
+    assert {each.clause for each in failed} == {"RELEASE-1", "FGRAB-2", "COUNT-2", "STATE-1", "STATE-2"}
+    assert [each.shown.kind for each in verdicts.by_cause(failed)] == [
+        "num_free_slots: wrong value",
+        "grab: APR_EINVAL for APR_SUCCESS",
+    ]
+
+
+class RaisesBehindAHundred(Miniature):
+    def create(self, *arguments, **named):
+        self.segments += [None] * 100
+        return super().create(*arguments, **named)
+
+    def request(self, request):
+        if request["op"] == "grab":
+            got = '{"error":"OverflowError: no"}'
+            raise AdapterError(sent=json.dumps(request), got=got, expected="an answer", raised="OverflowError: no")
+        return super().request(request)
+
+
+def test_headline_and_transcript_have_the_same_numbers():
+    """A segment has the same number in the reason as in what was said, whatever the driver calls
+    it, so that the same failure is the same sentence.
+    """
+    for text in ("create w 4 1; grab", "create w 4 1; create v 4 2; @0 grab"):
+        outcome = outcomes_of(text, RaisesBehindAHundred)
+        assert outcome.reason.startswith('sent {"op":"grab","segment":0}, got')
+        assert outcome.evidence.endswith('{"op": "grab", "segment": 0}')
+        assert outcome.kind == "OverflowError: no"
+
+
+class LastByteLost(Miniature):
+    def get(self, segment, item_id, len=None):
+        got = super().get(segment, item_id, len)
+        return got | {"data": got["data"][:-2] + "00"}
+
+
+def test_where_long_answers_differ():
+    """Of answers too long to be shown it is said from which byte on they differ, in what, and how
+    long they are.
+    """
+    outcome = outcomes_of(f"create w 600 1; put 0 {'a' * 600}; get 0", LastByteLost)
+    around = "61" * 4
+    assert outcome.reason == (
+        f'{{"op": "get", "id": 0}} answered data that differs from byte 599 on: bytes 595 and following are {around}00, '
+        f"must be {around}61 (600 bytes)"
+    )
+    assert telling.first_difference(b"abc", b"abcd").endswith("616263, must be 61626364 (3 bytes, must be 4)")
+    walk = [{"status": "APR_SUCCESS", "slots": ["61" * 300, each * 300]} for each in ("62", "63")]
+    assert "answered slots[1] that differs from byte 0 on" in telling.wrong_answer({"op": "doall"}, *walk)
+
+
+def test_a_transcript_that_is_cut_says_so(capsys):
+    """What is printed of a long conversation begins with a request, and says how much went
+    before.
+    """
+    evidence = "\n".join(f'{{"op": "grab", "id": {number}}}\n  -> {{}}' for number in range(40))
+    for text in (evidence, evidence + "\n{}"):
+        conform_command._print_evidence(CaseResult("GRAB-1/x", ClauseVerdict.FAIL, "no", text))
+        first, second, *rest = capsys.readouterr().out.splitlines()
+        left = len(text.splitlines()) - len(rest) - 1
+        assert (first, second.strip()[0]) == (f"    ... {left} lines before, which --json and --html show", "{")
+
+
 def test_other_causes_are_told_apart():
-    """Another answer, and the same answer where another clause asks, is another finding."""
+    """Another answer, and the same words where another clause asks, are another finding."""
     said = [("GRAB-1/a", "x"), ("GRAB-1/b", "y"), ("GRAB-2/a", "x"), ("GRAB-1/c", "x")]
     causes = verdicts.by_cause(CaseResult(case, ClauseVerdict.FAIL, reason) for case, reason in said)
     assert [(each.shown.case, each.others) for each in causes] == [
@@ -256,6 +340,15 @@ def test_other_causes_are_told_apart():
         ("GRAB-1/b", []),
         ("GRAB-2/a", []),
     ]
+
+
+@pytest.mark.parametrize("given", ["--timeout-s 0", "--timeout-s nan", "--budget-s -1", "--budget-s 1e9"])
+def test_seconds_that_mean_nothing(given, capsys):
+    """Without time for an answer every answer would be late, and nobody else's fault."""
+    with pytest.raises(SystemExit) as refused:
+        conform("shm", *given.split())
+    assert refused.value.code == 2
+    assert f"argument {given.split()[0]}: " in capsys.readouterr().err
 
 
 def test_skips_are_summed_up():

@@ -148,7 +148,7 @@ def test_killed_and_equivalent(mutate, tmp_path):
     line = f"{shlex.quote(UNCOUNTED)} {shlex.quote(EQUIVALENT)} --select {CASE} --lines ran.json --survivors {reasons}"
     survived, killed = mutate(Exit.HELD, line)
     assert (killed["mutant"], killed["outcome"], killed["noticed_by"]) == (UNCOUNTED, "killed", CASE)
-    assert killed["finding"].startswith("fail: it answered")
+    assert killed["finding"].startswith('fail: {"op": ')
     assert (survived["mutant"], survived["outcome"], survived["reason"]) == (EQUIVALENT, "equivalent", LEFT["reason"])
     reasons.write_text("")
     assert [each["outcome"] for each in mutate(Exit.VIOLATED, line)] == ["survived", "killed"]
@@ -182,6 +182,34 @@ def test_whoever_noticed_it_counts(mutate, tmp_path):
     assert code == Exit.VIOLATED
     assert f"| all | 2 of {number} | 0 | 1 | 0 | 1 | 0.0% |" in page
     assert f"no reason is given: {UNCOUNTED}" in page
+
+
+def test_what_was_not_asked_did_not_survive(mutate, tmp_path):
+    """A mutant whose lines no question runs is not asked: nobody missed it, and the verdict is
+    undecided; in another report it may have survived, or have a reason.
+    """
+    (found,) = [
+        each
+        for each in mutants.mutants("slotmem/slots.py", workshop.source("slotmem/slots.py"))
+        if each.id == UNCOUNTED
+    ]
+    recording = trial.Recording("conform", "", [], {"import": 0.0, CASE: 0.0}, {"import": {}, CASE: {}})
+    untried = trial.try_mutant(None, found, recording)
+    assert (untried.outcome, untried.finding) == ("not asked", "asked 0 of 1 questions")
+    lived = untried._replace(outcome="survived", finding="asked 1 of 1 questions")
+    for name, each in (("1", untried), ("2", lived)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"trials": [each._asdict()]}))
+    none = write(tmp_path / "none.toml", **LEFT)
+    assert [each["outcome"] for each in mutate(Exit.UNDECIDED, f"--merge 1.json --survivors {none}")] == ["not asked"]
+    assert [each["outcome"] for each in mutate(Exit.VIOLATED, f"--merge 1.json 2.json --survivors {none}")] == [
+        "survived"
+    ]
+    code, said = pages.run(f"slotmem mutate --merge 1.json --survivors {none}")
+    assert code == Exit.UNDECIDED
+    assert f"not asked, since no question runs its lines: {UNCOUNTED}" in said
+    assert "| 0 (1 not asked) |" in said
+    write(tmp_path / "none.toml", **LEFT | {"mutants": [UNCOUNTED]})
+    mutate(Exit.HELD, f"--merge 1.json --survivors {none}")
 
 
 def test_needless_reasons_are_said(mutate, tmp_path):

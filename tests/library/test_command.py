@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from slotmem import command, exit_codes
 from slotmem.memory import control
 from slotmem.memory.segment import SHM_FOLDER
 from slotmem_model import verdict
+from slotmem_stress.interrupts import heeded, without_interrupts
 
 ROOT = Path(__file__).parents[2]
 BOUND_S = 600  # a bound for what ends much sooner, on a busy machine too
@@ -385,6 +387,31 @@ def test_terminated_in_the_background(tmp_path):
     interrupt_verify(tmp_path, "slots", signal.SIGTERM, 143, VERIFY.replace("default_int_handler", "SIG_IGN"))
 
 
+def test_a_closed_terminal(tmp_path):
+    """SIGHUP, which comes when the terminal is closed, ends it and its workers as cleanly."""
+    interrupt_verify(tmp_path, "processes", signal.SIGHUP, 129)
+
+
+def test_nohup(monkeypatch):
+    """SIGHUP that is ignored, as `nohup` has it, stays ignored in every part of a command."""
+    seen = []
+
+    def run(arguments):
+        with without_interrupts():
+            signal.raise_signal(signal.SIGHUP)
+        seen.append((signal.getsignal(signal.SIGHUP), signal.SIGHUP in heeded()))
+        return 0
+
+    module = types.SimpleNamespace(__doc__="Try.", configure=lambda parser: None, run=run)
+    monkeypatch.setattr(command, "_load", lambda name: module)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert command.main(["try"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert seen == [(signal.SIG_IGN, False)]
+
+
 def interrupt_verify(tmp_path, part, sent, code, program=VERIFY):
     """Send a signal to `slotmem verify` and its workers when it comes to a part."""
     with subprocess.Popen(
@@ -413,4 +440,4 @@ def interrupt_verify(tmp_path, part, sent, code, program=VERIFY):
 def test_exit_codes_are_the_same_in_every_package():
     """What the library's command and the judges' commands end with means the same."""
     ours = {name: code for name, code in vars(exit_codes).items() if name.isupper()}
-    assert ours == {each.name: each.value for each in verdict.Exit} | {"UNREAD": 141, "TERMINATED": 143}
+    assert ours == {each.name: each.value for each in verdict.Exit} | {"UNREAD": 141, "TERMINATED": 143, "HANGUP": 129}

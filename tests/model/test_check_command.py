@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,47 @@ def test_undecided(capsys, engine):
     assert check("--crashes", "1", "--budget-s", "0", "--engine", engine) == 3
     assert "was not explored to the end: the budget of 0 s is used up" in capsys.readouterr().out
     assert check("--crashes", "1", "--memory-mb", "0", "--engine", engine) == 3
+
+
+class Endless(Outside):
+    """An operation that neither ends nor accesses anything."""
+
+    def grab(self, *_):
+        while True:
+            pass
+
+
+@pytest.mark.parametrize("name", ["grab", "__init__"])
+def test_an_endless_loop(capsys, monkeypatch, name):
+    """An operation that goes on without an access is ended when the budget is used up: undecided,
+    with the line that was running. So is a constructor.
+    """
+    wrong = type("Wrong", (Outside,), {name: Endless.grab})
+    monkeypatch.setitem(catalogue.OWN, "endless", f"{__name__}:Endless")
+    monkeypatch.setattr(catalogue, "find", lambda _: wrong)
+    handler = signal.getsignal(signal.SIGALRM)
+    assert check("endless", "--client", "grab", "--budget-s", "0.1") == 3
+    assert "the budget of 0.1 s is used up: grab was still at line" in (printed := capsys.readouterr().out)
+    assert "test_check_command.py (while True:); does it ever end?" in printed
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (handler, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("given", ["--budget-s nan", "--budget-s -1", "--budget-s 1e9", "--memory-mb -1"])
+def test_amounts_that_mean_nothing(capsys, given):
+    """Argparse refuses numbers of seconds and megabytes that mean nothing."""
+    with pytest.raises(SystemExit) as refused:
+        check(*given.split())
+    assert refused.value.code == 2
+    assert f"argument {given.split()[0]}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["processes", "slots", "rounds", "slot-bytes", "stripes"])
+def test_counts_that_are_never_explored(capsys, what):
+    """A billion of something is refused at once, and so is none of it."""
+    assert check("reference", f"--{what}", "1000000000") == 2
+    assert f"{what.replace('-', ' ')} may be 1,000 at most, got 1,000,000,000" in capsys.readouterr().err
+    assert check("reference", f"--{what}", "0") == 2
+    assert f"{what.replace('-', ' ')} must be at least 1, got 0" in capsys.readouterr().err
 
 
 def test_outside(capsys, monkeypatch):

@@ -284,8 +284,8 @@ def test_the_oracle_agrees():
 
 BAD = {
     "it is not JSON": lambda given: "{",
-    "its format is None": lambda given: json.dumps({}),
-    "its format is 'list'": lambda given: json.dumps([]),
+    "its format is missing": lambda given: json.dumps({}),
+    "its format is []": lambda given: json.dumps([]),
     "which is not one of": lambda given: changed(given, configuration={"colour": 1}),
     "as processes": lambda given: changed(given, configuration={"processes": "two"}),
     "processes must be at least 1": lambda given: changed(given, configuration={"processes": 0}),

@@ -140,3 +140,20 @@ def test_a_file_that_ends_the_program(tmp_path):
     file.write_text("raise SystemExit(0)\n")
     with pytest.raises(ValueError, match="cannot be imported: SystemExit: 0"):
         catalogue.find(str(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("\n1 / 0\n", "line 2)"),
+        ("import not_there\n", "line 1)"),
+        ("x = (\n", "line 1)"),
+        ("import json; json.loads('')", "decoder"),
+    ],
+)
+def test_where_an_import_fails(tmp_path, text, place):
+    """What a file raises when it is imported is told with the file and the line."""
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ValueError, match=r"mine\.py") as raised:
+        catalogue.find(f"{tmp_path}/mine.py:Mine")
+    assert place in str(raised.value).rsplit("mine.py", 1)[-1]

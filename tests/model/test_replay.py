@@ -115,7 +115,8 @@ def test_another_property(race, capsys):
     ("text", "message"),
     [
         ("{", "is not a trace: it is not JSON"),
-        ('{"format": "another"}', "is not a trace: its format is 'another'"),
+        ('{"format": "another"}', 'is not a trace: its format is "another"'),
+        ('{"format": null}', "is not a trace: its format is null"),
         (None, "No such file or directory"),
     ],
 )

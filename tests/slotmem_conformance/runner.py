@@ -94,32 +94,34 @@ def run_case(
     strict = case.clause.id == "GRAB-2"  # any free slot is right everywhere else
     rig = Rig(opener, seed=seed ^ zlib.crc32(case.id.encode()), quick=quick, base=base, lowest_first=strict)
     try:
-        verdict, reason, broken = _judged(case, rig)
+        verdict, reason, broken, kind = _judged(case, rig)
         if canary is not None and not verdict.holds:
             canary.check()
         evidence = "" if verdict in (ClauseVerdict.PASS, ClauseVerdict.SKIP) else rig.evidence or rig.told()
     finally:
         rig.close()
-    return CaseResult(case.id, verdict, reason, evidence, round(time.monotonic() - began, 4), broken)
+    return CaseResult(case.id, verdict, reason, evidence, round(time.monotonic() - began, 4), broken, kind)
 
 
-def _judged(case: Case, rig: Rig) -> tuple[ClauseVerdict, str, str]:
-    """Return the verdict, the reason, and the clause that did not hold if it is not the case's."""
+def _judged(case: Case, rig: Rig) -> tuple[ClauseVerdict, str, str, str]:
+    """Return the verdict, the reason, the clause that did not hold if it is not the case's, and in
+    what way an answer was wrong.
+    """
     try:
         case.run(rig)
     except Failed as failed:
         clause = CLAUSES.get(failed.clause, case.clause)
-        return _WRONG[clause.level], str(failed), clause.id if clause is not case.clause else ""
+        return _WRONG[clause.level], str(failed), clause.id if clause is not case.clause else "", failed.kind
     except Skipped as skipped:
-        return ClauseVerdict.SKIP, str(skipped), ""
+        return ClauseVerdict.SKIP, str(skipped), "", ""
     except Informed as informed:
-        return ClauseVerdict.INFO, str(informed), ""
+        return ClauseVerdict.INFO, str(informed), "", ""
     except AdapterError as error:
         if error.ended and error.got.endswith(_FROM_OUTSIDE):
             raise Disturbed(f"the driver was ended from outside; was there too little memory? {error}") from None
         is_its_own = error.silent or error.ended or bool(error.raised)
-        return (ClauseVerdict.FAIL if is_its_own else ClauseVerdict.ADAPTER_ERROR), str(error), ""
-    return ClauseVerdict.PASS, "", ""
+        return (ClauseVerdict.FAIL if is_its_own else ClauseVerdict.ADAPTER_ERROR), str(error), "", error.kind
+    return ClauseVerdict.PASS, "", "", ""
 
 
 def run(

@@ -59,7 +59,7 @@ def test_what_failed_last_is_done_again_first(command, capsys, tmp_path):
     assert command("--last") == 1
     said = capsys.readouterr()
     assert f"repeating what failed last: {LOSES_PUTS}, seed 5" in said.err
-    assert "(seed 5;" in said.out
+    assert "(seed 5)" in said.out
 
 
 @linux
@@ -137,7 +137,9 @@ def test_mistakes_are_refused_with_a_sentence(command, given, says):
         command(*given)
 
 
-@pytest.mark.parametrize("given", [["--mix", "put"], ["--mix", "grab:0"], ["--seconds", "-1"], ["--slots", "x"]])
+@pytest.mark.parametrize(
+    "given", [["--mix", "put"], ["--mix", "grab:0"], ["--seconds", "-1"], ["--slots", "x"], ["--kills", "nan"]]
+)
 def test_arguments_of_the_wrong_form_are_refused(command, capsys, given):
     """argparse's own way: usage, and exit code 2."""
     with pytest.raises(SystemExit):
@@ -152,7 +154,7 @@ def test_there_is_nothing_to_resume_at_first(command, capsys):
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_leaves_nothing(tmp_path, number):
     """Ctrl-C ends it with a page and no traceback; the runtime folder is empty, and no process or
     object is left.

@@ -33,6 +33,25 @@ def test_two_reports_add_up():
     assert (both.operations, both.seconds, both.kills, both.verdict) == (7, 3.0, 1, "violated")
 
 
+def test_nothing_judged_is_undecided():
+    """A run that was interrupted before anything was judged has not held; a soak that goes on
+    forgets about that.
+    """
+    nothing = RunReport(Settings(), interrupted=True)
+    nothing.conclude()
+    assert "verdict: undecided, interrupted (seed " in to_text(nothing)
+    both = nothing + RunReport(Settings(), operations=1)
+    assert (both.verdict, both.undecided) == ("held", [])
+
+
+def test_a_proviso_is_for_what_was_not_found():
+    """That finding nothing proves nothing is said of runs that found nothing."""
+    for findings, told in (([], True), (["wrong"], False)):
+        report = RunReport(Settings(), operations=1, findings=findings)
+        report.conclude()
+        assert ("a run that finds nothing proves nothing" in to_text(report)) is told
+
+
 def test_a_whole_window_takes_the_place_of_one_that_is_not():
     """The first violation is kept until there is one that shows its reason, and then that one."""
     report = RunReport(Settings())

@@ -21,11 +21,13 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
 from slotmem_model.algorithms.museum.pieces import MUSEUM
 from slotmem_model.automata.client import ARGUMENTS
+from slotmem_model.given_files import opened
 
 GROUP = "slotmem.algorithms"
 MUSEUM_PREFIX = "museum:"
@@ -74,8 +76,18 @@ def find(name: str) -> Algorithm:
         raise ValueError(str(error)) from error
     except (Exception, SystemExit) as error:
         what = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"the algorithm {name!r} is {place}, which cannot be imported: {what}") from error
+        raise ValueError(
+            f"the algorithm {name!r} is {place}, which cannot be imported: {what}{_raised_at(error)}"
+        ) from error
     return found
+
+
+def _raised_at(error: BaseException) -> str:
+    """Return where in somebody's module an error was raised, if it was there."""
+    frames = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith("<frozen importlib")]
+    if isinstance(error, SyntaxError) or frames[-1].filename == __file__:  # it says so itself; it was not found
+        return ""
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})"
 
 
 class _Ambiguous(Exception):
@@ -97,6 +109,7 @@ def _loaded(file: Path) -> ModuleType:
     """Import a file, once; its module is named by its path, so that it clashes with no other."""
     name = str(file.resolve())
     if name not in sys.modules:
+        opened(file).close()  # what is no file would not end
         spec = spec_from_file_location(name, name)
         if spec is None or spec.loader is None:
             raise ImportError(f"{file} is not a Python file")

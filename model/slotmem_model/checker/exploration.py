@@ -57,6 +57,10 @@ class Limits:
     progress: Callable[[Progress], None] | None = None
     began: float = field(default_factory=time.monotonic)
 
+    def left(self) -> float | None:
+        """Return the seconds that are left, at least 0; None without a limit."""
+        return None if self.seconds is None else max(0.0, self.seconds - (time.monotonic() - self.began))
+
     def spent(self, outcome: Exploration, memory_bytes: int) -> str:
         """Report the progress; return the reason to stop, or the empty string."""
         elapsed = time.monotonic() - self.began

@@ -31,6 +31,7 @@ from slotmem_model.checker.monitor import Monitor
 from slotmem_model.spec import Operation
 
 MEMORIES = ("sc", "tso")
+_MOST = 1_000
 
 
 @dataclass(frozen=True)
@@ -249,9 +250,21 @@ def check(configuration: Configuration) -> None:
     Raises:
         ValueError
     """
-    for name, least in (("processes", 1), ("slots", 1), ("rounds", 1), ("crashes", 0), ("slot_bytes", 1)):
-        if (got := getattr(configuration, name)) < least:
+    for name, least in (
+        ("processes", 1),
+        ("slots", 1),
+        ("rounds", 1),
+        ("crashes", 0),
+        ("slot_bytes", 1),
+        ("stripes", 1),
+    ):
+        got = getattr(configuration, name)
+        if got is None:
+            continue
+        if got < least:
             raise ValueError(f"{name.replace('_', ' ')} must be at least {least}, got {got}")
+        if got > _MOST:
+            raise ValueError(f"{name.replace('_', ' ')} may be {_MOST:,} at most, got {got:,}: more are never explored")
     if configuration.crashes > configuration.processes:
         raise ValueError(
             f"got {configuration.crashes} crashes for {configuration.processes} processes; expected at most as many"

@@ -48,9 +48,11 @@ from slotmem_model.checker.standard import Standard
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
+from slotmem_model.commands.amounts import amount, count
 from slotmem_model.commands.check_questions import Questions, questions
 from slotmem_model.commands.check_remains import judge_lines, remains
 from slotmem_model.commands.check_report import Live, Row
+from slotmem_model.commands.overdue import Overdue, bounded
 from slotmem_model.counterexample import picture, trace
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
@@ -96,8 +98,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--engine", choices=("sweep", "naive"), default="sweep", help="naive is the slow oracle")
     search.add_argument("--symmetry", action="store_true", help="take processes that do the same for interchangeable")
     search.add_argument("--por", action="store_true", help="partial order reduction")
-    search.add_argument("--budget-s", type=float, metavar="S", help="explore for at most S seconds")
-    search.add_argument("--memory-mb", type=int, metavar="MB", help="use at most MB megabytes of memory")
+    search.add_argument("--budget-s", type=amount, metavar="S", help="explore for at most S seconds")
+    search.add_argument("--memory-mb", type=count(0), metavar="MB", help="use at most MB megabytes of memory")
     search.add_argument(
         "--property", choices=sorted(ALWAYS), help="the one whose counterexample to show (default: the nearest)"
     )
@@ -225,10 +227,16 @@ class _Checking:
             if outcome.reason:
                 raise _Spent
 
-        files = frozenset[str]() if self.arguments.por else files_of(algorithm)
+        its_own = files_of(algorithm)
+        files = frozenset[str]() if self.arguments.por else its_own
         try:
-            model = compile_model(configuration, algorithm, files=files, tick=tick)
+            with bounded(limits.left(), its_own):
+                model = compile_model(configuration, algorithm, files=files, tick=tick)
         except _Spent:
+            self.rows.append(Row(configuration, outcome, expected))
+            return
+        except Overdue as overdue:
+            outcome.reason = f"the budget of {limits.seconds:g} s is used up: {overdue}"
             self.rows.append(Row(configuration, outcome, expected))
             return
         row = Row(configuration, self.explore(model, limits), expected)

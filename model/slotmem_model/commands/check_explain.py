@@ -27,6 +27,7 @@ from slotmem_model.counterexample.observed import Question, is_explained, questi
 from slotmem_model.counterexample.observed_search import find
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Trace
+from slotmem_model.given_files import read_text
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, exit_code
 
 MEMORY_BYTES = 4 << 30
@@ -109,7 +110,7 @@ def run(arguments: argparse.Namespace, live: Live) -> int:
         OSError
     """
     try:
-        given = trace.load(arguments.explain.read_text(encoding="utf-8"))
+        given = trace.load(read_text(arguments.explain))
         if len(arguments.algorithms) > 1:
             raise ValueError(f"--explain takes one algorithm, got {', '.join(arguments.algorithms)}")
         algorithm = arguments.algorithms[0] if arguments.algorithms else given.configuration.algorithm

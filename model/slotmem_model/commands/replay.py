@@ -36,12 +36,14 @@ from slotmem_model.checker.model import Model, Step, compile_model
 from slotmem_model.checker.properties import PropertyCheck
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
+from slotmem_model.commands.amounts import amount
 from slotmem_model.commands.check_explain import Answer
 from slotmem_model.commands.check_report import Live
 from slotmem_model.counterexample import lanes, picture, trace, wording
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Diverged, Trace
+from slotmem_model.given_files import read_text
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 
@@ -54,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="show memory after each step")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a picture")
     parser.add_argument(
-        "--budget-s", type=float, metavar="S", help="look for the steps of a window for at most S seconds"
+        "--budget-s", type=amount, metavar="S", help="look for the steps of a window for at most S seconds"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
@@ -84,7 +86,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         ValueError
         OSError
     """
-    given = trace.load(arguments.trace.read_text(encoding="utf-8"))
+    given = trace.load(read_text(arguments.trace))
     name = arguments.algorithm or given.configuration.algorithm
     heading: list[str] = []
     searched: dict[str, Any] = {}

@@ -38,6 +38,7 @@ from typing import Any, NamedTuple
 
 from slotmem_model.checker.model import Configuration, Model, State, Step, check
 from slotmem_model.counterexample import wording
+from slotmem_model.json_words import KINDS, shortened
 from slotmem_model.spec import Operation, Result
 
 FORMAT = "slotmem trace 1"
@@ -196,8 +197,9 @@ def load(text: str) -> Trace:
     except json.JSONDecodeError as error:
         raise BadTrace(f"it is not JSON: {error}") from None
     if not isinstance(given, dict) or given.get("format") != FORMAT:
-        got = given.get("format") if isinstance(given, dict) else type(given).__name__
-        raise BadTrace(f"its format is {got!r}; expected an object with the format {FORMAT!r}")
+        is_missing = isinstance(given, dict) and "format" not in given
+        got = "missing" if is_missing else shortened(given["format"] if isinstance(given, dict) else given)
+        raise BadTrace(f"its format is {got}; expected an object with the format {shortened(FORMAT)}")
     configuration = _configuration(_get(given, "configuration", dict, "the trace"))
     done = tuple(_done(each, f"operation {number}") for number, each in _items(given, "operations"))
     moves: list[Move] = []
@@ -227,7 +229,9 @@ def _configuration(given: dict[str, Any]) -> Configuration:
         else:
             is_right = (type(value) is int or value is None) if name == "stripes" else type(value) is type(known[name])
         if not is_right:
-            raise BadTrace(f"its configuration has {value!r} as {name}; expected e.g. {known[name]!r}")
+            raise BadTrace(
+                f"its configuration has {shortened(value)} as {name}; expected such as {shortened(known[name])}"
+            )
     configuration = Configuration(**{**given, **({"clients": tuple(given["clients"])} if "clients" in given else {})})
     try:
         check(configuration)
@@ -274,7 +278,7 @@ def _before(given: Any) -> Before:
 def _numbers(given: dict[str, Any], key: str, where: str) -> tuple[int, ...]:
     numbers = _get(given, key, list, where)
     if not all(type(number) is int for number in numbers):
-        raise BadTrace(f"{where} has {numbers!r} as {key}; expected a list of numbers")
+        raise BadTrace(f"{where} has {shortened(numbers)} as {key}; expected a list of numbers")
     return tuple(numbers)
 
 
@@ -283,7 +287,7 @@ def _data(given: dict[str, Any], where: str, key: str = "data") -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise BadTrace(f"{where} has {text!r} as data; expected hexadecimal digits, two a byte") from None
+        raise BadTrace(f"{where} has {shortened(text)} as data; expected hexadecimal digits, two a byte") from None
 
 
 def _process(given: Any, where: str, most: int | None = None) -> int:
@@ -295,6 +299,7 @@ def _process(given: Any, where: str, most: int | None = None) -> int:
 
 def _get(given: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(given, dict) or key not in given or type(given[key]) is not kind:
-        got = repr(given.get(key)) if isinstance(given, dict) else repr(given)
-        raise BadTrace(f"{where} needs {key!r}, of type {kind.__name__}; got {got}")
+        missing = isinstance(given, dict) and key not in given
+        got = "none" if missing else shortened(given[key] if isinstance(given, dict) else given)
+        raise BadTrace(f"{where} needs {key!r}, {KINDS[kind]}; got {got}")
     return given[key]

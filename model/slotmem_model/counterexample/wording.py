@@ -70,7 +70,7 @@ def access(what: Access | None, words: Sequence[Word]) -> str:
 def change(what: Access, words: Sequence[Word], before: int, after: int) -> str:
     """Describe what a step did to its word, given the indexes of the values before and after."""
     if what.word < 0:
-        return {"begin": "returns without looking", "fence": "fence"}[what.kind]
+        return {"begin": "accesses nothing", "fence": "fence"}[what.kind]
     word = words[what.word]
     old, new = word.shown(before), word.shown(after)
     changed = f"{word.name}: {old} -> {new}"

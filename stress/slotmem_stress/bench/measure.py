@@ -15,7 +15,7 @@ the median over the repeats; a ratio is the median of the ratios within each rep
 Worker n puts and gets slot n, so workers share nothing but locks; grab+release takes the lowest
 slot.
 
-Ctrl-C and SIGTERM are polled for while waiting for the workers and are blocked otherwise, so
+Ctrl-C, SIGTERM and SIGHUP are polled for while waiting for the workers and blocked otherwise, so
 nothing is interrupted half set up or half removed.
 """
 
@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 import slotmem
 from slotmem_stress.bench.contract import Opener, SlotTable
 from slotmem_stress.bench.rivals import BASELINE, SETUPS, missing
-from slotmem_stress.interrupts import INTERRUPTS, end
+from slotmem_stress.interrupts import end, heeded
 
 ITEM_NUM = 1000
 SIZES = (64, 4096)
@@ -163,7 +163,7 @@ def _round(crew: list[Connection], workload: Workload, rival: str, window_s: flo
 def _answer(worker: Connection, window_s: float) -> float:
     deadline_s = time.monotonic() + window_s + _ANSWER_S
     while True:
-        if stopped := signal.sigtimedwait(INTERRUPTS, 0):
+        if stopped := signal.sigtimedwait(heeded(), 0):
             raise KeyboardInterrupt if stopped.si_signo == signal.SIGINT else SystemExit(128 + stopped.si_signo)
         if worker.poll(_SLICE_S):
             break
@@ -180,9 +180,9 @@ def _answer(worker: Connection, window_s: float) -> float:
 
 @contextmanager
 def _stops_blocked() -> Iterator[None]:
-    """Block both signals, in child processes started meanwhile too."""
+    """Block them, in child processes started meanwhile too."""
     resource_tracker.ensure_running()  # its start would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, heeded())
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """Arguments that several commands of this package have in common.
 
-Interface: `amount` and `check_writable` check values, `add_json` adds `--json`, and `in_words` puts
-an operating system error into words.
+Interface: `check_writable` checks a path, `add_json` adds `--json`, and `in_words` puts an
+operating system error into words.
 """
 
 from __future__ import annotations
@@ -22,21 +22,6 @@ def add_json(parser: argparse.ArgumentParser, instead_of: str) -> None:
         metavar="FILE",
         help=f"write a JSON report, to FILE or instead of the {instead_of}",
     )
-
-
-def amount(text: str) -> float:
-    """Return the number that the text of an argument stands for, 0 up to a million.
-
-    Raises:
-        argparse.ArgumentTypeError: if it is no such number.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to a million")
-    return number
 
 
 def check_writable(path: str | None) -> None:

@@ -20,11 +20,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from slotmem_model.commands.amounts import amount
 from slotmem_model.verdict import Exit
 from slotmem_stress.bench.bar_chart import Bar, ChartRow, draw
 from slotmem_stress.bench.measure import PROCESSES, WORKLOADS, BenchReport, WorkerFailed, Workload, measure
 from slotmem_stress.bench.rivals import BASELINE
-from slotmem_stress.commands.arguments import add_json, amount, check_writable, in_words
+from slotmem_stress.commands.arguments import add_json, check_writable, in_words
 
 FULL = (90.0, 5)
 QUICK = (12.0, 3)

@@ -1,11 +1,11 @@
 """Judge a recorded history: does some order of its operations explain every result?
 
 examples:
-  slotmem judge FOLDER                            what `slotmem stress --keep FOLDER` recorded
-  slotmem judge FOLDER/round-1                    one round of it
-  slotmem judge history.jsonl                     a history of another tool, as JSON lines
-  slotmem judge FOLDER/round-1 --export out.jsonl convert it to JSON lines, and judge it
-  slotmem judge FOLDER/round-1 --html out.html    also draw it on a time line, for a browser
+  slotmem judge FOLDER                             what `slotmem stress --keep FOLDER` recorded
+  slotmem judge FOLDER/round-1                     one round of it
+  slotmem judge history.jsonl                      a history of another tool, as JSON lines
+  slotmem judge FOLDER/round-1 --export out.jsonl  convert it to JSON lines, and judge it
+  slotmem judge FOLDER/round-1 --html out.html     also draw it on a time line, for a browser
 
 In that order each operation must take effect at one instant between its invocation and its return.
 The first line of a JSON-lines file describes the segment, and the state in which the history
@@ -33,8 +33,9 @@ import sys
 from dataclasses import asdict
 
 from slotmem import InvalidArgument, SlotmemError
+from slotmem_model.commands.amounts import amount
 from slotmem_model.verdict import HELD, VIOLATED, Exit, exit_code
-from slotmem_stress.commands.arguments import amount, check_writable, in_words
+from slotmem_stress.commands.arguments import check_writable, in_words
 from slotmem_stress.history.judging import Judged, judge_path
 from slotmem_stress.history.lines import export
 from slotmem_stress.history.reading import read

@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
-from typing import Any
 
 from slotmem import InvalidArgument
 from slotmem.arguments import checked_runtime_dir
-from slotmem_stress.commands.arguments import add_json, amount, check_writable
+from slotmem_model.commands.amounts import amount, count
+from slotmem_stress.commands.arguments import add_json, check_writable
 from slotmem_stress.history.records import MOST_SLOTS
 from slotmem_stress.run.settings import MIXABLE, THREADS_ONLY, Plan, Settings
 from slotmem_stress.run.worker import MAX_SEATS
@@ -25,20 +25,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "provider", nargs="?", default=given.provider, help="shm, plain, algorithm:NAME, ... (default: shm)"
     )
-    parser.add_argument("--processes", type=_number(1), default=given.processes, metavar="N", help="default: 4")
-    parser.add_argument(
-        "--threads", type=_number(1), default=given.threads, metavar="N", help="clients in each process"
-    )
+    parser.add_argument("--processes", type=count(1), default=given.processes, metavar="N", help="default: 4")
+    parser.add_argument("--threads", type=count(1), default=given.threads, metavar="N", help="clients in each process")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--seconds", type=amount, default=given.seconds, metavar="S", help="how long (default: 5)")
-    length.add_argument("--operations", type=_number(1), default=None, metavar="N", help="about how many")
+    length.add_argument("--operations", type=count(1), default=None, metavar="N", help="about how many")
     length.add_argument(
         "--hours", type=amount, default=None, metavar="H", help="a soak: it can be interrupted and resumed"
     )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted soak")
-    parser.add_argument("--slots", type=_number(1), default=given.slots, metavar="N", help="default: 8")
+    parser.add_argument("--slots", type=count(1), default=given.slots, metavar="N", help="default: 8")
     parser.add_argument(
-        "--slot-bytes", type=_number(8), default=given.slot_bytes, metavar="N", help="a multiple of 8 (default: 64)"
+        "--slot-bytes", type=count(8), default=given.slot_bytes, metavar="N", help="a multiple of 8 (default: 64)"
     )
     parser.add_argument(
         "--no-pregrab", action="store_true", help="a segment without PREGRAB: get and put mark the slot in use"
@@ -63,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     faults.add_argument("--attach-storm", action="store_true", help="other processes attach and detach all the time")
     faults.add_argument(
-        "--pressure-mb", type=_number(1), default=0, metavar="MB", help="another process allocates and frees memory"
+        "--pressure-mb", type=count(1), default=0, metavar="MB", help="another process allocates and frees memory"
     )
     judging = parser.add_argument_group("judging")
     judging.add_argument(
@@ -160,12 +158,3 @@ def _mix(text: str) -> tuple[tuple[str, int], ...]:
     if not sum(mix.values()) or max(mix.values()) > 1000:
         raise argparse.ArgumentTypeError(f"weights must be from 0 to 1000 and not all 0, got {text!r}")
     return tuple(mix.items())
-
-
-def _number(least: int) -> Any:
-    def number(text: str) -> int:
-        if not text.isdigit() or not least <= int(text) < 2**31:
-            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of {least} or more")
-        return int(text)
-
-    return number

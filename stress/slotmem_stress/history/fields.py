@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from reprlib import repr as shortened
 from typing import Any, NamedTuple
 
+from slotmem_model.json_words import shortened
 from slotmem_stress.history.records import FORMAT, KINDS, MOST_SLOTS, STATUSES, BadHistory, Description
 
 MOST_BYTES = 2**25

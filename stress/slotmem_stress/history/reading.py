@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from slotmem_model.given_files import opened
 from slotmem_model.judge.events import MalformedHistory
 from slotmem_model.judge.slots import history as slot_history
 from slotmem_model.judge.slots.history import Column, SlotHistory
@@ -51,7 +52,7 @@ def read(path: str) -> Recorded:
         OSError: if it cannot be read.
     """
     if not os.path.isdir(path):
-        with open(path, "rb") as file:
+        with opened(path) as file:
             return parse(read_lines(file))
     description = _read_description(os.path.join(path, DESCRIPTION))
     names = sorted(name for name in os.listdir(path) if name.endswith(SUFFIX))
@@ -65,7 +66,7 @@ def read(path: str) -> Recorded:
 
 
 def _read_description(path: str) -> Description:
-    with open(path, "rb") as file:
+    with opened(path) as file:
         data = file.read(MOST_BYTES + 1)
     try:
         if len(data) > MOST_BYTES:
@@ -82,7 +83,8 @@ def read_records(path: str) -> tuple[int, Words]:
         BadHistory: if the file holds something else.
         OSError: if it cannot be read.
     """
-    data = np.fromfile(path, dtype=np.uint8)
+    with opened(path) as file:
+        data = np.fromfile(file, dtype=np.uint8)
     data = data[: len(data) // 8 * 8]  # an incomplete word says nothing
     whole = np.zeros(-(-len(data) // RECORD_BYTES) * RECORD_BYTES, dtype=np.uint8)
     whole[: len(data)] = data

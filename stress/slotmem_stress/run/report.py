@@ -17,6 +17,8 @@ from slotmem_stress.history.judging import Judged
 from slotmem_stress.history.wording import window_lines, window_title
 from slotmem_stress.run.settings import THREADS_ONLY, Settings
 
+_NOTHING = "no operation was recorded and judged, so nothing was tried"
+
 
 @dataclass
 class RunReport:
@@ -90,8 +92,9 @@ class RunReport:
 
     def conclude(self) -> None:
         """Set the verdict."""
-        if self.operations == 0 and not self.interrupted:
-            self.undecided.append("no operation was recorded and judged, so nothing was tried")
+        self.undecided = [each for each in self.undecided if each != _NOTHING]  # of one part of a soak
+        if self.operations == 0:
+            self.undecided.append(_NOTHING)
         self.verdict = VIOLATED if self.findings or self.leaks else UNDECIDED if self.undecided else HELD
 
     def to_json(self) -> dict[str, Any]:
@@ -143,10 +146,9 @@ def _lines(report: RunReport) -> Iterator[str]:
     yield from (f"\n  UNDECIDED: {reason}" for reason in report.undecided)
     yield ""
     end = ", interrupted" if report.interrupted else ""
-    yield (
-        f"verdict: {report.verdict}{end} (seed {settings.seed}; a run that finds nothing proves nothing about what it "
-        "did not try)"
-    )
+    found = report.verdict == VIOLATED
+    proviso = "" if found else "; a run that finds nothing proves nothing about what it did not try"
+    yield f"verdict: {report.verdict}{end} (seed {settings.seed}{proviso})"
 
 
 def faults(report: RunReport) -> str:

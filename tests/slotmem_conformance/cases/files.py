@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slotmem_conformance.cases.case import Case, case
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import first_difference
 from slotmem_model import spec
 from slotmem_model import stored_bytes as files
 
@@ -251,11 +252,7 @@ def _is_kept(rig: Rig, data: bytes) -> None:
 
 def _same(rig: Rig, got: bytes, expected: bytes) -> None:
     if got != expected:
-        rig.fail(
-            f"the file is {got.hex()}, must be {expected.hex()}"
-            if len(got) < 100
-            else f"the file of {len(got)} bytes differs, must have {len(expected)}"
-        )
+        rig.fail(f"the file differs {first_difference(got, expected)}")
 
 
 def _names(rig: Rig) -> list[str]:

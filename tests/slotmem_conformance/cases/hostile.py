@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slotmem_conformance.cases.case import Case, case
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import first_difference
 from slotmem_model import spec
 from slotmem_model import stored_bytes as files
 
@@ -211,8 +212,9 @@ def foreign_insisted(rig: Rig) -> None:
     rig.send(0, {"op": "attach", "name": "w", "unsafe": True})
     rig.must("grab; put 0 WXYZ; release 1")
     slots = spec.compute_written(spec.compute_marked(spec.fresh(4, 3, True), 0, True), 0, b"WXYZ")
-    if place.read_bytes() != files.mapped(spec.compute_written(slots, 1, b"ABCD"), 4):
-        rig.fail(f"the bytes are {place.read_bytes().hex()}")
+    expected = files.mapped(spec.compute_written(slots, 1, b"ABCD"), 4)
+    if (got := place.read_bytes()) != expected:
+        rig.fail(f"the mapped bytes differ {first_difference(got, expected)}")
 
 
 @case("RESTORE-4/symlink")

@@ -15,6 +15,7 @@ from pathlib import Path
 from slotmem_conformance.cases.case import Case, case, program
 from slotmem_conformance.protocol import notation
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import first_difference
 from slotmem_model import spec
 from slotmem_model import stored_bytes as files
 
@@ -50,7 +51,8 @@ def every_operation(rig: Rig) -> None:
             begin = 0 if flags else 32
             if got[begin:] != expected[begin:]:
                 rig.fail(
-                    f"after {request} the bytes from {begin} on are {got[begin:].hex()}, must be {expected[begin:].hex()}"
+                    f"after {request} the mapped bytes{' of slots and marks' * bool(begin)} differ "
+                    f"{first_difference(got[begin:], expected[begin:])}"
                 )
 
 
@@ -249,8 +251,8 @@ def remainder(rig: Rig) -> None:
     beside.chmod(0o644)
     rig.must("create w 4 2 PERSIST; put 1 ABCD; restart")
     slots = spec.compute_written(spec.compute_marked(spec.fresh(4, 2, False), 1, True), 1, b"ABCD")
-    if (got := rig.path("w").read_bytes()) != files.persisted(slots, _PERSIST):
-        rig.fail(f"the file is {got[:80].hex()} ({len(got)} bytes)")
+    if (got := rig.path("w").read_bytes()) != (expected := files.persisted(slots, _PERSIST)):
+        rig.fail(f"the file differs {first_difference(got, expected)}")
     if (mode := rig.path("w").stat().st_mode & 0o777) != 0o600:
         rig.fail(f"the file has mode {mode:04o}, must have 0600")
 

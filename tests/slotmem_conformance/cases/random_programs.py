@@ -17,7 +17,8 @@ from slotmem_conformance.machines.driving import clause_of
 from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.protocol.session import AdapterError
 from slotmem_conformance.rig.oracle import agree, operation_of
-from slotmem_conformance.rig.rig import Failed, Rig, wrong_answer
+from slotmem_conformance.rig.rig import Failed, Rig
+from slotmem_conformance.rig.telling import kind_of, wrong_answer
 from slotmem_model import spec
 
 _CRASHES = 12  # each costs a new process; what is known by then is shrunk enough
@@ -144,7 +145,8 @@ class _Programs(Search):
         got = self.rig.send(0, request)
         right = self.rig.oracle.answer(0, request, got=got)
         if not agree(got, right):
-            self.rig.fail(wrong_answer(got, right), clause_of(state, operation, expected))
+            clause = clause_of(state, operation, expected)
+            self.rig.fail(wrong_answer(request, got, right), clause, kind_of(request, got, right))
 
 
 def _fitting(request: Request, item_size: int) -> Request:

@@ -15,6 +15,7 @@ from slotmem_conformance.cases.case import Case
 from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.rig.oracle import Response
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import kind_of, wrong_answer
 from slotmem_conformance.tours.machine import Word
 from slotmem_conformance.tours.servers import Input, Life, Plan, make, without_numbers
 from slotmem_conformance.tours.tours import derive
@@ -71,8 +72,8 @@ def _go(rig: Rig, name: str, steps: list[tuple[Input, Response | None]]) -> None
         got = without_numbers(rig.send(server, _addressed(request, name, opened[server] - 1)))
         opened[server] += request["op"] in ("create", "attach") and got["status"] == "APR_SUCCESS"
         if got != right and (right is not None or got["status"] != "APR_SUCCESS"):
-            wanted = "APR_SUCCESS" if right is None else json.dumps(right)
-            rig.fail(f"{json.dumps(request)} answered {json.dumps(got)}, must answer {wanted}")
+            wanted = {"status": "APR_SUCCESS"} if right is None else right
+            rig.fail(wrong_answer(request, got, wanted), kind=kind_of(request, got, wanted))
 
 
 def _addressed(request: Request, name: str, newest: int) -> Request:

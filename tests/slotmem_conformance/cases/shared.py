@@ -7,6 +7,7 @@ import stat
 
 from slotmem_conformance.cases.case import case, program
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import first_difference
 from slotmem_model import stored_bytes as files
 
 SHARED = "shared"
@@ -200,7 +201,4 @@ def _compare(rig: Rig, server: int, name: str, flags: int) -> None:
     expected = files.mapped(rig.oracle.slots(server), flags)
     got = place.read_bytes()[: len(expected)]
     if got != expected:
-        at = next((i for i, pair in enumerate(zip(got, expected, strict=False)) if pair[0] != pair[1]), len(got))
-        rig.fail(
-            f"the mapped bytes differ from offset {at} on: {got[at : at + 24].hex()}, must be {expected[at : at + 24].hex()}"
-        )
+        rig.fail(f"the mapped bytes differ {first_difference(got, expected)}")

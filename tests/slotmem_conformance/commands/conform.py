@@ -1,12 +1,14 @@
 """Hold an implementation to the clauses, one by one: any language, any process, any library.
 
 examples:
-  slotmem conform shm                              the reference slotmem conform exec:'./my-driver
-  --flag'        a driver; PROTOCOL.md says how to write one slotmem conform exec:./my-driver
-  --check-adapter whether the driver itself speaks the protocol slotmem conform shm --select
-  core,GRAB --skip GRAB-2 slotmem conform httpd --claim core,httpd --html report.html --json >
-  httpd.json slotmem conform --merge shm.json httpd.json --html matrix.html slotmem conform
-  exec:./mine --write-expected known.toml slotmem conform exec:./mine --expected known.toml
+  slotmem conform shm                               the reference
+  slotmem conform exec:'./my-driver --flag'         a driver; PROTOCOL.md says how to write one
+  slotmem conform exec:./my-driver --check-adapter  whether the driver itself speaks the protocol
+  slotmem conform shm --select core,GRAB --skip GRAB-2
+  slotmem conform httpd --claim core,httpd --html report.html --json > httpd.json
+  slotmem conform --merge shm.json httpd.json --html matrix.html
+  slotmem conform exec:./mine --write-expected known.toml
+  slotmem conform exec:./mine --expected known.toml
 
 exit codes: 0 what was claimed, or expected, held; 1 something else did not; 2 usage, environment or
 adapter; 3 not all was tried
@@ -33,6 +35,8 @@ from slotmem_conformance.protocol.session import AdapterError, open_session
 from slotmem_conformance.reports import expected, html_report, reports
 from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport, by_cause, by_profile
 from slotmem_model.clauses import CLAUSES, PROFILES
+from slotmem_model.commands.amounts import amount, positive
+from slotmem_model.given_files import read_text
 from slotmem_model.verdict import Exit
 from slotmem_stress.canary import Canary
 from slotmem_stress.commands.arguments import in_words
@@ -54,9 +58,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--reproduce", metavar="ID", help="repeat one case, and show what was said")
     choice.add_argument("--seed", type=int, default=None, help="repeat a run's choices (default: new ones)")
     choice.add_argument("--quick", action="store_true", help="fewer rounds of the random cases")
-    choice.add_argument("--budget-s", type=float, default=None, metavar="S", help="stop after this many seconds")
+    choice.add_argument("--budget-s", type=amount, default=None, metavar="S", help="stop after this many seconds")
     choice.add_argument(
-        "--timeout-s", type=float, default=10.0, metavar="S", help="the longest wait for an answer (default: 10)"
+        "--timeout-s", type=positive, default=10.0, metavar="S", help="the longest wait for an answer (default: 10)"
     )
     choice.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
     choice.add_argument("--check-adapter", action="store_true", help="look for mistakes in the driver, not behind it")
@@ -235,7 +239,12 @@ def _print(
 
 def _print_evidence(outcome: CaseResult) -> None:
     lines = outcome.evidence.splitlines()
-    for line in lines[-_EVIDENCE_LINES:]:
+    begins = max(0, len(lines) - _EVIDENCE_LINES)
+    while lines[begins:] and lines[begins].startswith("  ->"):  # the answer to what is left out
+        begins += 1
+    if begins:
+        print(f"    ... {begins} lines before, which --json and --html show")
+    for line in lines[begins:]:
         print(f"    {line}")
 
 
@@ -256,7 +265,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     found = []
     for path in arguments.merge:
         try:
-            found.append(SuiteReport.from_json(json.loads(path.read_text(encoding="utf-8"))))
+            found.append(SuiteReport.from_json(json.loads(read_text(path))))
         except ValueError as error:
             raise runner.Unusable(f"{path}: {error}") from None
     outputs = (arguments.html, arguments.markdown, arguments.junit, arguments.badge)

@@ -2,17 +2,18 @@
 
 examples:
   slotmem mutate                                         every mutant of the reference: hours
-  slotmem mutate --shard 1/8 --lines ran.json --json     an eighth of them; what ran is kept slotmem
-  mutate --merge 1.json 2.json --markdown        the tables of several reports slotmem mutate
-  'slotmem/slots.py: Slots.grab:*'        only those whose ids match this slotmem mutate --select
-  core                           only cases of this profile are asked slotmem mutate --by check
-  'slotmem/slots.py:*'         what the model checker notices slotmem mutate --by stress
-  'slotmem/slots.py:*'        what real processes notice
+  slotmem mutate --shard 1/8 --lines ran.json --json     an eighth of them; what ran is kept
+  slotmem mutate --merge 1.json 2.json --markdown        the tables of several reports
+  slotmem mutate 'slotmem/slots.py: Slots.grab:*'        only those whose ids match this
+  slotmem mutate --select core                           only cases of this profile are asked
+  slotmem mutate --by check 'slotmem/slots.py:*'         what the model checker notices
+  slotmem mutate --by stress 'slotmem/slots.py:*'        what real processes notice
 
 Only a copy of the packages is changed and run, never the installed files. What survives is listed
 in a file with the reason: equivalent, or out of reach.
 
-exit codes: 0 every survivor has a reason, 1 one has none, 2 usage or environment; 130 Ctrl-C
+exit codes: 0 every survivor has a reason, 1 one has none, 2 usage or environment, 3 one was asked
+nothing; 130 Ctrl-C
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from slotmem_conformance import runner, selection
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.mutation import scores
 from slotmem_conformance.mutation.mutants import TARGETS, Mutant, mutants
-from slotmem_conformance.mutation.trial import KILLED, SURVIVED, Trial, recorded, try_mutant
+from slotmem_conformance.mutation.trial import KILLED, NOT_ASKED, SURVIVED, Trial, recorded, try_mutant
 from slotmem_conformance.mutation.workshop import Workshop, source
+from slotmem_model.given_files import read_text
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 FORMAT = "slotmem mutation 1"
@@ -132,10 +134,11 @@ def _read(paths: Sequence[Path]) -> Iterator[Trial]:
     found: dict[tuple[str, str], Trial] = {}
     for path in paths:
         try:
-            for each in json.loads(path.read_text(encoding="utf-8"))["trials"]:
+            for each in json.loads(read_text(path))["trials"]:
                 trial = Trial(**each)
-                if trial.outcome == KILLED or (trial.mutant, trial.by) not in found:
-                    found[trial.mutant, trial.by] = trial
+                key = trial.mutant, trial.by
+                if trial.outcome == KILLED or key not in found or found[key].outcome == NOT_ASKED:
+                    found[key] = trial
         except (ValueError, KeyError, TypeError) as error:
             raise runner.Unusable(f"{path} is not a report of slotmem mutate: {error}") from None
     yield from found.values()
@@ -147,7 +150,8 @@ def _tell(
     """Print what became of the mutants; return the exit code."""
     trials = scores.sorted_out(trials, reasons)
     unexplained = [trial for trial in trials if trial.outcome == SURVIVED]
-    verdict = VIOLATED if unexplained else verdict or HELD
+    untried = [trial for trial in trials if trial.outcome == NOT_ASKED]
+    verdict = VIOLATED if unexplained else verdict or (UNDECIDED if untried else HELD)
     if arguments.json:
         report = {"format": FORMAT, "verdict": verdict, "trials": [trial._asdict() for trial in trials]}
         print(json.dumps(report, indent=1))
@@ -157,6 +161,8 @@ def _tell(
     if not arguments.markdown:
         for trial in unexplained:
             print(f"\nsurvived {trial.by}, and no reason is given: {trial.mutant}\n  {trial.finding}")
+        for trial in untried:
+            print(f"\nnot asked, since no question runs its lines: {trial.mutant}")
         for sentence in scores.needless(trials, reasons, {each.id for each in _all()}):
             print(f"\n{sentence}")
         print(f"\nverdict: {verdict}")

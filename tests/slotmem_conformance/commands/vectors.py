@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from slotmem_conformance.vectors import vectors
+from slotmem_model.given_files import read_text
 from slotmem_model.verdict import Exit
 
 
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(folder: Path, files: dict[str, str]) -> int:
-    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+    there = {path.name: read_text(path) for path in folder.glob("*.json")}
     wrong = sorted(name for name in files.keys() | there.keys() if files.get(name) != there.get(name))
     for name in wrong:
         print(f"{name}: {'missing' if name not in there else 'not one of ours' if name not in files else 'differs'}")

@@ -31,6 +31,7 @@ from slotmem_conformance.verify import parts as verify_parts
 from slotmem_conformance.verify import profiles as verify_profiles
 from slotmem_conformance.verify.row import Row, Shares, verdict
 from slotmem_model.clauses import PROFILES
+from slotmem_model.commands.amounts import amount
 from slotmem_model.verdict import Exit, exit_code
 from slotmem_stress.canary import Canary
 from slotmem_stress.commands.arguments import in_words
@@ -48,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runtime-dir", default=None, help="where to work (default: a temporary folder)")
     parser.add_argument(
         "--budget-s",
-        type=float,
+        type=amount,
         default=600.0,
         metavar="S",
         help="take at most this many seconds, divided among the parts (default: 600, far more than a quiet machine needs)",

@@ -11,8 +11,8 @@ Interface:
 
   equivalent: no client can see a difference. out of reach: one could, but those in `by` (a list of
   conform, check, stress; without it all of them) have no way to ask.
-- `sorted_out(trials, reasons)` gives survivors the outcome and the reason that the file has for
-them.
+- `sorted_out(trials, reasons)` gives what survived, or was not asked, the outcome and the reason
+  that the file has for it.
 - `needless(trials, reasons, ids)` says which reasons are not, or no longer, needed.
 - `tables(trials, numbers)` counts, file by file, as Markdown; `page(trials, numbers)` is the page
   with them.
@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slotmem_conformance.mutation.mutants import TARGETS
-from slotmem_conformance.mutation.trial import KILLED, SURVIVED, Trial
+from slotmem_conformance.mutation.trial import KILLED, NOT_ASKED, SURVIVED, Trial
+from slotmem_model.given_files import read_text
 
 BY = ("conform", "check", "stress")
 REASONS = Path(__file__).with_name("survivors.toml")
@@ -65,7 +66,7 @@ def load(path: Path) -> list[Reason]:
         OSError
     """
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivors", [])
+        entries = tomllib.loads(read_text(path)).get("survivors", [])
         found = [Reason(**entry) for entry in entries]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise BadFile(f"{path}: {error}; expected tables [[survivors]] with outcome, reason and mutants") from None
@@ -84,7 +85,8 @@ def sorted_out(trials: Iterable[Trial], reasons: Iterable[Reason]) -> list[Trial
     found = []
     for trial in trials:
         if trial.outcome != KILLED:
-            each = known.get((trial.mutant, trial.by), Reason(SURVIVED, "", []))
+            without = NOT_ASKED if trial.outcome == NOT_ASKED else SURVIVED
+            each = known.get((trial.mutant, trial.by), Reason(without, "", []))
             trial = trial._replace(outcome=each.outcome, reason=each.reason)
         found.append(trial)
     return found
@@ -130,7 +132,8 @@ def _row(name: str, counts: Counter[str], number: int) -> str:
     tried = counts.total()
     shown = [
         tried if tried == number else f"{tried} of {number}",
-        *(counts[outcome] for outcome in (KILLED, EQUIVALENT, OUT_OF_REACH, SURVIVED)),
+        *(counts[outcome] for outcome in (KILLED, EQUIVALENT, OUT_OF_REACH)),
+        f"{counts[SURVIVED]}" + (f" ({left} not asked)" if (left := counts[NOT_ASKED]) else ""),
     ]
     visible = counts[KILLED] + counts[SURVIVED]
     share = f"{counts[KILLED] / visible:.1%}" if visible else ""

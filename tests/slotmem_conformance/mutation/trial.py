@@ -21,8 +21,9 @@ from slotmem_conformance.mutation.mutants import Mutant
 from slotmem_conformance.mutation.questions import IMPORT
 from slotmem_conformance.mutation.workshop import PACKAGES, Workshop, installed, source
 from slotmem_conformance.runner import Unusable
+from slotmem_model.given_files import read_text
 
-KILLED, SURVIVED = "killed", "survived"
+KILLED, SURVIVED, NOT_ASKED = "killed", "survived", "not asked"
 Tell = Callable[[str], None]
 
 
@@ -79,7 +80,7 @@ def recorded(workshop: Workshop, by: str, names: Sequence[str], path: Path | Non
     """
     if path is not None and path.exists():
         with suppress(ValueError, TypeError):
-            found = Recording(**json.loads(path.read_text(encoding="utf-8")))
+            found = Recording(**json.loads(read_text(path)))
             if (found.by, found.digest, found.names) == (by, _digest(), list(names)):
                 return found
     found = record(workshop, by, names, tell)
@@ -107,7 +108,9 @@ def record(workshop: Workshop, by: str, names: Sequence[str] = (), tell: Tell = 
 
 
 def try_mutant(workshop: Workshop, mutant: Mutant, recording: Recording) -> Trial:
-    """Ask a mutant until something is wrong with it."""
+    """Ask a mutant until something is wrong with it; one whose lines no question runs is not
+    asked.
+    """
     names = recording.asked(mutant)
     if names:
         with workshop.changed(mutant.path, mutant.applied(source(mutant.path))):
@@ -115,7 +118,8 @@ def try_mutant(workshop: Workshop, mutant: Mutant, recording: Recording) -> Tria
                 if answer.wrong:
                     recording.kills[answer.name] = recording.kills.get(answer.name, 0) + 1
                     return Trial(mutant.id, recording.by, KILLED, answer.name, answer.wrong)
-    return Trial(mutant.id, recording.by, SURVIVED, "", f"asked {len(names)} of {len(recording.seconds) - 1} questions")
+    asked = f"asked {len(names)} of {len(recording.seconds) - 1} questions"
+    return Trial(mutant.id, recording.by, SURVIVED if names else NOT_ASKED, "", asked)
 
 
 def _digest() -> str:

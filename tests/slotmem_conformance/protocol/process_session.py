@@ -71,6 +71,16 @@ class AdapterError(Exception):
         said = f"; its standard error ends with: {stderr}" if stderr else ""
         super().__init__(f"sent {sent}, got {got}, expected {expected}{said}")
 
+    def about(self, request: Message) -> AdapterError:
+        """Return the same of a request in other words: with another number of the segment."""
+        told = {name: value for name, value in vars(self).items() if name != "sent"}
+        return AdapterError(sent=short(request), **told)
+
+    @property
+    def kind(self) -> str:
+        """In what way the other side was wrong, whatever was sent."""
+        return self.raised or (self.got if self.silent or self.ended else self.expected)
+
 
 class Process(Protocol):
     """What a session uses of a `subprocess.Popen`: its streams are pipes, and it leads a process
@@ -313,9 +323,13 @@ def _kill_all() -> None:
 
 
 def trouble(request: Message, response: Any) -> dict[str, Any]:
-    """Return what an error of our own driver adds to an `AdapterError`."""
-    said = response.get("error") if isinstance(response, dict) else None
-    return {"refused" if request["op"] == "hello" else "raised": said} if said else {}
+    """Return what an error of our own driver, alone or in a batch, adds to an `AdapterError`."""
+    if not isinstance(response, dict):
+        return {}
+    batched = response.get("responses") if request["op"] == "batch" else ()
+    said = (each.get("error") for each in (response, *(batched or ())) if isinstance(each, dict))
+    first = next(filter(None, said), "")
+    return {"refused" if request["op"] == "hello" else "raised": first} if first else {}
 
 
 def shown(line: bytes, limit: int = 200) -> str:

@@ -92,12 +92,12 @@ class InProcessSession:
         response = self._answerer.answer(request)
         if response is None:
             raise ValueError("expected close() of the session, since quit has no response")
-        if "error" in response:
+        if why := trouble(request, response):
             fault = protocol.request_fault(request)
             if fault is not None:
                 raise ValueError(f"expected {fault}")
-            why = trouble(request, response)
-            raise AdapterError(sent=short(request), got=short(response), expected="an answer", **why)
+            expected = str(protocol.response_fault(request, response))
+            raise AdapterError(sent=short(request), got=short(response), expected=expected, **why)
         return response
 
     def kill(self) -> None:

@@ -39,6 +39,7 @@ from typing import Any, NamedTuple
 from slotmem import __version__
 from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport
 from slotmem_model.clauses import CLAUSES
+from slotmem_model.given_files import read_text
 
 LUCKY_PROFILES = ("atomic", "robust", "durable")
 """The profiles in which luck decides whether a mistake shows."""
@@ -78,7 +79,7 @@ def load(path: Path, ids: Iterable[str]) -> Expected:
         OSError
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(read_text(path))
         entries = given.pop("known", [])
         if not isinstance(entries, list):
             raise TypeError("'known' is not a list of tables")

@@ -56,6 +56,8 @@ class CaseResult:
     """The clause that did not hold, if it is not the one that the case is named after: a random
     program may hit upon anything.
     """
+    kind: str = ""
+    """In what way an answer was wrong, if one was: what failures with one cause have in common."""
 
     @property
     def clause(self) -> str:
@@ -134,10 +136,13 @@ class Cause:
 
 
 def by_cause(outcomes: Iterable[CaseResult]) -> list[Cause]:
-    """Group the results that say the same of the same clause, in the order of the first."""
+    """Group the results in which an answer was wrong in the same way, and others if they say the
+    same of the same clause, in the order of the first.
+    """
     found: dict[tuple[str, ...], list[CaseResult]] = {}
     for each in outcomes:
-        found.setdefault((each.clause, each.verdict.value, without_folders(each.reason)), []).append(each)
+        what = (each.kind,) if each.kind else (each.clause, without_folders(each.reason))
+        found.setdefault((each.verdict.value, *what), []).append(each)
     causes = []
     for same in found.values():
         shown = min(same, key=lambda each: (each.broken != "", len(each.evidence.splitlines())))

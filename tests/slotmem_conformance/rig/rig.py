@@ -18,7 +18,6 @@ At the end the sessions are closed and their shared objects and files removed, w
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -38,9 +37,9 @@ from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.protocol.session import AdapterError, Session
 from slotmem_conformance.rig import racing
 from slotmem_conformance.rig.oracle import Oracle, Response, agree
+from slotmem_conformance.rig.telling import kind_of, shown, told, wrong_answer
 from slotmem_stress.interrupts import without_interrupts
 
-_SHOWN = 40  # the last requests of a long program; what went before is counted
 _OPTIONAL = ("restart", "dptr", "doall", "batch")
 _CHANGE_S = 10.0
 _SENDING_S = 0.02  # until requests of some tens of kilobytes are in the pipes of drivers that are stopped
@@ -49,10 +48,12 @@ _SENDING_S = 0.02  # until requests of some tens of kilobytes are in the pipes o
 class Failed(Exception):
     """The implementation did not do what the clause asks, or what another one does."""
 
-    def __init__(self, what: str, clause: str = "") -> None:
+    def __init__(self, what: str, clause: str = "", kind: str = "") -> None:
         super().__init__(what)
         self.clause = clause
         """The other one, if it is not the case's own."""
+        self.kind = kind
+        """In what way an answer was wrong, if one was; see `telling.kind_of`."""
 
 
 class Skipped(Exception):
@@ -183,7 +184,7 @@ class Rig:
         expected = self.oracle.answer(server, request, generation, got)
         if not agree(got, expected):
             others = "" if self.oracle.lowest_first or "id" not in expected else ", or the id of another free slot"
-            self.fail(wrong_answer(got, expected) + others)
+            self.fail(wrong_answer(request, got, expected) + others, kind=kind_of(request, got, expected))
         return got
 
     def ask(self, text: str) -> Response:
@@ -201,7 +202,7 @@ class Rig:
         """
         got = self.ask(text)
         if field not in got:
-            self.fail(f"{text} answered {_shown(got)}, must succeed")
+            self.fail(f"{text} answered {shown(got)}, must succeed")
         return got[field]
 
     def must(self, text: str, status: str = "APR_SUCCESS") -> Response:
@@ -214,7 +215,7 @@ class Rig:
         for server, request in notation.parse(text.replace("$DIR", self.folder)):
             got = self.send(server, request)
             if got["status"] != status:
-                self.fail(f"{request['op']} answered {_shown(got)}, must answer {status}")
+                self.fail(f"{request['op']} answered {shown(got)}, must answer {status}")
         return got
 
     def send(self, server: int, request: Request) -> Response:
@@ -227,7 +228,10 @@ class Rig:
         self._name(server, request)
         self.record.append((server, request, None))
         number = len(self.record) - 1
-        got = session.request(self.translated(server, request))
+        try:
+            got = session.request(self.translated(server, request))
+        except AdapterError as error:
+            raise error.about(request) from None  # with our number of the segment, as the record has it
         self.record[number] = (server, request, got)
         if request["op"] in ("create", "attach") and got["status"] == "APR_SUCCESS":
             self._handles[server].append(got["segment"])
@@ -243,7 +247,7 @@ class Rig:
             return request
         handles = self._handles.get(server, [])
         if request["segment"] >= len(handles):
-            self.fail(f"the segment that {_shown(request)} is meant for could not be opened")
+            self.fail(f"the segment that {shown(request)} is meant for could not be opened")
         return {**request, "segment": handles[request["segment"]]}
 
     def together(self, requests: Iterable[tuple[int, Request]]) -> list[Response]:
@@ -327,11 +331,11 @@ class Rig:
 
     # -- verdicts ----------------------------------------------------------------------------------
 
-    def fail(self, what: str, clause: str = "") -> NoReturn:
-        """End the case: the implementation is wrong, in what another clause asks if one is
-        named.
+    def fail(self, what: str, clause: str = "", kind: str = "") -> NoReturn:
+        """End the case: the implementation is wrong, in what another clause asks if one is named,
+        and in what way if an answer is.
         """
-        raise Failed(what, clause)
+        raise Failed(what, clause, kind)
 
     def skip(self, why: str) -> NoReturn:
         """End the case: it cannot be judged."""
@@ -342,31 +346,8 @@ class Rig:
         raise Informed(what)
 
     def told(self) -> str:
-        """Return what was said, request by request, as it can be pasted into a driver; `->` begins
-        an answer.
-        """
-        lines = []
-        several = len({server for server, _, _ in self.record}) > 1
-        begins = max(0, len(self.record) - _SHOWN)
-        shown = [*self._openings(begins), *range(begins, len(self.record))]
-        for server, request, response in (self.record[number] for number in shown):
-            who = f"{server}: " if several else ""
-            lines.append(f"{who}{_shown(request)}")
-            if response is not None:
-                lines.append(f"  -> {_shown(response)}")
-        left_out = len(self.record) - len(shown)
-        return "\n".join(([f"({left_out} other requests before)"] if left_out > 0 else []) + lines)
-
-    def _openings(self, begins: int) -> list[int]:
-        """Return where, before a place in the record, the segments were opened that are used from
-        there on.
-        """
-        opened: dict[tuple[int, int], int] = {}
-        for number, (server, request, response) in enumerate(self.record[:begins]):
-            if request["op"] in ("create", "attach") and response and "segment" in response:
-                opened[server, response["segment"]] = number
-        meant = {(server, request["segment"]) for server, request, _ in self.record[begins:] if "segment" in request}
-        return sorted(number for opening, number in opened.items() if opening in meant)
+        """Return what was said, request by request."""
+        return told(self.record)
 
     # -- files -------------------------------------------------------------------------------------
 
@@ -402,13 +383,3 @@ def _signal(groups: list[int], number: int) -> None:
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-
-
-def wrong_answer(got: Response, expected: Response) -> str:
-    """Say what was answered, and what must be."""
-    return f"it answered {_shown(got)}, must answer {_shown(expected)}"
-
-
-def _shown(what: Any) -> str:
-    text = json.dumps(what)
-    return text if len(text) <= 400 else f"{text[:380]}... ({len(text)} characters)"

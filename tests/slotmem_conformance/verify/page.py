@@ -19,6 +19,7 @@ from slotmem_conformance.reports.verdicts import ClauseVerdict, SuiteReport, by_
 from slotmem_conformance.verify.profiles import Failure, failures
 from slotmem_conformance.verify.row import Row, left_out
 from slotmem_model.clauses import CLAUSES, PROFILES
+from slotmem_model.verdict import VIOLATED
 
 _REASON_CHARACTERS = 240
 _HISTORY_LINES = 6
@@ -54,7 +55,8 @@ def show(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    tail = f"(seed {seed}; a run that finds nothing proves nothing about what it did not try)"
+    proviso = "" if verdict == VIOLATED else "; a run that finds nothing proves nothing about what it did not try"
+    tail = f"(seed {seed}{proviso})"
     console.print(f"\nverdict: {verdict} {tail}", highlight=False, soft_wrap=True)
 
 
