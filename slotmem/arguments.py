@@ -8,11 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 from slotmem.bounds import checked_integer
+from slotmem.environment import failure
 from slotmem.interface import Type
 from slotmem.memory.layout import MAX_BYTES, MAX_ITEM_NUM, is_representable
-from slotmem.status import AccessDenied, InvalidArgument, InvalidName, InvalidSize, NoSpace, WrongType
+from slotmem.status import AccessDenied, InvalidArgument, InvalidName, InvalidSize, WrongType
 
 RUNTIME_DIR_VARIABLE = "SLOTMEM_RUNTIME_DIR"
+_CHOOSE = f"choose another with runtime_dir or ${RUNTIME_DIR_VARIABLE}"
 
 
 def checked_shape(item_size: Any, item_num: Any, type: Any) -> tuple[int, int, Type]:
@@ -105,8 +107,17 @@ def _named_runtime_dir(runtime_dir: Any) -> str | None:
         return None
     try:
         path = os.path.abspath(os.fsdecode(given))
+        os.fsencode(path)
     except TypeError:
         raise WrongType(f"runtime_dir must be a path, got {given!r}") from None
+    except UnicodeEncodeError:
+        raise InvalidName(
+            f"runtime_dir {given!r} cannot be encoded as a file name on this system; use other characters"
+        ) from None
+    except OSError as error:
+        raise InvalidName(
+            f"runtime_dir {given!r} is relative, but the current folder is gone ({error.strerror}); give an absolute one"
+        ) from None
     if "\0" in path:
         raise InvalidName(f"runtime_dir {path!r} contains a NUL byte; leave it out")
     return path
@@ -129,7 +140,7 @@ def _private_folder() -> str:
     if hasattr(os, "geteuid") and (not stat.S_ISDIR(info.st_mode) or info.st_uid != user or info.st_mode & 0o077):
         raise AccessDenied(
             f"the default runtime directory {path} must be a folder of user {user} with mode 0700, but it belongs to user "
-            f"{info.st_uid} with mode {stat.S_IMODE(info.st_mode):04o}; fix that, or set {RUNTIME_DIR_VARIABLE}"
+            f"{info.st_uid} with mode {stat.S_IMODE(info.st_mode):04o}; fix that, or {_CHOOSE}"
         )
     return path
 
@@ -148,8 +159,6 @@ def _make_folder(path: str) -> None:
         if not os.path.isdir(path):
             raise FileExistsError(path)
     except FileExistsError:
-        raise InvalidName(f"the runtime directory {path} is not a folder; choose another") from None
-    except PermissionError as error:
-        raise AccessDenied(f"the runtime directory {path} cannot be made ({error.strerror}); choose another") from None
+        raise InvalidName(f"the runtime directory {path} is not a folder; {_CHOOSE}") from None
     except OSError as error:
-        raise NoSpace(f"the runtime directory {path} cannot be made ({error.strerror}); choose another") from error
+        raise failure(f"the runtime directory {path} cannot be made", error, or_else=_CHOOSE) from error

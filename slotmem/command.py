@@ -32,11 +32,10 @@ import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
-from slotmem import __version__, environment
+from slotmem import __version__, environment, terminal
 from slotmem.exit_codes import HANGUP, INTERRUPTED, TERMINATED, UNREAD, USAGE
 from slotmem.status import SlotmemError
 
@@ -67,11 +66,13 @@ def main(given: Sequence[str] | None = None) -> int:
 
     Returns the exit code.
     """
-    given = sys.argv[1:] if given is None else given
+    with terminal.escaping():
+        return _main(sys.argv[1:] if given is None else given)
+
+
+def _main(given: Sequence[str]) -> int:
     prog = "slotmem"
     interrupts: list[int] = []
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names may have characters that it cannot show
     try:
         with _noting(interrupts):
             if not given or given[0].startswith("-"):

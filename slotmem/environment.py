@@ -6,26 +6,37 @@ Interface:
 
 - `Disturbed` says in a line what the machine did, and what to do.
 - `explains(error)` gives such a line for an error that the machine is behind, and None for any
-  other.
-
-Refused permissions are no such reason: an implementation can bring them upon itself.
+  other. Refused permissions are no such reason: an implementation can bring them upon itself.
+- `failure(what, error)` is the `SlotmemError` for any error of the system, with what to do;
+  `telling(what)` raises it in place of those that come from its block.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from slotmem.status import SlotmemError
+from slotmem.status import AccessDenied, NoSpace, OutOfResources, SlotmemError, Unsupported
 
-_REMEDIES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-    errno.ENOMEM: "free some memory, or raise the limit (ulimit -v)",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENFILE: "end some processes, or raise the limit of open files (sysctl fs.file-max)",
-    errno.EROFS: "mount it for writing",
-    errno.EIO: "look into the kernel's messages (dmesg)",
+_REMEDIES: dict[int, tuple[type[SlotmemError], str]] = {
+    errno.ENOSPC: (NoSpace, "free some space"),
+    errno.EDQUOT: (NoSpace, "free some space"),
+    errno.ENOMEM: (OutOfResources, "free some memory, or raise the limit (ulimit -v)"),
+    errno.EMFILE: (OutOfResources, "raise the limit of open files (ulimit -n)"),
+    errno.ENFILE: (OutOfResources, "end some processes, or raise the limit of open files (sysctl fs.file-max)"),
+    errno.EROFS: (AccessDenied, "mount it for writing"),
+    errno.EIO: (SlotmemError, "look into the kernel's messages (dmesg)"),
+}
+_ADVICE: dict[int, tuple[type[SlotmemError], str]] = {
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM), (AccessDenied, "check its permissions, those of its folder, and its file system")
+    ),
+    **dict.fromkeys(
+        (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL),
+        (Unsupported, "its file system lacks what slotmem needs; use a folder on a local one"),
+    ),
 }
 
 
@@ -45,11 +56,46 @@ def explains(error: BaseException) -> str | None:
         if isinstance(each, Disturbed):
             return str(each)
         if isinstance(each, MemoryError):
-            return f"out of memory; {_REMEDIES[errno.ENOMEM]}"
+            return f"out of memory; {_REMEDIES[errno.ENOMEM][1]}"
         if isinstance(each, OSError) and each.errno in _REMEDIES:
-            where = f"{os.fsdecode(each.filename)}: " if isinstance(each.filename, str | bytes) else ""
-            return f"{where}{each.strerror}; {_REMEDIES[each.errno]}"
+            return f"{_where(each)}{each.strerror}; {_REMEDIES[each.errno][1]}"
         left += [each.__cause__, each.__context__]
         if isinstance(each, BaseExceptionGroup):
             left += each.exceptions
     return None
+
+
+def failure(
+    what: str,
+    error: OSError | MemoryError,
+    otherwise: type[SlotmemError] = SlotmemError,
+    advice: str = "check the path and its file system",
+    or_else: str = "",
+) -> SlotmemError:
+    """Return the error that says what could not be done, why, and what to do (or else).
+
+    `otherwise` and `advice` are for errors that tell nothing by themselves.
+    """
+    number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno or 0
+    kind, remedy = _REMEDIES.get(number) or _ADVICE.get(number) or (otherwise, advice)
+    said = (isinstance(error, OSError) and error.strerror) or (os.strerror(number) if number else str(error))
+    where = _where(error)
+    return kind(
+        f"{what}: {'' if where.removesuffix(': ') in what else where}{said}; {remedy}{or_else and ', or '}{or_else}"
+    )
+
+
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Raise a `SlotmemError` in place of any error of the system that the block raises."""
+    try:
+        yield
+    except SlotmemError:
+        raise
+    except (OSError, MemoryError) as error:
+        raise failure(what, error) from error
+
+
+def _where(error: OSError | MemoryError) -> str:
+    filename = getattr(error, "filename", None)
+    return f"{os.fsdecode(filename)}: " if isinstance(filename, str | bytes) else ""

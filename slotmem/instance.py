@@ -83,7 +83,13 @@ class SlotInstance:
         return self._item_size
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
-        """Call func on one slot after another (DOALL-1)."""
+        """Call func on one slot after another (DOALL-1).
+
+        Raises:
+            WrongType: func cannot be called.
+        """
+        if not callable(func):
+            raise WrongType(f"doall takes a function of a slot's memory and data, got {func!r}")
         return self.algorithm().doall(func, data)
 
     def dptr(self, item_id: int) -> memoryview:

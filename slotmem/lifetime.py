@@ -17,10 +17,12 @@ from typing import Any, Self
 from weakref import WeakSet
 
 from slotmem.arguments import checked_generation, checked_runtime_dir, checked_shape, checked_timeout
+from slotmem.environment import telling
 from slotmem.instance import SlotInstance
 from slotmem.interface import Type
 from slotmem.memory import names
 from slotmem.memory.names import Names
+from slotmem.memory.segment import Segment
 from slotmem.slots import Slots
 from slotmem.status import Closed, InvalidArgument, NoSharedMemory
 
@@ -77,18 +79,25 @@ class BaseProvider(ABC):
         replace=True takes the name even from a segment that is alive, or whose life cannot be
         judged, as httpd does; its users keep the old memory and do not see the new.
         """
-        with self._lock:
+        with self._lock, telling(f"segment {name!r} cannot be created"):
             self._check_open()
             found = names.resolve(name, self.runtime_dir, self._generation)
             if found is not None and (present := self._created.get(found.segment)) is not None:
                 return present
             item_size, item_num, type = checked_shape(item_size, item_num, type)
-            instance = self._create(found, item_size, item_num, type, replace)
-            if found is None:
-                self._others.add(instance)
-            else:
-                self._created[found.segment] = instance
-            return instance
+            begun: list[Segment] = []
+            try:
+                instance = self._create(found, item_size, item_num, type, replace, begun)
+                if found is None:
+                    self._others.add(instance)
+                else:
+                    self._created[found.segment] = instance
+                return instance
+            except BaseException:  # Ctrl-C, say: what nobody will close must not stay
+                if found is not None and found.segment not in self._created:
+                    for segment in begun:
+                        segment.unlink()
+                raise
 
     def attach(self, name: str, *, unsafe: bool = False) -> SlotInstance:
         """Attach to an existing segment; see `slotmem.interface.Provider.attach`.
@@ -96,7 +105,7 @@ class BaseProvider(ABC):
         A segment that httpd made has no locks: it is attached for reading only, unless unsafe=True,
         with which the caller promises to keep everybody else out.
         """
-        with self._lock:
+        with self._lock, telling(f"segment {name!r} cannot be attached"):
             self._check_open()
             found = names.resolve(name, self.runtime_dir, self._generation)
             if found is None:
@@ -160,7 +169,7 @@ class BaseProvider(ABC):
         owner_pid = os.getpid()
 
         def end(instance: SlotInstance) -> None:
-            with self._lock:
+            with self._lock, telling(f"segment {instance.name!r} cannot be closed"):
                 if instance.closed:  # another thread was faster
                     return
                 if os.getpid() == owner_pid:
@@ -177,8 +186,9 @@ class BaseProvider(ABC):
 
     @abstractmethod
     def _create(
-        self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool
-    ) -> SlotInstance: ...
+        self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool, begun: list[Segment]
+    ) -> SlotInstance:
+        """Make a segment; what must be unlinked if that comes to no end is put into `begun`."""
 
     @abstractmethod
     def _attach(self, found: Names, unsafe: bool) -> SlotInstance: ...

@@ -21,6 +21,7 @@ from slotmem.lifetime import BaseProvider
 from slotmem.memory import control
 from slotmem.memory.image import SharedImage, ThreadImage
 from slotmem.memory.names import Names
+from slotmem.memory.segment import Segment
 from slotmem.slots import Slots
 from slotmem.status import NoSegment, NoSpace
 
@@ -30,8 +31,10 @@ _living: WeakSet[Slots] = WeakSet()
 class PlainProvider(BaseProvider):
     """Slots for the threads of one process; see `slotmem.shm.ShmProvider` for the arguments."""
 
-    def _create(self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool) -> SlotInstance:
-        del replace  # nobody else can have the name
+    def _create(
+        self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool, begun: list[Segment]
+    ) -> SlotInstance:
+        del replace, begun  # nobody else can have the name, and memory goes with its last user
         shape = control.shape_of(item_size, item_num, type)
         try:
             # MAP_PRIVATE: a forked child's slots are its own. Windows has no such flag, and no

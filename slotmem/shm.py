@@ -3,12 +3,15 @@
 Create: a dead segment is replaced, a live one refused (`slotmem.memory.segment`). A persisted file
 is restored before the segment is published; a bad one is set aside afterwards, once the name is
 ours.
-Close and restart: store first, then unlink, so that a crash between the two loses nothing.
+Close and restart: store first, then unlink, so that a crash between the two loses nothing. All
+locks of the segment are held while it is stored: a copy of one instant might not fit into memory.
 """
 
 from __future__ import annotations
 
+import logging
 import mmap
+import os
 from functools import partial
 from typing import Any
 
@@ -16,9 +19,10 @@ from slotmem.foreign import ReadOnlySlots, UnsafeSlots
 from slotmem.instance import NOT_PERSISTENT, SlotInstance
 from slotmem.interface import Outcome, Restored, Type
 from slotmem.lifetime import BaseProvider
-from slotmem.memory import control, files, mutex, segment
+from slotmem.memory import control, files, generations, mutex, segment, storing
+from slotmem.memory.descriptor import read_at
 from slotmem.memory.image import ForeignImage, SharedImage
-from slotmem.memory.layout import PAYLOAD_START, Geometry
+from slotmem.memory.layout import PAGE_BYTES, PAYLOAD_START, Geometry
 from slotmem.memory.names import Names
 from slotmem.memory.segment import Segment
 from slotmem.status import Mismatch
@@ -37,19 +41,24 @@ class ShmProvider(BaseProvider):
         Unsupported: on systems other than Linux.
     """
 
+    _robust = True  # its mutexes are
+
     def __init__(self, **options: Any) -> None:
         mutex.pthread()  # Unsupported, before anything is touched
         super().__init__(**options)
 
-    def _create(self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool) -> SlotInstance:
+    def _create(
+        self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool, begun: list[Segment]
+    ) -> SlotInstance:
         shape = control.shape_of(item_size, item_num, type)
         contents = _Contents(found if type & Type.PERSIST else None, shape)
         if found is None:
             made = segment.anonymous(shape, contents)
         else:
             if type & Type.PERSIST:
-                files.check_folder(found.persisted)
-            made = segment.publish(found, shape, contents, replace=replace)
+                storing.probe(found.persisted)
+            made = segment.publish(found, shape, contents, begun=begun, replace=replace)
+            generations.clear(found, self.runtime_dir)
         return SlotInstance(
             found.name if found else "none",
             self._slots(SharedImage(made.memory, shape, self.timeout_s)),
@@ -59,14 +68,18 @@ class ShmProvider(BaseProvider):
         )
 
     def _attach(self, found: Names, unsafe: bool) -> SlotInstance:
-        opened = segment.open_segment(found, writable=unsafe)
+        opened = segment.open_segment(found, writable=unsafe, robust=self._robust)
         algorithm: Any
         if opened.ours:
             algorithm, role = self._slots(SharedImage(opened.memory, opened.shape, self.timeout_s)), "attached"
         elif unsafe:
-            algorithm, role = UnsafeSlots(ForeignImage(opened.memory, opened.shape)), "attached without locks"
+            algorithm, role = (
+                UnsafeSlots(ForeignImage(opened.memory, opened.shape, writable=True)),
+                "attached without locks",
+            )
         else:
-            algorithm, role = ReadOnlySlots(ForeignImage(opened.memory, opened.shape)), "attached for reading only"
+            image = ForeignImage(opened.memory, opened.shape, writable=False)
+            algorithm, role = ReadOnlySlots(image), "attached for reading only"
         return SlotInstance(found.name, algorithm, at_close=_nothing, role=role)
 
 
@@ -75,11 +88,14 @@ def _destroy(made: Segment, instance: SlotInstance) -> None:
     if made.names is None:
         return
     if instance.type & Type.PERSIST:
-        payload = instance.algorithm().snapshot()
-        if instance.type & Type.CLEARINUSE:
-            payload = files.cleared(made.shape, payload)
-        files.store(made.names.persisted, files.encode(made.shape, payload))
+        instance.algorithm().snapshot(partial(_store, made.names, made.shape))
     made.unlink()
+
+
+def _store(names: Names, shape: Geometry, memory: mmap.mmap, where: slice) -> None:
+    payload = [memoryview(memory)[where]]  # not copied: it may be a gigabyte
+    parts = files.cleared(shape, payload) if shape.type & Type.CLEARINUSE else payload
+    storing.store(names.persisted, files.encode(shape, parts))
 
 
 class _Contents:
@@ -95,9 +111,7 @@ class _Contents:
         """Complete a segment whose header is written: payload, control header, mutexes."""
         if self.found is not None:
             self.stamp = files.stamp(self.found.persisted)
-            payload, self.restored = _read_back(self.found, self.shape)
-            if payload:
-                memory[PAYLOAD_START : self.shape.apr_length] = payload
+            self.restored = _read_back(self.found, self.shape, memory)
         control.write_control(memory, self.shape)
         SharedImage(memory, self.shape).initialize()
 
@@ -115,8 +129,6 @@ class _Contents:
         if self.restored.outcome is Outcome.SET_ASIDE:
             aside = files.set_aside(self.found.persisted)
             self.restored = self.restored._replace(aside=aside)
-            import logging  # it takes 4 ms to import, and a bad file is rare
-
             logging.getLogger("slotmem").warning(
                 "the persisted file %s of segment %r is bad: %s; it is kept as %s, and the segment starts fresh",
                 self.found.persisted,
@@ -127,15 +139,24 @@ class _Contents:
         return True
 
 
-def _read_back(found: Names, shape: Geometry) -> tuple[bytes, Restored]:
-    """Read and judge the persisted file; nothing is changed yet."""
-    data = files.load(found.persisted)
-    if data is None:
-        return b"", Restored(Outcome.NO_FILE)
-    try:
-        return files.decode(shape, data), Restored(Outcome.RESTORED)
-    except Mismatch as error:
-        return b"", Restored(Outcome.SET_ASIDE, reason=str(error))
+def _read_back(found: Names, shape: Geometry, memory: mmap.mmap) -> Restored:
+    """Read the persisted file into a fresh segment, and judge it; the file is not changed yet."""
+    file = files.load(found.persisted)
+    if file is None:
+        return Restored(Outcome.NO_FILE)
+    at = PAYLOAD_START
+    with file:
+        try:
+            fd = file.fileno()
+            for part in files.decode(shape, os.fstat(fd).st_size, partial(read_at, fd)):
+                memory[at : at + len(part)] = part
+                at += len(part)
+            return Restored(Outcome.RESTORED)
+        except Mismatch as error:
+            for start in range(PAYLOAD_START, at, PAGE_BYTES):
+                memory[start : min(at, start + PAGE_BYTES)] = bytes(min(at, start + PAGE_BYTES) - start)
+            control.write_header(memory, shape)
+            return Restored(Outcome.SET_ASIDE, reason=str(error))
 
 
 def _nothing(instance: SlotInstance) -> None:

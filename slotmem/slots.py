@@ -42,6 +42,7 @@ a signal handler's exception can come between a lock and the promise to unlock i
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -287,9 +288,11 @@ class Slots(Bounded):
             unlock(mutex)
         return (item_id for item_id, used in enumerate(inuse) if used)
 
-    def snapshot(self, which: int = TABLE) -> bytes:  # never in the model: no client calls it
-        """Copy the payload (num_free, slots, in-use bytes) of one instant, with all mutexes held
-        (STORE-6).
+    def snapshot(  # never in the model: no client calls it
+        self, take: Callable[[Any, slice], Any] = operator.getitem, which: int = TABLE
+    ) -> Any:
+        """Return what `take(memory, slice)` makes of the payload (num_free, slots, in-use bytes) of
+        one instant: it is called with all mutexes held (STORE-6). The default copies.
         """
         mutex = self.mutexes[which]
         trylock, unlock = self.trylock, self.unlock
@@ -299,9 +302,8 @@ class Slots(Bounded):
             if status:
                 self._enter(mutex, status)
             if which + 1 < len(self.mutexes):
-                return self.snapshot(which + 1)
-            payload: bytes = self.memory[PAYLOAD_START : self.payload_end]
-            return payload
+                return self.snapshot(take, which + 1)
+            return take(self.memory, slice(PAYLOAD_START, self.payload_end))
         except BaseException:
             mutex = self._settle(mutex, status)
             raise

@@ -156,6 +156,10 @@ class Unsupported(NoSharedMemory):
     """This system lacks what the provider needs."""
 
 
+class OutOfResources(NoSharedMemory):
+    """A limit of this process or of the machine is reached: open files, or memory."""
+
+
 class Closed(NoSharedMemory):
     """The instance or its provider is closed, or was restarted."""
 

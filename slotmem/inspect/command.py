@@ -2,11 +2,11 @@
 
 NAME is a segment's name, as given to create: relative to the runtime directory, or absolute. FILE
 is the path of a persisted file, or of a shared memory object. No lock is taken and nothing is
-waited for.
+waited for. Of what is very large, only a part is looked at, and a note says so.
 
 examples:
   slotmem inspect workers                        the segment, else its persisted file
-  slotmem inspect workers --slot 3               all bytes of slot 3
+  slotmem inspect workers --slot 3               the bytes of slot 3, a MiB of them at most
   slotmem inspect /dev/shm/ShM.3f0aH5c21         an object, httpd's or ours
   slotmem inspect run/slotmem-shm-w.shm.persist  a persisted file
 
@@ -31,7 +31,7 @@ from slotmem.status import Mismatch, SlotOutOfRange
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("what", metavar="NAME|FILE", help="the name of a segment, or the path of a file or object")
-    parser.add_argument("--slot", type=int, metavar="N", help="show the whole of this slot")
+    parser.add_argument("--slot", type=int, metavar="N", help="show the bytes of this slot")
     parser.add_argument(
         "--runtime-dir",
         metavar="DIR",
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             slot = shape and inspect_report.slot_text(result, shape, data, arguments.slot)
             for line in slot or inspect_report.text(result):
-                print(inspect_report.printable(line))
+                print(line)
     return VIOLATED if result.problems else HELD
 
 

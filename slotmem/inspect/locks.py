@@ -6,19 +6,18 @@ glibc's mutexes are understood; with another C library the locks are "unknown".
 
 from __future__ import annotations
 
-import mmap
 import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 
 from slotmem.memory import mutex
 from slotmem.memory.layout import MUTEX_BYTES, Geometry
+from slotmem.memory.mutex_kind import is_mutex
 
 _OWNER_DIED = 0x40000000  # of the futex word, linux/futex.h
 _WAITERS = 0x80000000
-_OWNER, _KIND = slice(8, 12), slice(16, 20)  # of glibc's pthread_mutex_t, on 64-bit systems
+_OWNER = slice(8, 12)  # of glibc's pthread_mutex_t, on 64-bit systems
 _NOT_RECOVERABLE = 0x7FFFFFFE  # as the owner: given up
 _INCONSISTENT = 0x7FFFFFFF  # as the owner: taken over from the dead, not repaired yet
 
@@ -74,7 +73,7 @@ def _read_lock(shape: Geometry, memory: bytes, which: int) -> Lock:
     holder = mutex.holder(raw, 0)
     if holder is None:
         return Lock(which, guards, "unknown")
-    if raw[_KIND] != _kind():
+    if not is_mutex(raw):
         return Lock(which, guards, "damaged")
     word = int.from_bytes(raw[:4], sys.byteorder)
     owner = int.from_bytes(raw[_OWNER], sys.byteorder)
@@ -97,17 +96,6 @@ def _guarded(shape: Geometry, which: int) -> str:
         return "table"
     slot = which - shape.first_stripe
     return f"slot {slot}" if slot + shape.stripes >= shape.item_num else f"slots {slot}, {slot + shape.stripes}, ..."
-
-
-@cache
-def _kind() -> bytes:
-    """Return the kind field of our mutexes, as in one made for the purpose."""
-    with mmap.mmap(-1, MUTEX_BYTES) as memory:
-        handle = mutex.at(memory, 0)
-        mutex.initialize(handle)
-        kind = memory[_KIND]
-        del handle  # it would keep the memory
-    return kind
 
 
 def read_redo(shape: Geometry, marks: list[tuple[int, int]]) -> list[Redo]:

@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from slotmem.inspect.finding import Found
+from slotmem.memory.descriptor import read_at
 from slotmem.memory.layout import PAYLOAD_START, Geometry
+from slotmem.memory.planted import refusal
 from slotmem.status import AccessDenied, NoSegment
 
 CELLS = 512  # of the map at most; with more slots, each cell stands for several
 FIRST_USED = 10  # slots in use that are listed
+MOST_COUNTED = 2**23  # in-use bytes: so that a look takes some hundredths of a second, whatever is shown
 
 
 class Bytes(NamedTuple):
@@ -33,17 +36,14 @@ class Bytes(NamedTuple):
 
     def read(self, start: int, nbytes: int) -> bytes:
         """Return the bytes from start on: nbytes of them, or fewer where the file ends."""
-        parts = []
-        while nbytes > 0 and (part := os.pread(self.fd, nbytes, start - self.shift)):
-            parts.append(part)
-            start, nbytes = start + len(part), nbytes - len(part)
-        return b"".join(parts)
+        return read_at(self.fd, start - self.shift, nbytes)
 
 
 @dataclass(frozen=True)
 class Occupancy:
-    """Which slots are in use."""
+    """Which slots are in use, of the first `counted`."""
 
+    counted: int
     used: int
     odd: int
     """The number of in-use bytes that are neither 0 nor 1."""
@@ -70,8 +70,7 @@ def open_bytes(found: Found) -> Iterator[Bytes]:
     except FileNotFoundError:
         raise NoSegment(f"{found.path} was there a moment ago and is gone; try again") from None
     except OSError as error:
-        what = "is a symlink, which somebody may have planted" if os.path.islink(found.path) else "cannot be opened"
-        raise AccessDenied(f"{found.path} {what} ({error.strerror}); check its owner and mode") from error
+        raise refusal(found.path, found.path, error) from error
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise AccessDenied(f"{found.path} is not a plain file, so it is neither a segment nor a persisted file")
@@ -81,13 +80,14 @@ def open_bytes(found: Found) -> Iterator[Bytes]:
 
 
 def read_occupancy(data: Bytes, shape: Geometry) -> Occupancy:
-    """Read the in-use bytes, one cell of the map after another."""
-    width = max(1, -(-shape.item_num // CELLS))
+    """Read the in-use bytes, one cell of the map after another; not more than MOST_COUNTED."""
+    counted = min(shape.item_num, MOST_COUNTED)
+    width = max(1, -(-counted // CELLS))
     used = odd = checksum = 0
     cells: list[str] = []
     first_used: list[int] = []
-    for first in range(0, shape.item_num, width):
-        part = data.read(shape.inuse_start + first, min(width, shape.item_num - first))
+    for first in range(0, counted, width):
+        part = data.read(shape.inuse_start + first, min(width, counted - first))
         checksum = zlib.crc32(part, checksum)
         here, strange = len(part) - part.count(0), len(part.translate(None, b"\0\1"))
         used, odd = used + here, odd + strange
@@ -95,4 +95,4 @@ def read_occupancy(data: Bytes, shape: Geometry) -> Occupancy:
         cells.append("?" if strange else "." if not here else "#" if here == len(part) else tenths)
         if here and len(first_used) < FIRST_USED:
             first_used += [first + at for at, byte in enumerate(part) if byte][: FIRST_USED - len(first_used)]
-    return Occupancy(used, odd, width, "".join(cells), first_used, checksum)
+    return Occupancy(counted, used, odd, width, "".join(cells), first_used, checksum)

@@ -16,6 +16,8 @@ from slotmem.memory.layout import Geometry, slot_start
 _WIDTH = 100
 _ROW = 64  # cells of the map
 _LINE = 16  # bytes of a dump
+_SIGNS = bytes(byte if 32 <= byte < 127 else ord(".") for byte in range(256))
+_DUMPED = 2**20  # bytes of a slot at most
 _LISTED = 12  # processes, locks and redo records at most
 
 
@@ -48,19 +50,24 @@ def text(result: Inspection) -> Iterator[str]:
 
 
 def slot_text(result: Inspection, shape: Geometry, data: Bytes, item_id: int) -> Iterator[str]:
-    """Yield the lines of a whole slot's dump; repeated lines are left out, as in hexdump."""
+    """Yield the lines of a slot's dump, up to _DUMPED bytes; repeated lines are left out, as in
+    hexdump.
+    """
     used = data.read(shape.inuse_start + item_id, 1) not in (b"\0", b"")
     yield f"slot {item_id} of {result.found.name}: {shape.item_size} bytes, {'in use' if used else 'free'}"
-    start, before, skipped = slot_start(shape.item_size, item_id), b"", 0
-    for at in range(0, shape.item_size, _LINE):
-        line = data.read(start + at, min(_LINE, shape.item_size - at))
-        if line == before and at + _LINE < shape.item_size:
+    before, skipped = b"", 0
+    content = data.read(slot_start(shape.item_size, item_id), min(shape.item_size, _DUMPED))
+    for at in range(0, len(content), _LINE):
+        line = content[at : at + _LINE]
+        if line == before and at + _LINE < len(content):
             skipped += 1
             continue
         if skipped:
             yield f"         *  {skipped} equal line{'s' if skipped > 1 else ''} left out"
         yield f"  {at:08x}  {line.hex(' '):<{_LINE * 3 - 1}}  {_readable(line)}"
         before, skipped = line, 0
+    if len(content) < shape.item_size:
+        yield f"and {shape.item_size - len(content)} bytes more"
     if result.problems:
         yield ""
         yield from _verdict(result)
@@ -97,8 +104,9 @@ def document(result: Inspection) -> dict[str, Any]:
         "occupancy": None
         if shape is None or occupancy is None
         else {
+            "counted": occupancy.counted,
             "in_use": occupancy.used,
-            "free": shape.item_num - occupancy.used,
+            "free": occupancy.counted - occupancy.used,
             "slots_per_cell": occupancy.slots_per_cell,
             "map": occupancy.cells,
         },
@@ -114,17 +122,10 @@ def document(result: Inspection) -> dict[str, Any]:
 
 
 def slot_document(shape: Geometry, data: Bytes, item_id: int) -> dict[str, Any]:
-    """Return a whole slot as plain values."""
-    content = data.read(slot_start(shape.item_size, item_id), shape.item_size)
+    """Return a slot as plain values, up to _DUMPED bytes of it."""
+    content = data.read(slot_start(shape.item_size, item_id), min(shape.item_size, _DUMPED))
     used = data.read(shape.inuse_start + item_id, 1) not in (b"\0", b"")
     return {"slot": item_id, "in_use": used, "hex": content.hex(), "text": _readable(content)}
-
-
-def printable(line: str) -> str:
-    """Escape what a terminal could take for a command: others choose the names of segments and
-    processes.
-    """
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
 
 
 def flags(type_: int) -> str:
@@ -176,9 +177,10 @@ def _facts(result: Inspection) -> Iterator[tuple[str, str]]:
         if header.apr_length is not None:
             yield "length", f"{header.apr_length} bytes, says APR's length word"
     if result.shape is not None and result.occupancy is not None:
-        free = result.shape.item_num - result.occupancy.used
+        counted, used = result.occupancy.counted, result.occupancy.used
+        of_them = f" of the first {counted}" if counted < result.shape.item_num else ""
         assert header is not None
-        yield "slots", f"{result.occupancy.used} in use, {free} free; num_free says {header.num_free}"
+        yield "slots", f"{used} in use, {counted - used} free{of_them}; num_free says {header.num_free}"
     if control is not None:
         yield "made", f"{_when(control.created_ns)} by process {control.creator_pid}"
         yield (
@@ -217,4 +219,4 @@ def _when(since_epoch_ns: int) -> str:
 
 
 def _readable(data: bytes) -> str:
-    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)
+    return data.translate(_SIGNS).decode("ascii")

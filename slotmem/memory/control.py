@@ -22,6 +22,7 @@ import time
 from functools import cache
 from typing import NamedTuple
 
+from slotmem.environment import failure
 from slotmem.interface import Type
 from slotmem.memory.layout import (
     DESCRIPTOR_BYTES,
@@ -70,8 +71,8 @@ def boot_id() -> bytes:
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return bytes.fromhex(file.read().strip().replace("-", ""))
-    except (OSError, ValueError) as error:
-        raise Unsupported(f"this boot cannot be told from others ({error}); mount /proc") from None
+    except OSError as error:
+        raise failure("this boot cannot be told from others", error, Unsupported, "mount /proc") from error
 
 
 def pid_namespace() -> int:
@@ -83,7 +84,7 @@ def pid_namespace() -> int:
     try:
         return os.stat("/proc/self/ns/pid").st_ino
     except OSError as error:
-        raise Unsupported(f"this pid namespace cannot be told from others ({error}); mount /proc") from None
+        raise failure("this pid namespace cannot be told from others", error, Unsupported, "mount /proc") from error
 
 
 def shape_of(item_size: int, item_num: int, type_: int) -> Geometry:

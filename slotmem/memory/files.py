@@ -2,25 +2,29 @@
 
 Interface:
 
-- `encode(shape, payload)` returns the bytes of a file; `decode(shape, data)` returns the payload,
-  or says what is wrong.
-- `store(path, data)` replaces a file: a crash leaves the old one or the new one, whole and on disk.
-- `load(path)` reads one; `stamp(path)` changes when the file does; `set_aside(path)` moves a bad
-  one to a name of its own, so that nothing is ever lost.
+- `encode(shape, payload)` yields the bytes of a file; `decode(shape, size, read)` yields the
+  payload, or says what is wrong. Both go part by part: a payload may be larger than what memory
+  is left beside its segment.
 - `cleared(shape, payload)` is the payload with every slot free (CLEARINUSE).
+- `load(path, ...)` opens one; `stamp(path)` changes when the file does; `set_aside(path)` moves a
+  bad one to a name of its own, so that nothing is ever lost. `slotmem.memory.storing` writes them.
 
-Clauses BYTES-2, STORE-3 to STORE-5, RESTORE-2 to RESTORE-4. httpd accepts a file that ends early
-and ignores what stands behind the end; here anything but an exact match is bad.
+Clauses BYTES-2, RESTORE-2 to RESTORE-4. httpd accepts a file that ends early and ignores what
+stands behind the end; here anything but an exact match is bad.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 import struct
-import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from io import FileIO
 
+from slotmem.environment import failure
 from slotmem.memory.control import describe
+from slotmem.memory.descriptor import opened
 from slotmem.memory.layout import (
     DESCRIPTOR_BYTES,
     DIGEST_BYTES,
@@ -30,23 +34,25 @@ from slotmem.memory.layout import (
     persisted_bytes,
 )
 from slotmem.memory.planted import check_plain, refusal
-from slotmem.status import AccessDenied, Mismatch, NoSegment, NoSpace
+from slotmem.memory.storing import sync_folder
+from slotmem.status import AccessDenied, Mismatch
 
-if sys.platform != "win32":
-    import fcntl
-
-_MODE = 0o600
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+Part = bytes | memoryview
+_PART_BYTES = 2**20
 
 
-def encode(shape: Geometry, payload: bytes) -> bytes:
-    """Return the bytes of the persisted file."""
-    return payload + _digest(payload) + describe(shape)
+def encode(shape: Geometry, payload: Iterable[Part]) -> Iterator[Part]:
+    """Yield the bytes of the persisted file."""
+    digest = _digest()
+    for part in payload:
+        digest.update(part)
+        yield part
+    yield digest.digest() + describe(shape)
 
 
-def decode(shape: Geometry, data: bytes) -> bytes:
-    """Return the payload of a persisted file, its free counter made exact.
+def decode(shape: Geometry, size: int, read: Callable[[int, int], bytes]) -> Iterator[Part]:
+    """Yield the payload of a persisted file of `size` bytes, its free counter made exact;
+    `read(start, nbytes)` reads from it. Nothing is right before the end.
 
     httpd's own counter drifts without PREGRAB, so it is not trusted.
 
@@ -54,29 +60,44 @@ def decode(shape: Geometry, data: bytes) -> bytes:
         Mismatch: says what is wrong.
     """
     expected = persisted_bytes(shape.item_size, shape.item_num)
-    if len(data) != expected:
-        raise Mismatch(f"it has {len(data)} bytes, expected {expected}")
-    payload, rest = data[: -DIGEST_BYTES - DESCRIPTOR_BYTES], data[-DIGEST_BYTES - DESCRIPTOR_BYTES :]
-    if rest[:DIGEST_BYTES] != _digest(payload):
-        raise Mismatch("its MD5 does not match its bytes")
-    if rest[DIGEST_BYTES:] != describe(shape):
+    if size != expected:
+        raise Mismatch(f"it has {size} bytes, expected {expected}")
+    end = size - DIGEST_BYTES - DESCRIPTOR_BYTES
+    described = read(end + DIGEST_BYTES, DESCRIPTOR_BYTES)
+    if described != describe(shape):
         raise Mismatch(
-            f"it was stored with other flags or another shape (descriptor {rest[DIGEST_BYTES:].hex()}, "
+            f"it was stored with other flags or another shape (descriptor {described.hex()}, "
             f"expected {describe(shape).hex()})"
         )
-    inuse = payload[shape.inuse_start - PAYLOAD_START :]
-    if inuse.translate(None, b"\0\1"):
+    inuse_start = shape.inuse_start - PAYLOAD_START
+    inuse = [(part.count(0), part.count(1), len(part)) for part in _read_parts(read, inuse_start, end)]
+    free = sum(zeros for zeros, _, _ in inuse)
+    prefix = read(0, PAYLOAD_PREFIX_BYTES)
+    digest = _digest()
+    digest.update(prefix)
+    yield _prefix(free)
+    for part in _read_parts(read, PAYLOAD_PREFIX_BYTES, end):
+        digest.update(part)
+        yield part
+    if read(end, DIGEST_BYTES) != digest.digest():
+        raise Mismatch("its MD5 does not match its bytes")
+    if any(zeros + ones != nbytes for zeros, ones, nbytes in inuse):
         raise Mismatch("it has in-use bytes that are neither 0 nor 1")
-    return _counted(payload, inuse.count(0))
 
 
-def cleared(shape: Geometry, payload: bytes) -> bytes:
-    """Return the payload with every slot free."""
-    return _counted(payload[: shape.inuse_start - PAYLOAD_START] + bytes(shape.item_num), shape.item_num)
+def cleared(shape: Geometry, payload: Iterable[Part]) -> Iterator[Part]:
+    """Yield the payload with every slot free."""
+    yield _prefix(shape.item_num)
+    start, slots_end = 0, shape.inuse_start - PAYLOAD_START
+    for part in payload:
+        yield part[max(0, PAYLOAD_PREFIX_BYTES - start) : max(0, slots_end - start)]
+        start += len(part)
+    for start in range(0, shape.item_num, _PART_BYTES):
+        yield bytes(min(_PART_BYTES, shape.item_num - start))
 
 
-def load(path: str) -> bytes | None:
-    """Read a persisted file; None if there is none.
+def load(path: str) -> FileIO | None:
+    """Open a persisted file; None if there is none.
 
     Raises:
         Planted
@@ -85,18 +106,19 @@ def load(path: str) -> bytes | None:
     """
     what = f"the persisted file {path}"
     try:
-        fd = os.open(path, os.O_RDONLY | _NOFOLLOW | _CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            raise IsADirectoryError
+        file = opened(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise refusal(what, path, error) from error
     try:
-        check_plain(what, os.fstat(fd))
+        check_plain(what, os.fstat(file.fileno()))
     except BaseException:
-        os.close(fd)
+        file.close()
         raise
-    with open(fd, "rb") as file:
-        return file.read()
+    return file
 
 
 def stamp(path: str) -> tuple[int, ...] | None:
@@ -108,57 +130,11 @@ def stamp(path: str) -> tuple[int, ...] | None:
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-def check_folder(path: str) -> None:
-    """Check that the folder of a persisted file exists, before anything depends on it.
-
-    Raises:
-        NoSegment
-    """
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        raise NoSegment(f"the folder {folder} of the persisted file {path} does not exist; make it first")
-
-
-def store(path: str, data: bytes) -> None:
-    """Replace the file by one with these bytes, and return when both it and its name are on disk.
-
-    Raises:
-        NoSpace
-        Planted, OtherUser, AccessDenied: for what stands at PATH.new.
-    """
-    fresh = f"{path}.new"
-    fd = _open_fresh(fresh)
-    try:
-        os.ftruncate(fd, 0)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.fsync(fd)
-        os.rename(fresh, path)
-    except BaseException as error:
-        with suppress(OSError):
-            if os.path.samestat(os.fstat(fd), os.lstat(fresh)):
-                os.unlink(fresh)
-        if isinstance(error, IsADirectoryError):
-            raise refusal(f"the persisted file {path}", path, error) from error
-        if isinstance(error, OSError):
-            raise NoSpace(
-                f"{path} could not be stored ({error.strerror}); the old file, if any, is untouched"
-            ) from error
-        raise
-    finally:
-        os.close(fd)
-    try:
-        _sync_folder(path)
-    except OSError as error:
-        raise NoSpace(f"{path} was stored, but its name may not be on disk yet ({error.strerror})") from error
-
-
 def set_aside(path: str) -> str:
     """Rename a bad file to `PATH.bad-1`, or the next such name that is free; return the new path.
 
     Raises:
-        AccessDenied
+        SlotmemError
     """
     number = 1
     try:
@@ -171,53 +147,24 @@ def set_aside(path: str) -> str:
                     number += 1
                     continue
             os.unlink(path)
-            _sync_folder(path)
+            sync_folder(path)
             return aside
     except OSError as error:
-        raise AccessDenied(
-            f"the persisted file {path} is bad, and cannot be kept under another name ({error.strerror}); check the "
-            "folder's permissions, or move the file away"
+        raise failure(
+            f"the persisted file {path} is bad, and cannot be kept under another name",
+            error,
+            AccessDenied,
+            or_else="move the file away",
         ) from error
 
 
-def _open_fresh(fresh: str) -> int:
-    """Open and lock the file that will replace the old one.
-
-    Its name is fixed, so that crashes leave one such file at most. If it was renamed or removed
-    before we got the lock, we try again.
-    """
-    while True:
-        try:
-            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | _NOFOLLOW | _CLOEXEC | getattr(os, "O_NONBLOCK", 0), _MODE)
-        except OSError as error:
-            raise refusal(f"the file {fresh}", fresh, error) from error
-        try:
-            check_plain(f"the file {fresh}", os.fstat(fd), alone=True)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            if os.path.samestat(os.fstat(fd), os.lstat(fresh)):
-                os.fchmod(fd, _MODE)
-                return fd
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
+def _read_parts(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[bytes]:
+    return (read(at, min(_PART_BYTES, end - at)) for at in range(start, end, _PART_BYTES))
 
 
-def _sync_folder(path: str) -> None:
-    fd = os.open(os.path.dirname(path), os.O_RDONLY | _CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _prefix(free: int) -> bytes:
+    return struct.pack("=II", free, 0)
 
 
-def _digest(payload: bytes) -> bytes:
-    import hashlib  # it takes 3 ms to import, and not every program stores
-
-    return hashlib.md5(payload, usedforsecurity=False).digest()
-
-
-def _counted(payload: bytes, free: int) -> bytes:
-    return struct.pack("=II", free, 0) + payload[PAYLOAD_PREFIX_BYTES:]
+def _digest() -> hashlib._Hash:
+    return hashlib.md5(usedforsecurity=False)

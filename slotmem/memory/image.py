@@ -23,6 +23,7 @@ from slotmem.memory.layout import (
     MUTEX_BYTES,
     NUM_FREE_START,
     PAGE_BYTES,
+    REDO_HEADER_BYTES,
     Geometry,
     redo_stride,
 )
@@ -147,10 +148,11 @@ class _ThreadMutex:
 class ForeignImage(_Mapped):
     """A segment without a control block: its maker uses no locks, so there are none."""
 
-    def __init__(self, memory: mmap.mmap, geometry: Geometry) -> None:
-        # One mutex that is never refused, one redo record outside the segment.
+    def __init__(self, memory: mmap.mmap, geometry: Geometry, *, writable: bool) -> None:
+        # One mutex that is never refused, one redo record outside the segment, which who only reads
+        # does not need: a slot may be larger than this process's memory.
         super().__init__(memory, geometry._replace(pregrab=geometry.pregrab, stripes=1, first_stripe=0, mutexes=1))
-        self.redo = bytearray(redo_stride(geometry.item_size))
+        self.redo = bytearray(redo_stride(geometry.item_size) if writable else REDO_HEADER_BYTES)
         self.redo_start = 0
         self.words = memoryview(self.redo).cast("Q")
         self.mutexes = [None]

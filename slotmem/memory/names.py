@@ -41,21 +41,28 @@ def shm_object_name(segment: str) -> str:
 
     Source: APR 1.7, POSIX shm_open flavour (Debian's).
     """
-    times33 = sedgewick = 0
-    multiplier = 63689
+    sedgewick, multiplier = 0, 63689
     for byte in os.fsencode(segment):
-        times33 = (times33 * 33 + byte) & 0xFFFFFFFF
         signed = byte - 256 if byte > 127 else byte
         sedgewick = (sedgewick * multiplier + signed) & 0xFFFFFFFF
         multiplier = multiplier * 378551 & 0xFFFFFFFF
-    return f"/ShM.{times33:x}H{sedgewick:x}"
+    return f"/ShM.{times33(os.fsencode(segment)):x}H{sedgewick:x}"
+
+
+def times33(text: bytes) -> int:
+    """Return the hash that is the first half of an object's name."""
+    value = 0
+    for byte in text:
+        value = (value * 33 + byte) & 0xFFFFFFFF
+    return value
 
 
 def resolve(name: str | None, runtime_dir: str, generation: int) -> Names | None:
     """Return the names that belong to a slotmem's name; None if the memory is anonymous.
 
     Raises:
-        InvalidName: for a NUL byte, or a relative name that climbs out of the runtime directory.
+        InvalidName: for a NUL byte, an absolute name that ends with a slash, or a relative one that
+            climbs out of the runtime directory.
         WrongType
     """
     if name is None:
@@ -73,6 +80,8 @@ def resolve(name: str | None, runtime_dir: str, generation: int) -> Names | None
     if "\0" in name:
         raise InvalidName(f"the name {name!r} contains a NUL byte; leave it out")
     if name.startswith("/"):
+        if name.endswith("/"):
+            raise InvalidName(f"the name {name!r} ends with a slash, so it names nothing; put a name behind it")
         segment, persisted = name, f"{name}.persist"
     else:
         if ".." in name.split("/"):

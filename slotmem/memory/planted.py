@@ -15,7 +15,8 @@ from __future__ import annotations
 import os
 import stat
 
-from slotmem.status import AccessDenied, OtherUser, Planted
+from slotmem.environment import failure
+from slotmem.status import AccessDenied, OtherUser, Planted, SlotmemError
 
 
 def check_plain(what: str, info: os.stat_result, *, alone: bool = False) -> None:
@@ -37,15 +38,15 @@ def check_plain(what: str, info: os.stat_result, *, alone: bool = False) -> None
         raise Planted(f"{what} has {info.st_nlink} names, expected one: somebody linked another file there; remove it")
 
 
-def refusal(what: str, path: str, error: OSError) -> AccessDenied:
-    """Return the error that says why a path could not be opened."""
+def refusal(what: str, path: str, error: OSError) -> SlotmemError:
+    """Return the error that says why a path could not be opened, and what to do."""
     try:
         check_plain(what, os.lstat(path))
     except AccessDenied as reason:
         return reason
     except OSError:
         pass  # we may not search the folder either, or it is gone now
-    return AccessDenied(f"{what} cannot be opened ({error.strerror}); check its permissions and those of its folder")
+    return failure(f"{what} cannot be opened", error, AccessDenied)
 
 
 _KINDS = (

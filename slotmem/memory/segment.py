@@ -2,9 +2,10 @@
 
 Interface:
 
-- `publish(names, shape, contents)` makes a segment and links it into place complete; a dead one of
-  that name is replaced.
-- `open_segment(names, writable)` opens what stands at a name and reads its shape.
+- `publish(names, shape, contents, ...)` makes a segment and links it into place complete; a dead
+  one of that name is replaced.
+- `open_segment(names, ...)` opens what stands at a name and reads its shape.
+- `make_way(names)` removes one that nobody has open.
 - `anonymous(shape)` makes a segment without a name.
 - A `Segment` is the mapping, which carries the shared `flock` that tells others that it is alive.
 
@@ -33,17 +34,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, Protocol
 
+from slotmem.environment import failure
 from slotmem.memory import control
-from slotmem.memory.layout import SLOTS_START, Geometry
+from slotmem.memory.descriptor import opened
+from slotmem.memory.judged import judge
+from slotmem.memory.layout import Geometry
 from slotmem.memory.names import Names
 from slotmem.memory.planted import check_plain, refusal
 from slotmem.status import (
-    AccessDenied,
+    Mismatch,
     NoSegment,
     NoSharedMemory,
     NoSpace,
+    Planted,
     SegmentExists,
-    SlotmemError,
     Unsupported,
 )
 
@@ -53,7 +57,7 @@ if sys.platform != "win32":
 SHM_FOLDER = "/dev/shm"  # where Linux keeps POSIX shared memory objects
 _MODE = 0o600
 _TRIES = 2000  # a millisecond each: how long another creator may take to replace a dead segment
-_OPEN = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_OPEN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class Segment(NamedTuple):
@@ -69,9 +73,13 @@ class Segment(NamedTuple):
     info: os.stat_result
 
     def unlink(self) -> None:
-        """Remove the segment's name, if the name is still this segment's."""
-        if self.names is not None:
-            with suppress(AccessDenied), _opened(self.names) as fd:
+        """Remove the segment's name, if the name is still this segment's.
+
+        Raises:
+            SlotmemError
+        """
+        if self.names is not None and _is_at(self.info, self.names):
+            with suppress(Planted), _opened(self.names) as fd:
                 if fd is not None and os.path.samestat(self.info, os.fstat(fd)):
                     _unlink(fd, self.names)
 
@@ -89,8 +97,13 @@ def object_path(names: Names) -> str:
     return SHM_FOLDER + names.shm_object
 
 
-def publish(names: Names, shape: Geometry, contents: Contents, *, replace: bool = False) -> Segment:
+def publish(
+    names: Names, shape: Geometry, contents: Contents, *, begun: list[Segment], replace: bool = False
+) -> Segment:
     """Make a segment, let `contents` complete its bytes, and link it into place.
+
+    It is put into `begun` before it has its name: whatever happens on the way to the caller's
+    caller, somebody knows what to unlink.
 
     Raises:
         SegmentExists
@@ -101,10 +114,11 @@ def publish(names: Names, shape: Geometry, contents: Contents, *, replace: bool 
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(0.001)
-        if not _make_way(names, replace):
+        if not make_way(names, replace=replace):
             continue
         with _nameless(names, shape) as fd:
             segment = _build(fd, names, shape, contents)
+            begun[:] = [segment]
             try:
                 _link(fd, path)
                 if contents.confirm():
@@ -132,7 +146,7 @@ def anonymous(shape: Geometry, contents: Contents) -> Segment:
         return segment
 
 
-def open_segment(names: Names, *, writable: bool) -> Segment:
+def open_segment(names: Names, *, writable: bool, robust: bool) -> Segment:
     """Open, check and map the segment of a name; one without a control block is mapped read-only
     unless writable.
 
@@ -157,7 +171,7 @@ def open_segment(names: Names, *, writable: bool) -> Segment:
                 continue  # somebody is making or replacing it
             try:
                 if _is_at(os.fstat(fd), names):
-                    return _map(fd, names, writable)
+                    return _map(fd, names, writable, robust)
             except BaseException:
                 fcntl.flock(fd, fcntl.LOCK_UN)  # an exception's traceback may keep the mapping for a long time
                 raise
@@ -182,10 +196,11 @@ def _nameless(names: Names | None, shape: Geometry) -> Iterator[int]:
             f"the provider 'shm' needs Linux's O_TMPFILE, but this is {sys.platform}; use the provider 'plain'"
         )
     try:
-        fd = os.open(SHM_FOLDER, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, _MODE)
+        file = opened(SHM_FOLDER, os.O_TMPFILE | os.O_RDWR, _MODE)
     except OSError as error:
-        raise NoSharedMemory(f"no object can be made in {SHM_FOLDER}: {error.strerror}; is a tmpfs mounted?") from error
-    try:
+        raise failure(f"no object can be made in {SHM_FOLDER}", error, NoSharedMemory, "is a tmpfs mounted?") from error
+    with file:
+        fd = file.fileno()
         os.fchmod(fd, _MODE)  # whatever the umask
         try:
             os.posix_fallocate(fd, 0, shape.total)  # too full is an error now, not a SIGBUS later
@@ -195,8 +210,6 @@ def _nameless(names: Names | None, shape: Geometry) -> Iterator[int]:
                 f"{shape.item_size} bytes need {shape.total} bytes ({error.strerror}); free some, or ask for fewer"
             ) from error
         yield fd
-    finally:
-        os.close(fd)
 
 
 def _build(fd: int, names: Names | None, shape: Geometry, contents: Contents) -> Segment:
@@ -212,7 +225,7 @@ def _build(fd: int, names: Names | None, shape: Geometry, contents: Contents) ->
     return Segment(memory, shape, names, ours=True, info=os.fstat(fd))
 
 
-def _make_way(names: Names, replace: bool) -> bool:
+def make_way(names: Names, *, replace: bool = False) -> bool:
     """Remove a dead segment of that name. Return False if somebody else is at it: try again.
 
     Raises:
@@ -221,23 +234,42 @@ def _make_way(names: Names, replace: bool) -> bool:
     with _opened(names) as fd:
         if fd is None:
             return True
-        if not replace and not _has_control(fd, names):
-            raise SegmentExists(
-                f"segment {names.name!r} exists without a control block: httpd made it, or it is damaged, and nobody "
-                "can tell whether it is in use; attach it, or create with replace=True "
-                f"(object {object_path(names)})"
-            )
+        unjudged = None if replace else _why_unjudged(fd, names)
+        if unjudged:
+            raise SegmentExists(f"segment {names.name!r} exists {unjudged} (object {object_path(names)})")
         try:
             if replace or _flock(fd, fcntl.LOCK_EX):
                 return _unlink(fd, names)
             if _flock(fd, fcntl.LOCK_SH) and _is_at(os.fstat(fd), names):
                 raise SegmentExists(
-                    f"segment {names.name!r} is alive: a process has it open; attach it, end that process, or create "
-                    f"with replace=True, which leaves it with the old memory (object {object_path(names)})"
+                    f"segment {names.name!r} is alive: a process has it open; {_how_to_share(fd, names)}end that process, "
+                    f"or create with replace=True, which leaves it with the old memory (object {object_path(names)})"
                 )
             return False
         finally:
             fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _why_unjudged(fd: int, names: Names) -> str:
+    """Say why nobody can tell whether a segment is alive, and what to do; "" if it can be told."""
+    try:
+        if judge(fd, names.name).ours:
+            return ""
+    except Mismatch as error:
+        return f"and is damaged, so that nobody can tell whether it is in use, nor attach it: {error}"
+    return (
+        "without a control block: httpd made it, or it is damaged, and nobody can tell whether it is in use; attach it, "
+        "or create with replace=True"
+    )
+
+
+def _how_to_share(fd: int, names: Names) -> str:
+    """Say that a live segment can be attached, or why it cannot."""
+    try:
+        judge(fd, names.name).check()
+    except Mismatch as error:
+        return f"this one cannot attach it: {error}; or "
+    return "attach it, "
 
 
 def _unlink(fd: int, names: Names) -> bool:
@@ -268,7 +300,7 @@ def _link(fd: int, path: str) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        raise NoSharedMemory(f"the object {path} cannot be made: {error.strerror}; is /proc mounted?") from error
+        raise failure(f"the object {path} cannot be made", error, NoSharedMemory, "is /proc mounted?") from error
 
 
 def _record_lock(how: int) -> bytes:
@@ -281,17 +313,15 @@ def _opened(names: Names) -> Iterator[int | None]:
     path = object_path(names)
     what = f"the object {path} of segment {names.name!r}"
     try:
-        fd = os.open(path, _OPEN)
+        file = opened(path, _OPEN)
     except FileNotFoundError:
         yield None
         return
     except OSError as error:
         raise refusal(what, path, error) from error
-    try:
-        check_plain(what, os.fstat(fd), alone=True)
-        yield fd
-    finally:
-        os.close(fd)
+    with file:
+        check_plain(what, os.fstat(file.fileno()), alone=True)
+        yield file.fileno()
 
 
 def _flock(fd: int, how: int) -> bool:
@@ -310,26 +340,10 @@ def _is_at(info: os.stat_result, names: Names) -> bool:
         return False
 
 
-def _has_control(fd: int, names: Names) -> bool:
-    size = os.fstat(fd).st_size
-    if size == 0:
-        return False
-    with mmap.mmap(fd, size, access=mmap.ACCESS_READ) as memory:
-        try:
-            return control.is_ours(memory, size, control.read_geometry(memory, size, names.name))
-        except SlotmemError:
-            return False
-
-
-def _map(fd: int, names: Names, writable: bool) -> Segment:
+def _map(fd: int, names: Names, writable: bool, robust: bool) -> Segment:
     """Check and map an object whose flock this descriptor holds."""
-    info = os.fstat(fd)
-    size = info.st_size
-    shape = control.read_geometry(os.pread(fd, SLOTS_START, 0), size, names.name)
-    memory = mmap.mmap(fd, size, access=mmap.ACCESS_READ)
-    ours = control.is_ours(memory, size, shape)
-    if ours:
-        control.check_control(memory, size, shape, names.name)
-    if ours or writable:
-        memory = mmap.mmap(fd, shape.total if ours else shape.apr_length)
-    return Segment(memory, shape, names, ours, info)
+    judged = judge(fd, names.name)
+    if judged.ours:
+        judged.check(robust=robust)
+    memory = judged.map(fd, writable or judged.ours)
+    return Segment(memory, judged.shape, names, judged.ours, os.fstat(fd))

@@ -3,6 +3,7 @@ clause.
 """
 
 import glob
+import hashlib
 import os
 import struct
 from typing import NamedTuple
@@ -10,11 +11,11 @@ from unittest import mock
 
 from slotmem import instance, shm
 from slotmem.interface import Type
-from slotmem.memory import control, files, image, names, segment
+from slotmem.memory import control, files, image, names, segment, storing
 from slotmem.slots import Slots
 from slotmem.status import NotInUse
 
-_encode, _decode, _resolve, _cleared, _store = files.encode, files.decode, names.resolve, files.cleared, files.store
+_encode, _decode, _resolve, _cleared, _store = files.encode, files.decode, names.resolve, files.cleared, storing.store
 _open, _detach, _grab = segment.open_segment, instance.SlotInstance.detach, Slots.grab
 _shm_object_name, _describe, _write_header = names.shm_object_name, control.describe, control.write_header
 
@@ -75,35 +76,64 @@ def _resolve_absolute_by_generation(name, runtime_dir, generation):
     return found._replace(shm_object=_shm_object_name(f"{found.segment}_{generation}"))
 
 
-def _lenient(shape, data):
+def _lenient(shape, size, read):
     """Accept whatever is there, as far as it goes."""
-    return data[: shape.apr_length - 24].ljust(shape.apr_length - 24, b"\0")
+    return [read(0, shape.apr_length - 24).ljust(shape.apr_length - 24, b"\0")]
 
 
-def _unsummed(shape, data):
-    if len(data) != len(_encode(shape, bytes(shape.apr_length - 24))):
-        return _decode(shape, data)
-    payload = data[:-32]
-    return _decode(shape, _encode(shape, payload)[:-16] + data[-16:])
+def _whole(shape, size, read):
+    return b"".join(_decode(shape, size, read))
 
 
-def _any_flags(shape, data):
-    return _decode(shape, data[:-4] + _describe(shape)[-4:])
+def _unsummed(shape, size, read):
+    right = hashlib.md5(read(0, size - 32)).digest()
+    return _decode(
+        shape, size, lambda start, nbytes: right if nbytes == 16 and start == size - 32 else read(start, nbytes)
+    )
 
 
-def _forget_counter(shape, data):
-    payload = _decode(shape, data)
-    return struct.pack("=I", shape.item_num) + payload[4:]
+def _any_flags(shape, size, read):
+    def trusting(start, nbytes):
+        return read(start, 12) + _describe(shape)[12:] if start == size - 16 else read(start, nbytes)
+
+    return _decode(shape, size, trusting)
 
 
-def _forget_flags(shape, data):
-    return _cleared(shape, _decode(shape, data))
+def _forget_counter(shape, size, read):
+    return [struct.pack("=I", shape.item_num) + _whole(shape, size, read)[4:]]
+
+
+def _trust_counter(shape, size, read):
+    return [read(0, 4) + _whole(shape, size, read)[4:]]
+
+
+def _forget_flags(shape, size, read):
+    return _cleared(shape, _decode(shape, size, read))
+
+
+def _sum(payload):
+    return hashlib.md5(payload).digest()
+
+
+def _summing_more(shape, payload):
+    whole = b"".join(payload)
+    return [whole, _sum(whole + _describe(shape)), _describe(shape)]
+
+
+def _descriptor_first(shape, payload):
+    whole = b"".join(payload)
+    return [whole, _describe(shape), _sum(whole)]
+
+
+def _clear_contents(shape, payload):
+    return _cleared(shape, [bytes(sum(map(len, payload)))])
 
 
 def _store_in_place(path, data):
     with open(path, "wb") as file:
-        for start in range(0, len(data), 4096):
-            file.write(data[start : start + 4096])
+        whole = b"".join(data)
+        for start in range(0, len(whole), 4096):
+            file.write(whole[start : start + 4096])
             file.flush()
 
 
@@ -132,9 +162,9 @@ def _tidying(path, data):
 _opened = {}
 
 
-def _open_cached(found, *, writable=False):
+def _open_cached(found, **options):
     if found.segment not in _opened:
-        _opened[found.segment] = _open(found, writable=writable)
+        _opened[found.segment] = _open(found, **options)
     return _opened[found.segment]
 
 
@@ -158,13 +188,13 @@ def _destroy_unstored(made, instance):
 
 def _destroy_always_stored(made, instance):
     if made.names is not None:
-        files.store(made.names.persisted, _encode(made.shape, instance.algorithm().snapshot()))
+        storing.store(made.names.persisted, _encode(made.shape, [instance.algorithm().snapshot()]))
         made.unlink()
 
 
 def _destroy_unlinking_nothing(made, instance):
     if made.names is not None and instance.type & Type.PERSIST:
-        files.store(made.names.persisted, _encode(made.shape, instance.algorithm().snapshot()))
+        storing.store(made.names.persisted, _encode(made.shape, [instance.algorithm().snapshot()]))
 
 
 def _header_without_padding(memory, shape):
@@ -186,12 +216,12 @@ FAULTS = [
     Fault("file-by-generation", "NAME-4", "has the generation in the name of the file", names, "resolve", resolve_with(persisted=lambda found, generation: f"{found.persisted}.{generation}")),
     Fault("file-without-dot", "NAME-5", "writes -persist after an absolute name", names, "resolve", resolve_with(persisted=lambda found, generation: found.persisted.replace(".persist", "-persist"))),
     Fault("unsigned-hash", "NAME-6", "treats bytes as unsigned in both hashes", names, "shm_object_name", lambda segment: _shm_object_name("".join(letter if ord(letter) < 128 else "?" for letter in segment))),
-    Fault("md5-of-more", "BYTES-2", "sums up the descriptor too", files, "encode", lambda shape, payload: payload + files._digest(payload + _describe(shape)) + _describe(shape)),
-    Fault("descriptor-first", "BYTES-2", "writes the descriptor before the MD5", files, "encode", lambda shape, payload: payload + _describe(shape) + files._digest(payload)),
+    Fault("md5-of-more", "BYTES-2", "sums up the descriptor too", files, "encode", _summing_more),
+    Fault("descriptor-first", "BYTES-2", "writes the descriptor before the MD5", files, "encode", _descriptor_first),
     Fault("never-stores", "STORE-1", "destroys a persistent segment without storing it", shm, "_destroy", _destroy_unstored),
     Fault("always-stores", "STORE-2", "stores a segment that is not persistent", shm, "_destroy", _destroy_always_stored),
     Fault("clears-nothing", "STORE-3", "stores slots in use in spite of CLEARINUSE", files, "cleared", lambda shape, payload: payload),
-    Fault("clears-contents", "STORE-3", "clears the contents too", files, "cleared", lambda shape, payload: _cleared(shape, bytes(len(payload)))),
+    Fault("clears-contents", "STORE-3", "clears the contents too", files, "cleared", _clear_contents),
     Fault("names-stay", "RESTART-2", "leaves the name of a segment that has ended", shm, "_destroy", _destroy_unlinking_nothing),
     Fault("counter-not-restored", "RESTORE-1", "counts every slot as free after a restore", files, "decode", _forget_counter),
     Fault("flags-not-restored", "RESTORE-1", "restores every slot as free", files, "decode", _forget_flags),
@@ -200,17 +230,17 @@ FAULTS = [
     Fault("restores-other-flags", "RESTORE-2", "does not look at the flags of a file", files, "decode", _any_flags),
     Fault("loses-bad-files", "RESTORE-3", "removes a bad file", files, "set_aside", _lose),
     Fault("keeps-one-bad-file", "RESTORE-3", "keeps the last bad file only", files, "set_aside", _overwrite_aside),
-    Fault("tidies-bad-files", "RESTORE-3", "removes the bad files that were kept, at the next store", files, "store", _tidying),
+    Fault("tidies-bad-files", "RESTORE-3", "removes the bad files that were kept, at the next store", storing, "store", _tidying),
     Fault("attaches-from-a-cache", "RESTART-2", "gives whoever attaches what it gave last time", segment, "open_segment", _open_cached),
     Fault("survives-its-segment", "ID-2", "lets an attacher go on when it has ended", instance.SlotInstance, "detach", _detach_owner),
-    Fault("readable-file", "CREATE-10", "stores a file that everybody can read", files, "store", _store_readable),
+    Fault("readable-file", "CREATE-10", "stores a file that everybody can read", storing, "store", _store_readable),
     Fault("readable-object", "CREATE-10", "makes an object that everybody can read", segment, "_MODE", 0o644),
     Fault("trusts-headers", "ATTACH-5", "believes what a segment says about itself", control, "read_geometry", _trusting),
     Fault("any-owner", "ATTACH-6", "uses another user's object", segment, "check_plain", _check_nothing),
     Fault("any-boot", "ATTACH-7", "uses locks of another boot", control, "check_control", lambda memory, size, shape, name: None),
     Fault("waits-not-found", "WAIT-1", "answers APR_NOTFOUND when it has waited long enough", image, "LockTimeout", NotInUse),
     Fault("ignores-its-control-block", "ATTACH-5", "does not compare the control block with the header", control, "check_control", lambda memory, size, shape, name: None),
-    Fault("trusts-the-counter", "RESTORE-1", "believes the counter of a file", files, "decode", lambda shape, data: data[:4] + _decode(shape, data)[4:]),
+    Fault("trusts-the-counter", "RESTORE-1", "believes the counter of a file", files, "decode", _trust_counter),
     Fault("reads-what-is-planted", "RESTORE-4", "reads a file whatever it is and whoever owns it", files, "check_plain", _check_nothing),
     Fault("marks-with-a-two", "BYTES-1", "marks a grabbed slot with a byte other than 1", Slots, "grab", _grab_with_a_two),
     Fault("padding", "BYTES-1", "leaves something in the four bytes of padding", control, "write_header", _header_without_padding),

@@ -5,13 +5,14 @@ The reference with one function replaced. `MISTAKES` maps each to the case that 
 what it must say.
 """
 
+import operator
 import os
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from slotmem.memory import files, segment
+from slotmem.memory import files, segment, storing
 from slotmem.memory.layout import PAYLOAD_START
 from slotmem.slots import Slots
 from slotmem_conformance.protocol.driver import main
@@ -27,16 +28,16 @@ MISTAKES = {
     "what it put itself": ("RESTORE-1/restart-anew", "must answer"),
     "takes over a remainder": ("CREATE-6/kill-anew", "must answer"),
 }
-_right_store, _right_unlink = files.store, segment.Segment.unlink
+_right_store, _right_unlink = storing.store, segment.Segment.unlink
 _LATE_S = 0.3  # a busy machine may let nobody work sooner
 _right_snapshot, _right_put, _right_publish = Slots.snapshot, Slots.put, segment.publish
 
 
 def _in_place(path, data):
     with open(path, "r+b" if os.path.exists(path) else "wb") as file:
-        file.write(data)
+        file.writelines(data)
         os.fsync(file.fileno())
-    files._sync_folder(path)
+    storing.sync_folder(path)
 
 
 def _gone_first(path, data):
@@ -51,7 +52,7 @@ def _without_fsync(path, data):
 
 
 def _without_folder(path, data):
-    files._sync_folder = lambda path: None
+    storing.sync_folder = lambda path: None
     _right_store(path, data)
 
 
@@ -63,18 +64,18 @@ def _after_its_end(made):
 def _destroy_first(made, instance):
     payload = instance.algorithm().snapshot()
     made.unlink()
-    files.store(made.names.persisted, files.encode(made.shape, payload))
+    storing.store(made.names.persisted, files.encode(made.shape, [payload]))
 
 
-def _with_late_marks(slots, *inner):
-    payload = _right_snapshot(slots, *inner)
+def _with_late_marks(slots, take=operator.getitem, *inner):
     if inner:  # it takes one lock after the other by calling itself
-        return payload
+        return _right_snapshot(slots, take, *inner)
+    payload = _right_snapshot(slots)
     marks = payload[-slots.item_num :]
     ends = time.monotonic() + _LATE_S
     while slots.memory[slots.inuse_start : slots.payload_end] == marks and time.monotonic() < ends:
         time.sleep(0)
-    return payload[: -slots.item_num] + slots.memory[slots.inuse_start : slots.payload_end]
+    return take(payload[: -slots.item_num] + slots.memory[slots.inuse_start : slots.payload_end], slice(None))
 
 
 def _noting(slots, item_id, data):
@@ -82,13 +83,15 @@ def _noting(slots, item_id, data):
     _right_put(slots, item_id, data)
 
 
-def _as_noted(slots, *inner):
-    payload = bytearray(_right_snapshot(slots, *inner))
+def _as_noted(slots, take=operator.getitem, *inner):
+    if inner:
+        return _right_snapshot(slots, take, *inner)
+    payload = bytearray(_right_snapshot(slots))
     for item_id in range(slots.item_num):
         start = 8 + item_id * slots.item_size
         data = getattr(slots, "noted", {}).get(item_id, b"")
         payload[start : start + slots.item_size] = data.ljust(slots.item_size, b"\0")
-    return bytes(payload)
+    return take(payload, slice(None))
 
 
 def _take_over(names, shape, contents, **options):
@@ -105,17 +108,17 @@ def spoil(mistake):
 
     match mistake:
         case "in place":
-            files.store = _in_place
+            storing.store = _in_place
         case "old file first away":
-            files.store = _gone_first
+            storing.store = _gone_first
         case "destroys first":
             shm._destroy = _destroy_first
         case "no fsync":
-            files.store = _without_fsync
+            storing.store = _without_fsync
         case "no fsync of the folder":
-            files.store = _without_folder
+            storing.store = _without_folder
         case "syncs too late":
-            files.store, segment.Segment.unlink = _without_fsync, _after_its_end
+            storing.store, segment.Segment.unlink = _without_fsync, _after_its_end
         case "marks after the locks":
             Slots.snapshot = _with_late_marks
         case "what it put itself":

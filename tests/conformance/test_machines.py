@@ -2,6 +2,7 @@
 told apart.
 """
 
+import hashlib
 import logging
 from functools import partial
 
@@ -127,7 +128,7 @@ def test_a_wrong_algorithm_is_told_apart(variant, clause, tmp_path):
         (files, "describe", lambda shape: bytes(16), "BYTES-2"),
         (files, "set_aside", lambda path: files.os.unlink(path) or "", "RESTORE-3"),
         (segment, "_flock", lambda fd, how: True, "CREATE-5"),
-        (files, "_digest", lambda payload: bytes(16), "BYTES-2"),
+        (files, "_digest", hashlib.sha1, "BYTES-2"),
     ],
 )
 def test_a_wrong_server_is_told_apart(module, name, wrong, clause, tmp_path, monkeypatch):

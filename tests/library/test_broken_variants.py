@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 import slotmem
-from slotmem.memory import files, mutex, segment
+from slotmem.memory import files, mutex, segment, storing
 from slotmem.memory.image import SharedImage
 from slotmem.slots import Slots
 from tools.crashing import OPERATIONS, crash_pairs, crash_points, crash_repairs
@@ -124,7 +124,7 @@ def test_locks_that_are_not_robust_stay_with_the_dead(monkeypatch):
 def write_in_place(path, data):
     """Store without a temporary file."""
     with open(path, "wb", buffering=0) as file:
-        view = memoryview(data)
+        view = memoryview(b"".join(data))
         while view:
             view = view[files.os.write(file.fileno(), view) :]
         files.os.fsync(file.fileno())
@@ -132,7 +132,7 @@ def write_in_place(path, data):
 
 def unlink_first(made, instance):
     made.unlink()
-    files.store(made.names.persisted, files.encode(made.shape, instance.algorithm().snapshot()))
+    storing.store(made.names.persisted, files.encode(made.shape, [instance.algorithm().snapshot()]))
 
 
 def overwrite_the_bad(path):
@@ -140,9 +140,9 @@ def overwrite_the_bad(path):
     return path
 
 
-def publish_early(names, shape, contents, *, replace=False):
+def publish_early(names, shape, contents, *, begun, replace=False):
     """Return the object its name before its bytes are complete, as shm_open does."""
-    segment._make_way(names, replace)
+    segment.make_way(names, replace=replace)
     descriptor = segment.os.open(segment.object_path(names), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     segment.os.posix_fallocate(descriptor, 0, shape.total)
     return segment._build(descriptor, names, shape, contents)
@@ -151,10 +151,10 @@ def publish_early(names, shape, contents, *, replace=False):
 @pytest.mark.parametrize(
     ("module", "name", "wrong", "scenario", "finding"),
     [
-        (files, "store", write_in_place, "store", "neither the old nor the new"),
+        (storing, "store", write_in_place, "store", "neither the old nor the new"),
         (slotmem.shm, "_destroy", unlink_first, "first store", "destroyed before it was stored"),
         (files, "set_aside", overwrite_the_bad, "set aside", "the bad file is lost"),
-        (segment, "publish", publish_early, "create", "SegmentExists"),
+        (segment, "publish", publish_early, "create", "Forged"),
     ],
 )
 def test_without_a_safeguard_a_system_call_is_found(module, name, wrong, scenario, finding, tmp_path, monkeypatch):
@@ -169,8 +169,8 @@ def test_without_a_safeguard_a_system_call_is_found(module, name, wrong, scenari
     ("module", "name", "wrong", "finding"),
     [
         (files.os, "fsync", lambda descriptor: None, "never on disk"),
-        (files, "_sync_folder", lambda path: None, "never name on disk"),
-        (files, "store", write_in_place, "never renamed"),
+        (storing, "sync_folder", lambda path: None, "never name on disk"),
+        (storing, "store", write_in_place, "never renamed"),
         (slotmem.shm, "_destroy", unlink_first, "destroyed before name on disk"),
     ],
 )

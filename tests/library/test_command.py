@@ -191,6 +191,21 @@ def test_missing_module_of_a_command(monkeypatch, capsys):
 # -- ending ----------------------------------------------------------------------------------------
 
 
+def test_words_of_others_are_no_terminal_commands(plugin, capsys):
+    """What a command prints, raises or refuses has its control characters as escapes."""
+    for body in (
+        'print("a\\x1b[2Jb"); return 0',
+        'import slotmem; raise slotmem.InvalidName("a\\x1b[2Jb")',
+        'raise LookupError("a\\x1b[2Jb")',
+    ):
+        plugin(subcommand(body))
+    with pytest.raises(SystemExit):
+        plugin(subcommand("return 0"), "--a\x1b[2Jb")
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert (said.out + said.err).count("\\x1b[2Jb") == 4
+
+
 def test_errors_of_slotmem_are_one_line(plugin, capsys):
     """An error of slotmem is one line on standard error."""
     assert plugin(subcommand("raise slotmem.NoSegment('there is\\n  none')", "import slotmem")) == 2

@@ -185,7 +185,7 @@ def test_a_store_that_fails_loses_nothing(tmp_path, path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(slotmem.memory.files.os, "fsync", full)
+        patch.setattr(slotmem.memory.storing.os, "fsync", full)
         with pytest.raises(slotmem.NoSpace, match="the old file, if any, is untouched"):
             provider.close()
     assert path.read_bytes() == PUBLISHED

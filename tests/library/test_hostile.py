@@ -3,7 +3,9 @@ nothing else changes.
 """
 
 import fcntl
+import mmap
 import os
+import re
 import socket
 import stat
 import struct
@@ -266,21 +268,20 @@ def test_a_folder_appears_at_the_persisted_file(tmp_path):
 
 
 @pytest.mark.parametrize(("plant", "says"), [*PLANTS, HARD_LINK])
-def test_planted_at_the_new_file(plant, says, tmp_path, victim):
+def test_planted_at_the_new_file(plant, says, tmp_path, victim, caplog):
     """STORE-4: what somebody planted where the new file is written is neither followed nor
-    overwritten; then storing works.
+    overwritten, and keeps nobody from storing.
     """
     fresh = f"{file_of(tmp_path)}.new"
-    provider = open_provider(tmp_path)
-    write(create(provider), NEW)
-    plant(fresh, victim)
-    with refused(slotmem.Planted, says, status="APR_EACCES", unchanged=[fresh, victim, str(file_of(tmp_path))]):
-        provider.close()
-    os.rmdir(fresh) if os.path.isdir(fresh) else os.unlink(fresh)
-    provider.close()
+    with open_provider(tmp_path) as provider:
+        write(create(provider), NEW)
+        plant(fresh, victim)
+        before = [look_at(place) for place in (fresh, victim)]
+    assert [look_at(place) for place in (fresh, victim)] == before
     assert file_of(tmp_path).read_bytes() == persisted(NEW, FLAGS)
-    with open(victim, "rb") as file:
-        assert file.read() == b"precious"
+    assert re.search(f"{says}.* is used instead", caplog.text)
+    assert {name for name in os.listdir(tmp_path) if ".new-" in name} == set()
+    assert not os.path.exists(object_of(tmp_path))
 
 
 def test_a_hard_link_at_the_persisted_file(tmp_path, victim):
@@ -431,9 +432,92 @@ def test_truncated_objects(size, tmp_path, remainder):
             provider.attach("table")
         assert is_unlocked(remainder)
         if size < SHAPE.apr_length:
-            with refused(slotmem.SegmentExists, "replace=True", status="APR_EEXIST", unchanged=[remainder]):
+            with refused(slotmem.SegmentExists, "replace=True", status="APR_EEXIST", unchanged=[remainder]) as caught:
                 create(provider)
+            assert "nobody can tell whether it is in use, nor attach it" in str(caught.value)
         assert exercise(create(provider, replace=True).algorithm()) == ""
+
+
+def test_forged_mutexes(tmp_path, remainder):
+    """ATTACH-5: a mutex of another kind, with which the C library would end the process, is refused
+    at attach.
+    """
+    with open(remainder, "rb") as file:
+        whole = file.read()
+    with open_provider(tmp_path) as provider:
+        for which in range(SHAPE.mutexes):
+            kind = SHAPE.mutexes_start + which * 64 + 16
+            for change in (0x01, 0x20, 0x30, 0x40, 0x80, 0xFF):
+                spoil(remainder, kind, bytes([whole[kind] ^ change]))
+                with refused(slotmem.Forged, f"mutex {which} of segment 'table' is not a mutex", unchanged=[remainder]):
+                    provider.attach("table")
+            assert is_unlocked(remainder)
+            spoil(remainder, kind, whole[kind : kind + 4])
+        provider.attach("table").close()
+
+
+def test_cut_short_while_it_is_attached(tmp_path, remainder, monkeypatch):
+    """ATTACH-5: whenever somebody truncates an object that is being attached, that is an error,
+    never a signal.
+    """
+    with open(remainder, "rb") as file:
+        whole = file.read()
+    calls = [(os, "fstat"), (os, "pread"), (os, "lstat"), (mmap, "mmap"), (control, "check_control")]
+    outcomes = []
+    with open_provider(tmp_path) as provider:
+        cut = True
+        while cut:
+            steps = iter([False] * len(outcomes) + [True])
+            with monkeypatch.context() as patch:
+                for module, name in calls:
+                    patch.setattr(module, name, _cutting(getattr(module, name), remainder, steps))
+                try:
+                    provider.attach("table")
+                    outcomes.append(None)
+                except slotmem.Mismatch as error:
+                    outcomes.append(type(error))
+            cut = next(steps, None) is None
+            spoil(remainder, 0, whole)
+    assert outcomes[-1] is None
+    assert slotmem.Truncated in outcomes
+    assert len(outcomes) > 6
+
+
+def _cutting(call, place, steps):
+    def cut_and_call(*arguments, **options):
+        if next(steps, False):
+            os.truncate(place, 0)
+        return call(*arguments, **options)
+
+    return cut_and_call
+
+
+def test_reading_a_foreign_segment_takes_no_memory(tmp_path, path):
+    """FOREIGN-1: a segment of httpd's with one slot larger than this process's memory is attached
+    for reading.
+    """
+    item_size = 2**44
+    with open(path, "xb") as file:
+        file.truncate(32 + item_size + 1)
+        file.write(struct.pack("=QQIII", 32 + item_size + 1, item_size, 1, 4, 1))
+    with open_provider(tmp_path) as provider:
+        attached = provider.attach("table")
+        assert (attached.num_free_slots(), list(attached.slots())) == (1, [])
+        attached.close()
+
+
+def test_alive_where_it_cannot_be_attached(tmp_path, remainder):
+    """CREATE-5: of a live segment that attach would refuse here, create says why, and does not
+    advise to attach it.
+    """
+    with open_provider(tmp_path) as user, open_provider(tmp_path) as provider:
+        kept = user.attach("table")
+        with refused(slotmem.SegmentExists, "has it open; attach it, end that process"):
+            create(provider)
+        spoil(remainder, CONTROL + 32, b"\1")
+        with refused(slotmem.SegmentExists, "cannot attach it: .* run both in one pid namespace; or end that process"):
+            create(provider)
+        kept.close()
 
 
 def test_forged_magic_is_a_foreign_segment(tmp_path, remainder):

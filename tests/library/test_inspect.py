@@ -110,7 +110,7 @@ def test_json_says_the_same(examine, workers, tmp_path):
     assert (report["kind"], report["made_by"], report["alive"]) == ("segment", "slotmem", True)
     assert report["path"] == path_of(tmp_path)
     assert report["header"]["flags"] == "PERSIST|PREGRAB"
-    assert report["occupancy"] == {"in_use": 2, "free": 6, "slots_per_cell": 1, "map": "#.#....."}
+    assert report["occupancy"] == {"counted": 8, "in_use": 2, "free": 6, "slots_per_cell": 1, "map": "#.#....."}
     assert report["control"]["creator"] == os.getpid()
     assert os.getpid() in [opener["process"] for opener in report["open_in"]]
     assert [lock["state"] for lock in report["locks"]] == ["free"] * 9
@@ -547,3 +547,48 @@ def test_symlink_is_not_followed(look, tmp_path):
     finally:
         os.unlink(path)
     assert (code, "is a symlink" in said) == (2, True)
+
+
+HUGE = [
+    (0, 2**32 - 1, 1, ["only the first 8388608 of 4294967295 in-use bytes"]),
+    (2**40, 1, 1, []),
+    (2**30, 2**10, 0, []),
+]
+
+
+@pytest.mark.parametrize(("item_size", "item_num", "damage", "notes"), HUGE)
+@pytest.mark.parametrize("is_segment", [True, False], ids=["segment", "file"])
+def test_whatever_it_is_shown_it_looks_at_little(
+    look, tmp_path, monkeypatch, item_size, item_num, damage, notes, is_segment
+):
+    """Of an object or a file of very many bytes, mostly holes, a bounded part is read and said so,
+    whatever is wrong with it.
+    """
+    place = path_of(tmp_path, "huge") if is_segment else str(tmp_path / "huge.persist")
+    length = 32 + item_size * item_num + item_num
+    head = struct.pack("=QQIII", length, item_size, item_num, 4, item_num - damage)
+    try:
+        with open(place, "xb") as file:
+            file.write(head if is_segment else head[24:])
+            file.truncate(length if is_segment else length - 24 + 16)
+            file.seek(0, os.SEEK_END)
+            file.write(b"" if is_segment else head[8:24])
+        read = []
+        pread = os.pread
+
+        def counted(fd, nbytes, start):
+            part = pread(fd, nbytes, start)
+            read.append(len(part))
+            return part
+
+        monkeypatch.setattr(os, "pread", counted)
+        code, said = look("huge" if is_segment else place)
+        text = " ".join(said.split())
+        assert (code, all(note in text for note in notes)) == (int(damage and not notes), True)
+        assert is_segment or "its MD5 was not compared with its bytes" in text
+        assert "bytes more" in look("huge" if is_segment else place, "--slot", 0)[1] or item_size <= 2**20
+        assert look("huge" if is_segment else place, "--slot", 0, "--json")[0] == code
+    finally:
+        os.unlink(place)
+    assert sum(read) < 2**27
+    assert max(read) <= 2**20

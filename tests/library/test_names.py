@@ -5,6 +5,7 @@ import os
 import pytest
 
 from slotmem import InvalidName, WrongType
+from slotmem.memory import generations
 from slotmem.memory.names import resolve, shm_object_name
 
 
@@ -46,10 +47,10 @@ def test_object_name(segment, shm_object):
     assert shm_object_name(segment) == shm_object
 
 
-@pytest.mark.parametrize("name", ["../x", "a/../../x", "..", "nul\0byte", "/nul\0byte", "\ud800"])
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "..", "nul\0byte", "/nul\0byte", "\ud800", "/", "/a/"])
 def test_refused_names(name):
-    """NAME-7: a name that climbs, has a NUL byte or no encoding is refused."""
-    with pytest.raises(InvalidName, match=r"without|leave it out|use other characters"):
+    """NAME-7: a name that climbs, has a NUL byte or no encoding, or names nothing is refused."""
+    with pytest.raises(InvalidName, match=r"without|leave it out|use other characters|put a name behind it"):
         resolve(name, "/run", 0)
 
 
@@ -70,3 +71,8 @@ def test_wrong_type():
     """A name that is not a str is refused."""
     with pytest.raises(WrongType, match="str or None"):
         resolve(os.fsencode("x"), "/run", 0)
+
+
+def test_generations_are_told_apart():
+    """No two generations of a name have endings of one length and one hash."""
+    assert sum(map(len, generations._endings().values())) == generations.GENERATIONS

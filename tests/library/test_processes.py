@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -16,7 +17,8 @@ import slotmem
 from accused.wrong_algorithms import Unlocked
 from slotmem import NoFreeSlot, Type, shm
 from slotmem.memory import segment
-from slotmem.memory.segment import SHM_FOLDER
+from slotmem.memory.names import resolve
+from slotmem.memory.segment import SHM_FOLDER, object_path
 from tools.crashing import exercise
 from tools.crashing_calls import object_of
 
@@ -415,6 +417,44 @@ def test_a_killed_server(tmp_path):
             next_server.create("table", 8, NUMBER)
         remainder.close()
         assert list(next_server.create("table", 8, NUMBER).slots()) == []
+
+
+def test_every_dead_generation_is_cleared(tmp_path):
+    """CREATE-6: the next server of a name removes what servers left of it in any generation; what
+    is alive, or another name's, stays.
+    """
+
+    def restarted(name, generation):
+        provider = open_provider(tmp_path, generation=generation)
+        provider.create(name, 8, NUMBER)
+        provider.restart()
+        provider.create(name, 8, NUMBER)
+        kept.append(provider)
+        return b"made"
+
+    kept = []
+
+    def place(name, generation):
+        return object_path(resolve(name, str(tmp_path), generation))
+
+    living = open_provider(tmp_path, generation=5)
+    living.create("table", 8, NUMBER)
+    servers = start_racers(
+        [partial(restarted, name, generation) for name, generation in (("table", 0), ("table", 0x2FF), ("other", 0))]
+    )
+    assert {server.answer() for server in servers} == {b"made"}
+    for server in servers:
+        server.kill()
+    with living:
+        dead = [place("table", 1), place("table", 0x300)]
+        rest = [place("table", 5), place("other", 1)]
+        assert all(map(os.path.exists, dead + rest))
+        with open_provider(tmp_path) as provider:
+            provider.create("table", 8, NUMBER)
+            assert not any(map(os.path.exists, dead))
+            assert all(map(os.path.exists, rest))
+            provider.create("other", 8, NUMBER)
+            assert not os.path.exists(place("other", 1))
 
 
 CHILDREN = """

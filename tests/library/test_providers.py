@@ -92,6 +92,13 @@ def test_doall_order_and_stop(provider):
     assert instance.doall(lambda memory, data: 0) == slotmem.Status.APR_SUCCESS
 
 
+def test_doall_needs_a_function(provider):
+    """DOALL-1: what cannot be called is refused, also where there is no slot to call it on."""
+    for instance in (provider.create("table", 4, 3), provider.create("empty", 4, 0)):
+        with pytest.raises(slotmem.WrongType, match="doall takes a function of a slot's memory and data, got 5"):
+            instance.doall(5)
+
+
 def test_dptr_is_the_memory_itself(provider):
     """DPTR-1: what is written through dptr a get reads, and the other way round; it outlives the
     instance harmlessly.
@@ -209,6 +216,12 @@ def test_bytes_like_objects(provider):
         ({"timeout_s": "soon"}, slotmem.WrongType, "seconds"),
         ({"runtime_dir": 7}, slotmem.WrongType, "path"),
         ({"runtime_dir": "nul\0byte"}, slotmem.InvalidName, "NUL"),
+        ({"runtime_dir": "\ud800"}, slotmem.InvalidName, "cannot be encoded"),
+        (
+            {"runtime_dir": "/proc/nowhere"},
+            slotmem.SlotmemError,
+            r"cannot be made: .* choose another with runtime_dir or",
+        ),
         ({"runtime_dir": __file__}, slotmem.InvalidName, "not a folder"),
         ({"colour": "red"}, slotmem.InvalidArgument, "colour"),
     ],

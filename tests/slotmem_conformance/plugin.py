@@ -105,11 +105,13 @@ class CaseItem(pytest.Item):
             return f"{self.case.id} was not judged: {excinfo.value}"
         if not isinstance(excinfo.value, CaseFailed):
             return super().repr_failure(excinfo, style)
+        from slotmem.terminal import printable
         from slotmem_model.clauses import CLAUSES
 
         outcome = excinfo.value.outcome
         clause = CLAUSES[outcome.clause]
-        return f"{outcome.verdict.value}: {outcome.reason}\n{clause.id} asks: {clause.sentence}\n{outcome.evidence}"
+        lines = f"{outcome.verdict.value}: {outcome.reason}\n{clause.id} asks: {clause.sentence}\n{outcome.evidence}"
+        return "\n".join(map(printable, lines.split("\n")))
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return where it is."""

@@ -295,7 +295,8 @@ def test_a_provider_that_loses_what_it_stored_is_accused(stress, monkeypatch):
 
     def spoiled(shape, payload):
         bad = b"spoiled!" * (shape.item_size * shape.item_num // 8)
-        return whole(shape, payload[:8] + bad + payload[shape.inuse_start - 24 :])
+        right = b"".join(payload)
+        return whole(shape, [right[:8] + bad + right[shape.inuse_start - 24 :]])
 
     monkeypatch.setattr(files, "encode", spoiled)
     report = stress(seconds=BOUND_S, operations=None, processes=2, plan=Plan(restarts=3), start="fork")

@@ -12,7 +12,8 @@ without locks. Each algorithm says whether it is for segments with PREGRAB or wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from slotmem import InvalidArgument, Type
@@ -68,8 +69,8 @@ class AlgorithmProvider(ShmProvider):
             f"the algorithm {algorithm.__qualname__} cannot be made over an image of shared memory: {failed!r}"
         ) from failed
 
-    def _create(self, found: Any, item_size: int, item_num: int, type: Type, replace: bool) -> Any:
-        instance = super()._create(found, item_size, item_num, type, replace)
+    def _create(self, found: Any, item_size: int, item_num: int, type: Type, replace: bool, begun: Any) -> Any:
+        instance = super()._create(found, item_size, item_num, type, replace, begun)
         if not self._robust:
             instance.algorithm().image.make_plain()
         return instance
@@ -87,10 +88,9 @@ class _Rest(Bounded):
         """Iterate over the ids of the slots in use."""
         return (item_id for item_id, used in enumerate(bytes(self.image.inuse)) if used)
 
-    def snapshot(self) -> bytes:
-        """Copy the payload as it is."""
-        payload: bytes = self.image.memory[PAYLOAD_START : self.image.geometry.apr_length]
-        return payload
+    def snapshot(self, take: Callable[[Any, slice], Any] = operator.getitem) -> Any:
+        """Return what `take` makes of the payload as it is."""
+        return take(self.image.memory, slice(PAYLOAD_START, self.image.geometry.apr_length))
 
 
 def on_real_memory(algorithm: Any) -> Any:

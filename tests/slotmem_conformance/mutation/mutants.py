@@ -27,8 +27,10 @@ TARGETS = (
     "slotmem/lifetime.py",
     "slotmem/shm.py",
     "slotmem/memory/files.py",
+    "slotmem/memory/storing.py",
     "slotmem/memory/names.py",
     "slotmem/memory/control.py",
+    "slotmem/memory/judged.py",
     "slotmem/memory/segment.py",
     "slotmem_model/spec.py",
 )

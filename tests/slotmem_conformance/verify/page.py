@@ -7,6 +7,7 @@ of the clauses.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from slotmem.terminal import printable, unescaped
 from slotmem_conformance.reports import reports
 from slotmem_conformance.reports.verdicts import ClauseVerdict, SuiteReport, by_clause, by_profile, without_folders
 from slotmem_conformance.verify.profiles import Failure, failures
@@ -37,27 +39,22 @@ def to_json(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> dict
 
 def show(provider: str, seed: int, rows: Sequence[Row], verdict: str) -> None:
     """Print the page: what was done, what did not hold, and what to run to see it."""
-    console = Console()
-    table = Table(title=f"slotmem verify {provider}", title_justify="left")
+    console = Console(file=unescaped(sys.stdout))  # it colours the table
+    table = Table(title=printable(f"slotmem verify {provider}"), title_justify="left")
     table.add_column("part")
     table.add_column("what was done")
     table.add_column("seconds", justify="right")
     table.add_column("verdict")
     for row in rows:
-        table.add_row(row.part, row.work, f"{row.seconds:.1f}", _told(row))
+        table.add_row(row.part, printable(row.work), f"{row.seconds:.1f}", printable(_told(row)))
     console.print(table)
     for row in rows:
         for line in _findings(row):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            print(line)
     if cut := left_out(rows):
-        console.print(
-            f"\nnot everything was tried of {', '.join(cut)}; --budget-s gives more time",
-            highlight=False,
-            soft_wrap=True,
-        )
+        print(f"\nnot everything was tried of {', '.join(cut)}; --budget-s gives more time")
     proviso = "" if verdict == VIOLATED else "; a run that finds nothing proves nothing about what it did not try"
-    tail = f"(seed {seed}{proviso})"
-    console.print(f"\nverdict: {verdict} {tail}", highlight=False, soft_wrap=True)
+    print(f"\nverdict: {verdict} (seed {seed}{proviso})")
 
 
 def markdown(rows: Sequence[Row]) -> str:
