@@ -459,6 +459,38 @@ def test_nobody_is_accused_of_what_was_removed_from_outside(tmp_path):
         assert runner.run_case(holding, opener, canary=canary).verdict is ClauseVerdict.PASS
 
 
+@pytest.mark.parametrize(
+    ("wrong", "tries", "told"),
+    [
+        ({1}, 3, None),
+        ({1, 3}, 3, ClauseVerdict.FAIL),
+        ({1, 2}, 2, ClauseVerdict.FAIL),
+        (set(), 1, ClauseVerdict.PASS),
+    ],
+)
+def test_what_does_not_recur_accuses_nobody(wrong, tries, told, tmp_path):
+    """A sequential case that fails once and then holds twice may have met something from outside:
+    that is said. One that fails again is a failure, even if it held in between.
+    """
+    asked = []
+
+    @case("GRAB-1/x")
+    def interfered(rig):
+        """Somebody is there, at times."""
+        asked.append(rig)
+        if len(asked) in wrong:
+            rig.fail("somebody was here")
+
+    with Canary(str(tmp_path)) as canary:
+        ask = partial(runner.run, [interfered], Miniature, provider="x", hello={}, seed=1, canary=canary)
+        if told is None:
+            with pytest.raises(Disturbed, match=r"GRAB-1/x failed once, and held 2 times .*: somebody was here"):
+                ask()
+        else:
+            assert [each.verdict for each in ask().outcomes] == [told]
+    assert len(asked) == tries
+
+
 class Ended(Miniature):
     def grab(self, segment):
         raise AdapterError(sent="grab", got="its death by SIGKILL", expected="an answer", ended=True)

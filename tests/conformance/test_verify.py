@@ -92,7 +92,7 @@ def test_verify_judges_what_its_clients_record(capsys, monkeypatch, tmp_path):
     """The part with real clients fails when the history they record cannot be explained."""
     make = slotmem.provider
     monkeypatch.setattr(slotmem, "provider", lambda spec, **options: make(spec, algorithm=PutForgets, **options))
-    monkeypatch.setattr(verify_profiles, "SEQUENTIAL", ())
+    monkeypatch.setattr(verify_command, "SEQUENTIAL", ())
     monkeypatch.setattr(verify_parts, "Settings", partial(Settings, start="fork"))  # which takes the patch along
     assert verify("plain", "--quick", "--runtime-dir", str(tmp_path)) == 1
     said = capsys.readouterr().out
@@ -147,7 +147,7 @@ def test_what_the_judge_had_no_time_for_is_no_violation(tmp_path, capsys, monkey
     def undecided(settings, *_, **__):
         return RunReport(settings, verdict="undecided", undecided=["the budget of 1 s is used up"])
 
-    monkeypatch.setattr(verify_profiles, "SEQUENTIAL", ())
+    monkeypatch.setattr(verify_command, "SEQUENTIAL", ())
     monkeypatch.setattr(verify_parts, "stress", undecided)
     assert verify("plain", "--quick", "--json", "--runtime-dir", str(tmp_path)) == 3
     [row] = [row for row in json.loads(capsys.readouterr().out)["rows"] if row["part"] == "threads"]
@@ -169,7 +169,7 @@ def test_what_the_machine_did_is_no_violation(tmp_path, monkeypatch):
         return {}
 
     monkeypatch.setattr(verify_profiles, "hello", lambda provider, folder, canary: swept(canary))
-    monkeypatch.setattr(verify_profiles, "SEQUENTIAL", ())
+    monkeypatch.setattr(verify_command, "SEQUENTIAL", ())
     for parts in (failed, raised):
         monkeypatch.setattr(verify_parts, "parts", parts)
         with pytest.raises(Disturbed, match="something else on this machine removes files"):

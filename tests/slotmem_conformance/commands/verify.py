@@ -25,7 +25,7 @@ from contextlib import contextmanager
 
 from slotmem import SlotmemError
 from slotmem_conformance.machines.driving import hypothesis_in
-from slotmem_conformance.runner import Unusable
+from slotmem_conformance.runner import SEQUENTIAL, Unusable
 from slotmem_conformance.verify import page as verify_page
 from slotmem_conformance.verify import parts as verify_parts
 from slotmem_conformance.verify import profiles as verify_profiles
@@ -106,7 +106,7 @@ def _undisturbed(canary: Canary) -> Iterator[None]:
 
 def _rows(arguments: argparse.Namespace, folder: str, canary: Canary, seed: int) -> Iterator[Row]:
     provider, quick = arguments.provider, arguments.quick
-    asked = verify_profiles.SEQUENTIAL if quick else tuple(PROFILES)
+    asked = SEQUENTIAL if quick else tuple(PROFILES)
     own = verify_parts.WEIGHTS if provider in verify_parts.SHARED else {}
     shares = Shares(arguments.budget_s, {name: verify_profiles.WEIGHTS[name] for name in asked} | own)
     verify_profiles.hello(provider, folder, canary)

@@ -64,6 +64,13 @@ class CaseResult:
         """The clause that the verdict is about."""
         return self.broken or self.case.partition("/")[0]
 
+    @property
+    def cause(self) -> tuple[str, ...]:
+        """What results with one cause have in common: in which way an answer was wrong, or else
+        what was said of which clause.
+        """
+        return (self.verdict.value, *((self.kind,) if self.kind else (self.clause, without_folders(self.reason))))
+
 
 @dataclass
 class SuiteReport:
@@ -136,13 +143,10 @@ class Cause:
 
 
 def by_cause(outcomes: Iterable[CaseResult]) -> list[Cause]:
-    """Group the results in which an answer was wrong in the same way, and others if they say the
-    same of the same clause, in the order of the first.
-    """
+    """Group the results with one cause, in the order of the first."""
     found: dict[tuple[str, ...], list[CaseResult]] = {}
     for each in outcomes:
-        what = (each.kind,) if each.kind else (each.clause, without_folders(each.reason))
-        found.setdefault((each.verdict.value, *what), []).append(each)
+        found.setdefault(each.cause, []).append(each)
     causes = []
     for same in found.values():
         shown = min(same, key=lambda each: (each.broken != "", len(each.evidence.splitlines())))

@@ -23,8 +23,6 @@ from slotmem_model.clauses import CLAUSES, PROFILES
 from slotmem_stress.canary import Canary
 
 CLAIMS: dict[str, tuple[str, ...]] = {"httpd": ("core", "httpd"), "httpd:plain": ("core",)}
-SEQUENTIAL = ("core", "httpd", "safe")
-"""The profiles that need little time."""
 WEIGHTS = {"core": 2.0, "httpd": 1.0, "safe": 1.0, "atomic": 4.0, "robust": 4.0, "durable": 3.0}
 """How the time that is left is divided among them."""
 
