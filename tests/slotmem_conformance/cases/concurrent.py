@@ -10,6 +10,7 @@ from slotmem_conformance.cases.case import case
 from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.rig import batches
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import shown
 from slotmem_model import spec
 from slotmem_model.judge.slots.judge import check_slots
 from slotmem_model.linearizability import UNKNOWN, VIOLATION
@@ -149,7 +150,7 @@ def one_wins(rig: Rig) -> None:
             rig.fail(f"four creates of one name at once were answered {', '.join(statuses)}")
         for server, status in enumerate(statuses):
             if status == "APR_EEXIST" and (got := rig.ask(f"{server}: attach {name}"))["status"] != "APR_SUCCESS":
-                rig.fail(f"one of those that lost could not attach: {got}")
+                rig.fail(f"one of those that lost could not attach: {shown(got)}")
 
 
 @case("CREATE-8/complete-or-none")
@@ -173,7 +174,7 @@ def complete_or_none(rig: Rig) -> None:
                 if (got["item_size"], got["item_num"]) != (4096, 16):
                     rig.fail(f"attach gave {got['item_num']} slots of {got['item_size']} bytes: a segment half made")
             elif got["status"] not in ("APR_ENOENT", "APR_EEXIST"):
-                rig.fail(f"attach to a name that was being created was answered {got}")
+                rig.fail(f"attach to a name that was being created was answered {shown(got)}")
         for server in reversed(range(_SERVERS)):
             rig.must(f"{server}: restart")
         rig.forget_segments()

@@ -17,6 +17,7 @@ from slotmem_conformance.rig.apart import call_apart
 from slotmem_conformance.rig.loops import calls_of
 from slotmem_conformance.rig.rig import Rig
 from slotmem_conformance.rig.survivor import Survivor, operations
+from slotmem_conformance.rig.telling import shown
 
 _BYTES = 1024
 _PATIENCE_S = 60.0
@@ -33,7 +34,7 @@ def stores_nothing(rig: Rig) -> None:
         rig.fail("a killed server stored its segment")
     rig.must("1: attach w")
     if (got := rig.ask("1: get 1")).get("data") != b"ABCD".hex():
-        rig.fail(f"a get from what a killed server left was answered {got}")
+        rig.fail(f"a get from what a killed server left was answered {shown(got)}")
 
 
 @case("KILL-1/old-file-stays")
@@ -46,7 +47,7 @@ def old_file_stays(rig: Rig) -> None:
     rig.kill(1)
     rig.must("2: create w 4 2 PERSIST")
     if (got := rig.ask("2: get 0")).get("data") != b"AAAA".hex():
-        rig.fail(f"after the server was killed, the next one restored {got}")
+        rig.fail(f"after the server was killed, the next one restored {shown(got)}")
 
 
 @case("CREATE-6/crash-remainder")

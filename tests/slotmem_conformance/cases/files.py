@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slotmem_conformance.cases.case import Case, case
 from slotmem_conformance.rig.rig import Rig
-from slotmem_conformance.rig.telling import first_difference
+from slotmem_conformance.rig.telling import first_difference, shown
 from slotmem_model import spec
 from slotmem_model import stored_bytes as files
 
@@ -92,7 +92,7 @@ def file_appears(rig: Rig) -> None:
     rig.do("1: create v 4 1")  # another server; it shares nothing but the runtime directory
     rig.must("1: create w 4 3 PERSIST|PREGRAB")
     if (got := rig.ask("1: @1 get 2")).get("data") != b"QRST".hex():
-        rig.fail(f"another server got {got} of what was stored")
+        rig.fail(f"another server got {shown(got)} of what was stored")
 
 
 @case("STORE-2/no-file")

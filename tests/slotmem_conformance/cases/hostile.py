@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slotmem_conformance.cases.case import Case, case
 from slotmem_conformance.rig.rig import Rig
-from slotmem_conformance.rig.telling import first_difference
+from slotmem_conformance.rig.telling import first_difference, shown
 from slotmem_model import spec
 from slotmem_model import stored_bytes as files
 
@@ -21,7 +21,7 @@ def _refused_size(what: str, item_size: int, item_num: int, status: str) -> Case
     def run(rig: Rig) -> None:
         got = rig.send(0, {"op": "create", "name": "w", "item_size": item_size, "item_num": item_num, "type": []})
         if got != {"status": status}:
-            rig.fail(f"create of {item_num} slots of {item_size} bytes answered {got}, must answer {status}")
+            rig.fail(f"create of {item_num} slots of {item_size} bytes answered {shown(got)}, must answer {status}")
         rig.do("attach w; create w 4 2 PREGRAB; num_slots; num_free_slots")
 
     return Case(
@@ -34,7 +34,7 @@ def _refused_name(what: str, name: str) -> Case:
         shape = {"item_size": 4, "item_num": 2, "type": []}
         for request in ({"op": "create", "name": name, **shape}, {"op": "attach", "name": name}):
             if (got := rig.send(0, request)) != {"status": "APR_EINVAL"}:
-                rig.fail(f"{request['op']} of the name {name!r} answered {got}, must answer APR_EINVAL")
+                rig.fail(f"{request['op']} of the name {name!r} answered {shown(got)}, must answer APR_EINVAL")
 
     return Case(f"NAME-7/{what}", run, f"the name {name!r} is refused with APR_EINVAL")
 
@@ -51,7 +51,7 @@ def _forged(what: str, change: Callable[[bytearray], object]) -> Case:
         _overwrite(place, data)
         got = rig.ask("1: attach w")
         if got != {"status": "APR_EMISMATCH"}:
-            rig.fail(f"attach to a segment that is forged ({what}) answered {got}, must answer APR_EMISMATCH")
+            rig.fail(f"attach to a segment that is forged ({what}) answered {shown(got)}, must answer APR_EMISMATCH")
 
     return Case(f"ATTACH-5/{what}", run, f"refuses a segment that contradicts itself: {what}")
 
@@ -69,7 +69,7 @@ def _planted(what: str, plant: Callable[[Path, Rig], None]) -> Case:
         plant(place, rig)
         try:
             if (got := rig.ask("attach w")) != {"status": "APR_EACCES"}:
-                rig.fail(f"attach with {what} in place of the object answered {got}, must answer APR_EACCES")
+                rig.fail(f"attach with {what} in place of the object answered {shown(got)}, must answer APR_EACCES")
         finally:
             if place.is_dir() and not place.is_symlink():
                 place.rmdir()
@@ -139,7 +139,9 @@ def truncated(rig: Rig) -> None:
         place.write_bytes(whole[:length])
         place.chmod(0o600)
         if (got := rig.ask(f"attach w{number}")) != {"status": "APR_EMISMATCH"}:
-            rig.fail(f"attach to the first {length} of {len(whole)} bytes answered {got}, must answer APR_EMISMATCH")
+            rig.fail(
+                f"attach to the first {length} of {len(whole)} bytes answered {shown(got)}, must answer APR_EMISMATCH"
+            )
 
 
 @case("ATTACH-7/other-boot")
@@ -156,7 +158,7 @@ def other_boot(rig: Rig) -> None:
         data[at + (16 if field == "boot" else 32)] ^= 0xFF
         _overwrite(place, data)
         if (got := rig.ask(f"{server + 2}: attach w{server}")) != {"status": "APR_EMISMATCH"}:
-            rig.fail(f"attach to a segment of another {field} answered {got}, must answer APR_EMISMATCH")
+            rig.fail(f"attach to a segment of another {field} answered {shown(got)}, must answer APR_EMISMATCH")
 
 
 @case("FOREIGN-1/read")
@@ -198,7 +200,7 @@ def foreign_write(rig: Rig) -> None:
     rig.must("attach w")
     for operation in ("grab", "fgrab 2", "release 1", "put 1 WXYZ"):
         if (got := rig.ask(operation)) != {"status": "APR_EACCES"}:
-            rig.fail(f"{operation} on a segment without locks answered {got}, must answer APR_EACCES")
+            rig.fail(f"{operation} on a segment without locks answered {shown(got)}, must answer APR_EACCES")
     if place.read_bytes() != before:
         rig.fail("the segment was changed though every write was refused")
 
@@ -229,7 +231,7 @@ def symlinked_file(rig: Rig) -> None:
     got = rig.ask("create w 4 2 PERSIST")
     rig.ask("close")
     if got != {"status": "APR_EACCES"}:
-        rig.fail(f"create with a symlink in place of the file answered {got}, must answer APR_EACCES")
+        rig.fail(f"create with a symlink in place of the file answered {shown(got)}, must answer APR_EACCES")
     if target.read_bytes() != b"somebody's":
         rig.fail("the file that the symlink points to was overwritten")
 

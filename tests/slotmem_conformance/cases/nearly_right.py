@@ -15,7 +15,7 @@ from pathlib import Path
 from slotmem_conformance.cases.case import Case, case, program
 from slotmem_conformance.protocol import notation
 from slotmem_conformance.rig.rig import Rig
-from slotmem_conformance.rig.telling import first_difference
+from slotmem_conformance.rig.telling import first_difference, shown
 from slotmem_model import spec
 from slotmem_model import stored_bytes as files
 
@@ -71,7 +71,9 @@ def _contradicting(field: str, at: int) -> Case:
             file.seek(begin + at)
             file.write(bytes([data[begin + at] ^ 1]))
         if (got := rig.ask("1: attach w")) != {"status": "APR_EMISMATCH"}:
-            rig.fail(f"attach where the control block has another {field} answered {got}, must answer APR_EMISMATCH")
+            rig.fail(
+                f"attach where the control block has another {field} answered {shown(got)}, must answer APR_EMISMATCH"
+            )
 
     return Case(f"ATTACH-5/control-block-{field}", run, f"refuses a control block whose {field} contradicts the header")
 
@@ -124,7 +126,7 @@ def _stands_there(what: str, plant: Callable[[Path, Rig], object]) -> Case:
         rig.needs("persist")
         plant(rig.path("w"), rig)
         if (got := rig.ask("create w 4 2 PERSIST")) != {"status": "APR_EACCES"}:
-            rig.fail(f"create with {what} in place of the file answered {got}, must answer APR_EACCES")
+            rig.fail(f"create with {what} in place of the file answered {shown(got)}, must answer APR_EACCES")
         rig.must("create v 4 2 PERSIST")  # only that name is refused
 
     return Case(f"RESTORE-4/{what.replace(' ', '-')}", run, f"create refuses {what} in place of the file")
@@ -164,7 +166,7 @@ def after_close(rig: Rig) -> None:
     for request in ("create w 4 2", "create none 4 2", "attach w", "restart"):
         [(_, asked)] = notation.parse(request)
         if (got := session.request(asked)) != {"status": "APR_ENOSHMAVAIL"}:
-            rig.fail(f"after close, {request} is answered {got}, must be answered APR_ENOSHMAVAIL")
+            rig.fail(f"after close, {request} is answered {shown(got)}, must be answered APR_ENOSHMAVAIL")
 
 
 @case("NAME-6/every-letter")
@@ -195,7 +197,7 @@ def foreign_shapes(rig: Rig) -> None:
         place.chmod(0o600)
         got = rig.must(f"attach w{number}")
         if (got["item_size"], got["item_num"]) != (item_size, item_num):
-            rig.fail(f"attach to {item_num} slots of {item_size} bytes answered {got}")
+            rig.fail(f"attach to {item_num} slots of {item_size} bytes answered {shown(got)}")
 
 
 @case("ATTACH-5/control-block-cut")
@@ -213,7 +215,7 @@ def control_block_cut(rig: Rig) -> None:
         os.truncate(place, begin + kept if kept > 0 else place.stat().st_size - 1)
         got = rig.ask(f"{number + 1}: attach w{number}")["status"]
         if got != "APR_EMISMATCH" and not (got == "APR_SUCCESS" and 0 < kept < _CONTROL_BYTES):
-            rig.fail(f"attach to a segment cut {kept} bytes into its control block answered {got}")
+            rig.fail(f"attach to a segment cut {kept} bytes into its control block answered {shown(got)}")
 
 
 @case("RESTART-1/object-gone")
@@ -266,9 +268,9 @@ def not_lost(rig: Rig) -> None:
     rig.must("create w 4 2 PERSIST; create v 4 2 PERSIST; put 1 ABCD; @1 put 0 WXYZ")
     rig.path("w").mkdir()
     if (got := rig.ask("restart"))["status"] == "APR_SUCCESS":
-        rig.fail(f"restart answered {got} though a folder stands where the segment is to be stored")
+        rig.fail(f"restart answered {shown(got)} though a folder stands where the segment is to be stored")
     if (got := rig.ask("get 1")).get("data") != b"ABCD".hex():
-        rig.fail(f"a get from what could not be stored answered {got}")
+        rig.fail(f"a get from what could not be stored answered {shown(got)}")
     if list(rig.path("w").parent.glob("*.new")):
         rig.fail("what was to become the file was left behind")
     rig.path("w").rmdir()

@@ -18,6 +18,7 @@ from itertools import product
 from slotmem_conformance.cases.case import Case, case, program
 from slotmem_conformance.protocol.session import AdapterError
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import shown
 
 AROUND = (8, 32, 64, 256, 4096, 65536)
 """A byte, a word, a longword, a number in a byte, a page, a number in two bytes."""
@@ -152,7 +153,7 @@ def spelled_out(rig: Rig) -> None:
     rig.needs("shared")
     rig.must("create w 4 1 PREGRAB; fgrab 0; put 0 ABCD; 1: attach $DIR/slotmem-shm-w_1a.shm")
     if (got := rig.ask("1: get 0")).get("data") != b"ABCD".hex():
-        rig.fail(f"a get through the full name of a relative name's segment answered {got}")
+        rig.fail(f"a get through the full name of a relative name's segment answered {shown(got)}")
 
 
 def _huge(size: int) -> Case:
@@ -174,7 +175,7 @@ def _huge(size: int) -> Case:
             rig.skip(f"two slots of {size:,} bytes are refused here: {got['status']}")
         rig.must("fgrab 0; fgrab 1; put 0 ABCD; put 1 WXYZ")
         if (got := rig.ask("slot_size")).get("value") != size:
-            rig.fail(f"slot_size answered {got}, must give {size}")
+            rig.fail(f"slot_size answered {shown(got)}, must give {size}")
         for item_id, letters in enumerate((b"ABCD", b"WXYZ")):
             if (got := rig.ask(f"get {item_id} 4")).get("data") != letters.hex():
                 rig.fail(f"slot {item_id} of {size:,} bytes begins with {got}, must begin with {letters.hex()}")

@@ -7,7 +7,7 @@ import stat
 
 from slotmem_conformance.cases.case import case, program
 from slotmem_conformance.rig.rig import Rig
-from slotmem_conformance.rig.telling import first_difference
+from slotmem_conformance.rig.telling import first_difference, shown
 from slotmem_model import stored_bytes as files
 
 SHARED = "shared"
@@ -67,7 +67,7 @@ def absolute_in_every_generation(rig: Rig) -> None:
     rig.must("create $DIR/abs 4 2 PREGRAB; fgrab 1; put 1 ABCD; 1: attach $DIR/abs; 2: attach $DIR/abs")
     for server in (1, 2):
         if (got := rig.ask(f"{server}: get 1")).get("data") != b"ABCD".hex():
-            rig.fail(f"generation {rig.generations[server]} got {got} through an absolute name")
+            rig.fail(f"generation {rig.generations[server]} got {shown(got)} through an absolute name")
 
 
 @case("NAME-3/as-it-is")
@@ -78,7 +78,7 @@ def absolute_as_it_is(rig: Rig) -> None:
     os.mkdir(rig.folders[1], 0o700)
     rig.must("create $DIR/abs 4 2 PREGRAB; fgrab 0; put 0 ABCD; 1: attach $DIR/abs")
     if (got := rig.ask("1: get 0")).get("data") != b"ABCD".hex():
-        rig.fail(f"another runtime directory got {got} through an absolute name")
+        rig.fail(f"another runtime directory got {shown(got)} through an absolute name")
 
 
 @case("NAME-4/generations-are-apart")
@@ -107,7 +107,7 @@ def object_name(rig: Rig) -> None:
             "status": "APR_SUCCESS",
             "segment": got.get("segment"),
         }:
-            rig.fail(f"create of {name!r} answered {got}")
+            rig.fail(f"create of {name!r} answered {shown(got)}")
         if not place.exists():
             rig.fail(f"the segment {name!r} of generation {generation} has no object {place}")
 
@@ -167,7 +167,7 @@ def tail(rig: Rig) -> None:
     place.chmod(0o600)
     got = rig.send(0, {"op": "attach", "name": "w", "unsafe": True})
     if (got.get("item_size"), got.get("item_num")) != (4, 3):
-        rig.fail(f"attach answered {got}")
+        rig.fail(f"attach answered {shown(got)}")
     rig.must("get 0; fgrab 2; put 2 WXYZ")
     data = place.read_bytes()
     if data[len(mapped) :] != end:
@@ -191,7 +191,7 @@ def drift(rig: Rig) -> None:
 def _leads_nowhere(rig: Rig, *attaches: str) -> None:
     for attach in attaches:
         if (got := rig.ask(attach))["status"] == "APR_SUCCESS":
-            rig.fail(f"{attach} answered {got} though the segment's server has ended it")
+            rig.fail(f"{attach} answered {shown(got)} though the segment's server has ended it")
 
 
 def _compare(rig: Rig, server: int, name: str, flags: int) -> None:

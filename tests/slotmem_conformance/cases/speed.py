@@ -22,6 +22,7 @@ from slotmem_conformance.rig import batches, loops, racing
 from slotmem_conformance.rig.apart import NotStarted
 from slotmem_conformance.rig.oracle import Response, agree, operation_of, response_of
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import shown
 from slotmem_conformance.rig.working import nursery
 from slotmem_model import spec
 
@@ -96,7 +97,7 @@ def stopped_holder(rig: Rig) -> None:
                 os.kill(pid, signal.SIGSTOP)
                 got = rig.ask("1: put 0 ABCD")
                 if got["status"] not in ("APR_SUCCESS", "APR_TIMEUP"):
-                    rig.fail(f"while another process is stopped in a put, a put is answered {got}")
+                    rig.fail(f"while another process is stopped in a put, a put is answered {shown(got)}")
                 waited += got["status"] == "APR_TIMEUP"
                 os.kill(pid, signal.SIGCONT)
                 rig.pause(0.01)
@@ -131,7 +132,9 @@ def each_operation_waits(rig: Rig) -> None:
                 if not waited:
                     slots = _answered(rig, slots, text, request, got)
                 if (free := rig.value("num_free_slots", "value")) != slots.inuse.count(False):
-                    rig.fail(f"{text} was answered {got}, and {free} slots are free, not {slots.inuse.count(False)}")
+                    rig.fail(
+                        f"{text} was answered {shown(got)}, and {free} slots are free, not {slots.inuse.count(False)}"
+                    )
                 if waited:
                     slots = _answered(rig, slots, text, request, rig.send(1, request))
                     break
@@ -143,7 +146,7 @@ def _answered(rig: Rig, slots: spec.Slots, text: str, request: notation.Request,
     """Compare an answer with the specification's, and return the state after it."""
     slots, result = spec.step(slots, operation_of(request))
     if not agree(got, expected := response_of(request["op"], result)):
-        rig.fail(f"while another process puts, {text} is answered {got}, must be answered {expected}")
+        rig.fail(f"while another process puts, {text} is answered {shown(got)}, must be answered {shown(expected)}")
     return slots
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.rig import batches
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import shown
 
 SLOTS = 33
 NEIGHBOUR = 32
@@ -115,7 +116,7 @@ class Survivor:
             self._given.setdefault(item_id, set()).add(0x11)
         for request, answer in zip(asked, self._all(asked), strict=True):
             if answer.get("status") != "APR_SUCCESS":
-                self._rig.fail(f"{self.when}, {request['op']} answered {answer}, must answer APR_SUCCESS")
+                self._rig.fail(f"{self.when}, {request['op']} answered {shown(answer)}, must answer APR_SUCCESS")
         self._tidied()
 
     def count(self, *, marks_changed: bool = True) -> None:
@@ -158,7 +159,7 @@ class Survivor:
         """Return the byte that fills a slot, from the answer to a get."""
         rig, nbytes, letters = self._rig, self._nbytes, got.get("data", "")
         if len(letters) != 2 * nbytes:
-            rig.fail(f"{self.when}, get of slot {item_id} answered {got}, must give {nbytes} bytes")
+            rig.fail(f"{self.when}, get of slot {item_id} answered {shown(got)}, must give {nbytes} bytes")
         if letters != letters[:2] * nbytes:
             seen = batches.runs(bytes.fromhex(letters))
             rig.evidence = f"slot {item_id} {self.when}, while nobody was at work: {seen}"
