@@ -165,6 +165,23 @@ def kill(world: World, server: int) -> Stepped:
     return world._replace(servers=_without(world.servers, server)), Result(SUCCESS)
 
 
+def find_dead(world: World, name: str) -> list[str]:
+    """Return the segment names of a slotmem, of any generation, whose memory nobody has open."""
+    return [
+        segment_name
+        for segment_name, key in world.names.items()
+        if segment_name.rpartition("_")[0] == name and not world.segments[key].users
+    ]
+
+
+def clear(world: World, segment_names: list[str]) -> Stepped:
+    """Take the names of dead segments away, as a create may do with those of its name in any
+    generation (KILL-1).
+    """
+    names = {other: key for other, key in world.names.items() if other not in segment_names}
+    return world._replace(names=names), Result(SUCCESS)
+
+
 def damage(world: World, name: str) -> Stepped:
     """Change the bytes of a persisted file behind everybody's back."""
     files = {**world.files, name: world.files[name]._replace(intact=False)}

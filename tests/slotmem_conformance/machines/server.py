@@ -126,6 +126,11 @@ class ServerMachine(RuleBasedStateMachine):
                 self.damaged[name] if not present.intact else files.persisted(present.slots, present.type)
             )
         self._open("CREATE-5", server, lambda: provider.create(name, item_size, item_num, flags), expected)
+        if self.shared and name and expected.status == SUCCESS:
+            cleared = [
+                dead for dead in server_spec.find_dead(self.world, name) if not os.path.exists(self._object(dead))
+            ]
+            self.world, _ = server_spec.clear(self.world, cleared)  # a server may do so
 
     @rule(server=SERVERS, which=st.integers(0, 20))
     def create_again(self, server: int, which: int) -> None:
