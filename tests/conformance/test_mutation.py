@@ -155,11 +155,11 @@ def test_killed_and_equivalent(mutate, tmp_path):
 
 
 def test_a_shard(mutate):
-    """One part of two hundred has its share of the mutants of all files, each of them tried."""
-    tried = mutate(Exit.VIOLATED, f"--shard 1/200 --select {CASE}")
+    """One part of two hundred has its share of the mutants of all files. One case does not run them all."""
+    tried = mutate(Exit.UNDECIDED, f"--shard 1/200 --select {CASE}")
     every = [each.id for target in mutants.TARGETS for each in made(target)]
     assert [each["mutant"] for each in tried] == every[::200]
-    assert {each["outcome"] for each in tried} >= {"killed", "survived"}
+    assert {each["outcome"] for each in tried} >= {"killed", "not asked"}
 
 
 def test_whoever_noticed_it_counts(mutate, tmp_path):
