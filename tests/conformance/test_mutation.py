@@ -155,7 +155,7 @@ def test_killed_and_equivalent(mutate, tmp_path):
 
 
 def test_a_shard(mutate):
-    """One part of two hundred has its share of the mutants of all files. One case does not run them all."""
+    """One part of two hundred has its share of the mutants of all files; one case asks some."""
     tried = mutate(Exit.UNDECIDED, f"--shard 1/200 --select {CASE}")
     every = [each.id for target in mutants.TARGETS for each in made(target)]
     assert [each["mutant"] for each in tried] == every[::200]
