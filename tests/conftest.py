@@ -2,8 +2,11 @@
 Ctrl-C is heeded; of families that take minutes a sample runs, and the rest with `-m thorough`.
 """
 
+import logging
 import signal
 from collections import Counter
+
+import pytest
 
 # A shell lets background jobs ignore SIGINT, and their children inherit that: some tests send it
 # and want to see what it does.
@@ -37,6 +40,13 @@ SAMPLED = {
 """Tests that take long together: of each, one in this many always runs (0: none), in the order of
 their parameters. The others are `thorough`.
 """
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_heard():
+    """Commands silence the library's warnings for the rest of their process, which tests share."""
+    yield
+    logging.getLogger("slotmem").setLevel(logging.NOTSET)
 
 
 def pytest_configure(config):

@@ -106,8 +106,8 @@ def test_the_extra_words_lie_where_nothing_else_does(opened):
     instance = opened("seqlock").create("segment", SLOT_BYTES, SLOTS, Type.PREGRAB)
     for view in instance.algorithm().image.extra.values():
         view[0] = 0xFFFFFFFF
-    with slotmem.provider("shm", runtime_dir=opened("httpd").runtime_dir) as shm:
-        assert shm.attach("segment").num_free_slots() == SLOTS
+    with AlgorithmProvider.from_spec("seqlock", runtime_dir=opened("httpd").runtime_dir) as another:
+        assert another.attach("segment").num_free_slots() == SLOTS
 
 
 def add(runtime_dir, times):
