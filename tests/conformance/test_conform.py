@@ -259,7 +259,7 @@ class ReleasesTheFirstOnly(Miniature):
 
 def test_one_mistake_is_one_cause():
     """Whatever clause, shape and numbers are, an answer that is wrong in the same way is one
-    finding.
+    finding, shown by a case of a clause about that operation if one failed.
     """
     asked = (
         *("RELEASE-1/without-pregrab", "FGRAB-2/in-use-already", "COUNT-2/up-and-down"),
@@ -269,9 +269,9 @@ def test_one_mistake_is_one_cause():
     report = runner.run(tried, ReleasesTheFirstOnly, provider="x", hello={}, seed=1, quick=True)
     failed = [each for each in report.outcomes if not each.verdict.holds]
     assert {each.clause for each in failed} == {"RELEASE-1", "FGRAB-2", "COUNT-2", "STATE-1", "STATE-2"}
-    assert [each.shown.kind for each in verdicts.by_cause(failed)] == [
-        "num_free_slots: wrong value",
-        "grab: APR_EINVAL for APR_SUCCESS",
+    assert [(each.shown.kind, each.shown.clause) for each in verdicts.by_cause(failed)] == [
+        ("num_free_slots: wrong value", "COUNT-2"),
+        ("grab: APR_EINVAL for APR_SUCCESS", "STATE-2"),
     ]
 
 

@@ -149,9 +149,15 @@ def by_cause(outcomes: Iterable[CaseResult]) -> list[Cause]:
         found.setdefault(each.cause, []).append(each)
     causes = []
     for same in found.values():
-        shown = min(same, key=lambda each: (each.broken != "", len(each.evidence.splitlines())))
+        shown = min(same, key=lambda each: (not _is_about(each), each.broken != "", len(each.evidence.splitlines())))
         causes.append(Cause(shown, [each.case for each in same if each is not shown]))
     return causes
+
+
+def _is_about(result: CaseResult) -> bool:
+    """Return whether the clause is one about the operation that was answered wrongly."""
+    operation = result.kind.partition(":")[0]
+    return result.clause.partition("-")[0] == ("COUNT" if operation == "num_free_slots" else operation.upper())
 
 
 def without_folders(text: str) -> str:
