@@ -3,6 +3,7 @@ end others.
 """
 
 import errno
+import itertools
 import multiprocessing
 import os
 import resource
@@ -91,7 +92,9 @@ def test_a_canary_notices_what_there_is_no_more(tmp_path, monkeypatch):
     with Canary(str(tmp_path)) as canary:
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 4, limits[1]))
+            used = {int(fd) for fd in os.listdir("/proc/self/fd")}
+            free = (fd for fd in itertools.count() if fd not in used)  # there may be gaps
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next(itertools.islice(free, 4, None)), limits[1]))
             with pytest.raises(Disturbed, match="Too many open files; raise the limit"):
                 canary.check()
         finally:
