@@ -88,7 +88,7 @@ class Survivor:
             self._put(item_id, byte)
             self._mine = byte if item_id == NEIGHBOUR else self._mine
             if (got := self._get(item_id)) != byte:
-                rig.fail(f"{self.when}, slot {item_id} was filled with {byte:02x} but reads {got:02x}")
+                rig.fail(f"{self.when}, slot {item_id} was filled with {byte:02x} but reads {got:02x}", "KILL-2")
         else:
             rig.must(first)
 
@@ -100,7 +100,9 @@ class Survivor:
         for item_id, got in zip(_HELD, answers, strict=True):
             byte = self._byte(item_id, got)
         if byte != self._mine:
-            self._rig.fail(f"{self.when}, slot {NEIGHBOUR} reads {byte:02x}, where only {self._mine:02x} was put")
+            self._rig.fail(
+                f"{self.when}, slot {NEIGHBOUR} reads {byte:02x}, where only {self._mine:02x} was put", "KILL-2"
+            )
         self._tidied()
 
     def do_all(self) -> None:
@@ -126,7 +128,7 @@ class Survivor:
         rig = self._rig
         free, used = rig.ask("num_free_slots").get("value"), self._tidied()
         if free != SLOTS - len(used):
-            rig.fail(f"{self.when}, num_free_slots is {free}, but {len(used)} of {SLOTS} slots are in use")
+            rig.fail(f"{self.when}, num_free_slots is {free}, but {len(used)} of {SLOTS} slots are in use", "KILL-4")
         if not marks_changed and (seen := [at for at in used if at != SIGN]) != list(_HELD):
             rig.fail(f"{self.when}, the slots {seen} are in use, where nobody grabbed or released one")
 
@@ -156,15 +158,17 @@ class Survivor:
         return self._byte(item_id, self._rig.ask(f"get {item_id}"))
 
     def _byte(self, item_id: int, got: dict[str, Any]) -> int:
-        """Return the byte that fills a slot, from the answer to a get."""
+        """Return the byte that fills a slot, from the answer to a get (KILL-2, whichever clause the
+        case is about).
+        """
         rig, nbytes, letters = self._rig, self._nbytes, got.get("data", "")
         if len(letters) != 2 * nbytes:
             rig.fail(f"{self.when}, get of slot {item_id} answered {shown(got)}, must give {nbytes} bytes")
         if letters != letters[:2] * nbytes:
             seen = batches.runs(bytes.fromhex(letters))
             rig.evidence = f"slot {item_id} {self.when}, while nobody was at work: {seen}"
-            rig.fail(f"{self.when}, slot {item_id} is torn: {seen}")
+            rig.fail(f"{self.when}, slot {item_id} is torn: {seen}", "KILL-2")
         byte = int(letters[:2], 16)
         if byte not in self._given[item_id]:
-            rig.fail(f"{self.when}, slot {item_id} is filled with {letters[:2]}, which nobody put there")
+            rig.fail(f"{self.when}, slot {item_id} is filled with {letters[:2]}, which nobody put there", "KILL-2")
         return byte
