@@ -364,6 +364,8 @@ def objects_of(pid):
     found = []
     for path in Path(SHM_FOLDER).glob("ShM.*"):
         try:
+            if path.stat().st_size > 2**30:
+                continue  # another test's, with more zeros than there is memory
             data = path.read_bytes()
             shape = control.read_geometry(data, len(data), path.name)
             if control.is_ours(data, len(data), shape) and control.read_control(data, shape).creator_pid == pid:
