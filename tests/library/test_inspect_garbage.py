@@ -3,6 +3,7 @@
 import hashlib
 import os
 import struct
+import tempfile
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -55,9 +56,10 @@ def test_any_file(look, tmp_path, data):
 
 def _segment_bytes():
     """The bytes of a fresh segment of ours, as large as its control block asks for."""
-    with slotmem.provider("shm", runtime_dir="/tmp") as provider:
+    # In a folder of its own: each worker of a parallel run comes here at the same moment.
+    with tempfile.TemporaryDirectory() as folder, slotmem.provider("shm", runtime_dir=folder) as provider:
         provider.create("inspected", 4, 3, Type.PREGRAB)
-        return Path(object_path(resolve("inspected", "/tmp", 0))).read_bytes()
+        return Path(object_path(resolve("inspected", folder, 0))).read_bytes()
 
 
 OURS = _segment_bytes()[:1024]  # too short for its control block: all that is lost is redo records and zeros
