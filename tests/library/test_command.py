@@ -401,12 +401,12 @@ def test_terminated_in_the_background(tmp_path):
     """Where Ctrl-C is ignored, as it is for a shell's jobs in the background, SIGTERM does the
     same.
     """
-    interrupt_verify(tmp_path, "slots", signal.SIGTERM, 143, VERIFY.replace("default_int_handler", "SIG_IGN"))
+    interrupt_verify(tmp_path, "httpd", signal.SIGTERM, 143, VERIFY.replace("default_int_handler", "SIG_IGN"))
 
 
 def test_a_closed_terminal(tmp_path):
     """SIGHUP, which comes when the terminal is closed, ends it and its workers as cleanly."""
-    interrupt_verify(tmp_path, "processes", signal.SIGHUP, 129)
+    interrupt_verify(tmp_path, "httpd", signal.SIGHUP, 129)
 
 
 def test_nohup(monkeypatch):
