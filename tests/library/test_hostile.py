@@ -2,7 +2,6 @@
 nothing else changes.
 """
 
-import fcntl
 import mmap
 import os
 import re
@@ -22,7 +21,7 @@ from slotmem.memory.segment import SHM_FOLDER
 from slotmem_model.stored_bytes import persisted
 from tools.crashing import OPERATIONS, Trial, exercise
 from tools.crashing_calls import BAD, FLAGS, NEW, OLD, create, file_of, object_of, write
-from tools.hostile import look_at, open_provider, refused
+from tools.hostile import is_unlocked, look_at, open_provider, refused
 
 
 @pytest.fixture(params=["shm", "plain"])
@@ -344,16 +343,6 @@ def spoil(place, offset, data):
     with open(place, "r+b") as file:
         file.seek(offset)
         file.write(data)
-
-
-def is_unlocked(place):
-    """Say whether nobody holds the flock of an object."""
-    with open(place, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 SHAPE = control.shape_of(4, 3, FLAGS)

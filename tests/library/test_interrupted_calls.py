@@ -4,7 +4,6 @@ An exception is raised before each instruction, or each line, of the library in 
 handler's could be.
 """
 
-import fcntl
 import gc
 import os
 import sys
@@ -15,7 +14,7 @@ import pytest
 import slotmem
 from slotmem_model.stored_bytes import persisted
 from tools.crashing_calls import FLAGS, OLD, create, file_of
-from tools.hostile import open_provider
+from tools.hostile import is_unlocked, open_provider
 
 LIBRARY = os.path.dirname(slotmem.__file__)
 OWNING = ("segment.py", "descriptor.py", "storing.py", "judged.py", "files.py", "shm.py", "lifetime.py")
@@ -72,15 +71,6 @@ def open_files():
     return names
 
 
-def is_alive(path):
-    with open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 @pytest.fixture(autouse=True)
 def closing_themselves():
     """A file that closes itself is what this is about, not a warning."""
@@ -112,7 +102,7 @@ def test_create(found, fine, tmp_path, path, record_property):
             assert instance is not None or not os.path.exists(path) or found == "a remainder", fatal
             if instance is None:
                 assert open_files() == before, fatal
-                assert not os.path.exists(path) or not is_alive(path)
+                assert not os.path.exists(path) or is_unlocked(path)
             else:
                 instance.close()
     record_property("interruptions of create", fatal)
@@ -138,6 +128,6 @@ def test_attach(tmp_path, path, record_property):
             hit = interrupted(lambda: provider.attach("table"), fatal)
             fatal += 1
             assert open_files() == before, fatal
-            assert not is_alive(path)
+            assert is_unlocked(path)
     record_property("interruptions of attach", fatal)
     assert fatal > 300

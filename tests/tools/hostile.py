@@ -2,6 +2,7 @@
 it was.
 """
 
+import fcntl
 import os
 import stat
 from contextlib import contextmanager
@@ -46,3 +47,13 @@ def refused(error, says, *, unchanged=(), status=None):
     assert type(caught.value) is error
     assert status is None or caught.value.status.name == status
     assert [look_at(place) for place in unchanged] == before
+
+
+def is_unlocked(place):
+    """Return whether nobody holds the flock of an object."""
+    with open(place, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
