@@ -25,9 +25,6 @@ class UnsafeSlots(Slots):
         inuse: bytes = self.memory[self.inuse_start : self.payload_end]
         return inuse.count(0)
 
-    def repair(self, which: int) -> None:
-        """Do nothing: without locks no owner can die."""
-
 
 class ReadOnlySlots(UnsafeSlots):
     """The operations that change nothing; a get does not mark the slot."""

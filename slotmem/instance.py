@@ -139,6 +139,7 @@ class SlotInstance:
         algorithm, self._algorithm = self._algorithm, None
         if algorithm is None:
             return
+        algorithm.unlock_all()
         self._at_close = _nothing  # it may hold the memory too
         algorithm.trylock = self._raise_closed
         algorithm.checked_id = self._raise_closed  # type: ignore[method-assign]

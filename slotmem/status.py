@@ -177,6 +177,6 @@ class Reentered(SlotmemError, RuntimeError):
 
 
 class Unrecoverable(SlotmemError):
-    """A lock was given up by an owner that could not repair what it guards."""
+    """A lock that cannot be made usable again: its memory was overwritten."""
 
     status = Status.APR_EGENERAL

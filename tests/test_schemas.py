@@ -106,7 +106,7 @@ def test_inspect(ask, tmp_path):
         pid = os.fork()
         if pid == 0:
             algorithm = workers.algorithm()
-            guard, word, _ = algorithm.stripe_redo[0]
+            _, guard, word, _ = algorithm.stripe_redo[0]
             algorithm.trylock(guard)
             algorithm.words[word + 1], algorithm.words[word] = 3, 0 + 1
             os.kill(os.getpid(), signal.SIGKILL)
@@ -212,7 +212,8 @@ def test_conform_and_verify(ask, tmp_path):
 def test_mutate(ask, tmp_path):
     """One that is noticed, one that survives, and one that does so for a reason."""
     ids = [
-        f"slotmem/slots.py: Slots.grab: deletion: {line} -> pass" for line in ("self.num_free[0] -= 1", "status = 0")
+        f"slotmem/slots.py: Slots.grab: deletion: {line} -> pass"
+        for line in ("num_free[0] = (num_free[0] or COUNTERS) - 1", "status = 0")
     ]
     line = f"mutate {shlex.join(ids)} --select GRAB-1/without-pregrab --lines {tmp_path / 'ran.json'}"
     reasons = tmp_path / "reasons.toml"

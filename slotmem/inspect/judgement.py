@@ -250,9 +250,7 @@ def _judge_locks(result: Inspection, still: bool) -> None:
         elif lock.state == "held" and not lock.alive and still:
             result.problems.append(f"{what} is held by {lock.holder}")
         elif lock.state == "given up":
-            result.problems.append(
-                f"{what} was given up unrepaired; end every process that uses the segment and create it again"
-            )
+            result.problems.append(f"{what} was given up unrepaired; the next process to lock it will repair that")
         elif lock.state == "damaged":
             result.problems.append(
                 f"{what} is overwritten; end every process that uses the segment and create it again"

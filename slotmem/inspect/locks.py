@@ -17,8 +17,7 @@ from slotmem.memory.mutex_kind import is_mutex
 
 _OWNER_DIED = 0x40000000  # of the futex word, linux/futex.h
 _WAITERS = 0x80000000
-_OWNER = slice(8, 12)  # of glibc's pthread_mutex_t, on 64-bit systems
-_NOT_RECOVERABLE = 0x7FFFFFFE  # as the owner: given up
+_OWNER = slice(mutex.OWNER_AT, mutex.OWNER_AT + 4)  # of glibc's pthread_mutex_t, on 64-bit systems
 _INCONSISTENT = 0x7FFFFFFF  # as the owner: taken over from the dead, not repaired yet
 
 
@@ -78,7 +77,7 @@ def _read_lock(shape: Geometry, memory: bytes, which: int) -> Lock:
     word = int.from_bytes(raw[:4], sys.byteorder)
     owner = int.from_bytes(raw[_OWNER], sys.byteorder)
     waited_for = bool(word & _WAITERS)
-    if owner == _NOT_RECOVERABLE:
+    if owner == mutex.GIVEN_UP:
         return Lock(which, guards, "given up")
     if word & _OWNER_DIED:
         who = None if owner in (0, _INCONSISTENT) else owner

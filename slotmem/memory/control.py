@@ -38,7 +38,7 @@ from slotmem.memory.layout import (
 from slotmem.status import Forged, OtherBoot, OtherNamespace, Truncated, Unsupported
 
 MAGIC = b"slotmem\x1a"
-VERSION = 1
+VERSION = 2
 _CONTROL = struct.Struct("=8sII16sQQQQQII")
 _DESCRIPTOR = struct.Struct(DESCRIPTOR_FORMAT)
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from slotmem.memory import mutex as posix
 from slotmem.memory.layout import (
+    MARK_AT,
     MUTEX_BYTES,
     NUM_FREE_START,
     PAGE_BYTES,
@@ -27,7 +28,7 @@ from slotmem.memory.layout import (
     Geometry,
     redo_stride,
 )
-from slotmem.memory.mutex import EBUSY, EDEADLK
+from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE
 from slotmem.status import LockTimeout
 
 
@@ -41,6 +42,8 @@ class _Mapped:
         self.num_free = memoryview(memory)[NUM_FREE_START : NUM_FREE_START + 4].cast("I")
         self.redo: Any = memory
         self.redo_start = geometry.redo_start
+        self.marks: Any = [0] * geometry.mutexes
+        self.owners: Any = (0,) * geometry.mutexes  # nobody gives up a lock of one process
 
 
 class SharedImage(_Mapped):
@@ -52,6 +55,9 @@ class SharedImage(_Mapped):
         self.words = memoryview(memory).cast("Q")
         self.mutexes = [posix.at(memory, self._mutex_start(which)) for which in range(geometry.mutexes)]
         self.nobody = _nobody()
+        first, step = (geometry.mutexes_start + MARK_AT) // 8, MUTEX_BYTES // 8
+        self.marks = self.words[first : first + step * geometry.mutexes : step]
+        self.owners = posix.owners(memory, geometry.mutexes_start, geometry.mutexes)
         self.trylock = calls.trylock
         self.unlock = calls.unlock
         self.consistent = calls.consistent
@@ -65,9 +71,16 @@ class SharedImage(_Mapped):
         for mutex in self.mutexes:
             posix.initialize(mutex)
 
-    def give_back(self, mutex: Any) -> None:
-        """Free a mutex that answered ENOTRECOVERABLE, so that others get that answer too."""
-        posix.give_back(self.memory, self._mutex_start(self.mutexes.index(mutex)))
+    def revive(self, mutex: Any) -> int:
+        """Make a mutex usable again that answered ENOTRECOVERABLE, and try to take it. Return the
+        errno: ENOTRECOVERABLE where the C library does not let us.
+        """
+        start = self._mutex_start(self.mutexes.index(mutex))
+        if not posix.revive(self.memory, start):  # it was a wait that ended so: that keeps nothing
+            status = int(self.trylock(mutex))
+            if status != ENOTRECOVERABLE or not posix.revive(self.memory, start):
+                return status
+        return int(self.trylock(mutex))
 
     def lock(self, mutex: Any) -> int:
         """Wait for a mutex, and return the errno of the attempt that ended the wait.
@@ -136,7 +149,7 @@ class ThreadImage(_Mapped):
         del mutex
         return 0
 
-    give_back = consistent
+    revive = consistent
 
 
 class _ThreadMutex:
@@ -151,7 +164,7 @@ class ForeignImage(_Mapped):
     def __init__(self, memory: mmap.mmap, geometry: Geometry, *, writable: bool) -> None:
         # One mutex that is never refused, one redo record outside the segment, which who only reads
         # does not need: a slot may be larger than this process's memory.
-        super().__init__(memory, geometry._replace(pregrab=geometry.pregrab, stripes=1, first_stripe=0, mutexes=1))
+        super().__init__(memory, geometry._replace(stripes=1, first_stripe=0, mutexes=1))
         self.redo = bytearray(redo_stride(geometry.item_size) if writable else REDO_HEADER_BYTES)
         self.redo_start = 0
         self.words = memoryview(self.redo).cast("Q")
@@ -163,7 +176,7 @@ class ForeignImage(_Mapped):
         del mutex
         return 0
 
-    lock = unlock = consistent = give_back = trylock
+    lock = unlock = consistent = revive = trylock
 
 
 @cache

@@ -15,6 +15,9 @@ behind::
     | magic, version,| 64 bytes each:   | u64 item id + 1 (0: none) | u64 length | the bytes |
     | boot, owner ...| table, stripes   |                                                   |
 
+The *mark* of a mutex is the last of the eight words of its 64 bytes: 1 if what the mutex guards may
+have been left half changed.
+
 A persisted file is the payload, its MD5 (16 bytes) and the descriptor (16 bytes).
 
 With PREGRAB a slot's bytes are guarded by the stripe `item_id % stripes`, the table by a mutex of
@@ -39,6 +42,7 @@ DIGEST_BYTES = 16
 
 CONTROL_HEADER_BYTES = 128
 MUTEX_BYTES = 64  # 40 in use on x86-64, 48 on aarch64; a cache line, so that neighbours do not disturb each other
+MARK_AT = 56  # within a mutex's bytes
 REDO_HEADER_BYTES = 16
 LINE_BYTES = 64
 PAGE_BYTES = 4096

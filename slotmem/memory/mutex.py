@@ -7,7 +7,7 @@ Interface:
 - `trylock`, `lock`, `unlock`, `consistent` take a handle and return an errno: 0, EBUSY (somebody
   holds it), EOWNERDEAD (we hold it now, its owner died holding it), EDEADLK (this thread holds it
   already), ENOTRECOVERABLE, EPERM (unlock: not ours).
-- `give_back(memory, offset)` frees one that answered ENOTRECOVERABLE.
+- `revive(memory, offset)` makes one usable again that answered ENOTRECOVERABLE.
 - `holder(memory, offset)` names the thread that holds a mutex, where the C library shows it.
 
 Rules for its users (each was learned from a failure that was measured):
@@ -18,18 +18,17 @@ Rules for its users (each was learned from a failure that was measured):
 2. Call `trylock` *inside* the `try` whose `finally` unlocks: CPython can raise a signal handler's
    exception between the return of a call and the next bytecode. Unlocking a mutex that is not held
    is EPERM and harmless.
-3. Do not unlock after EDEADLK: the lock belongs to the operation that a signal handler has
-   interrupted. Nor after ENOTRECOVERABLE: call `give_back`. Never unlock a mutex taken over from
-   the dead before `consistent`.
+3. Do not unlock after EDEADLK: the lock may belong to the operation that a signal handler has
+   interrupted. Nor after ENOTRECOVERABLE: call `revive`. Never unlock a mutex taken over from the
+   dead before `consistent`, which does nothing to one that is as it should be.
 4. Inside a critical section only subscript stores, no calls, from the first store to the last:
    signal exceptions are raised between calls, not between stores.
 
-Three weaknesses are known and accepted. A signal handler that itself uses the segment, interrupted
-by a second handler that raises within the same few nanoseconds, can release the lock of the
-operation below it. An exception just after a mutex was taken over from the dead, and a second one
-as `Slots._settle` begins, can make the mutex unusable; then `Unrecoverable` says so. And a mutex
-names its owner by thread id, which means nothing in another pid namespace or after a reboot
-(`slotmem.memory.segment` refuses both).
+Three weaknesses are known and left. A signal handler that itself uses the segment, interrupted by a
+second handler that raises within the same few nanoseconds, can release the lock of the operation
+below it. A process that is killed while it revives a mutex, which takes two exceptions from trace
+functions before, leaves it locked for ever. And a mutex names its owner by thread id, which means
+nothing in another pid namespace or after a reboot (`slotmem.memory.segment` refuses both).
 """
 
 from __future__ import annotations
@@ -39,6 +38,7 @@ import errno
 import mmap
 import os
 import sys
+import threading
 import time
 from functools import cache
 from typing import Any
@@ -56,6 +56,8 @@ _ROBUST = 1
 _ERRORCHECK = 2
 _SPIN = 30  # trylocks before sleeping: half as fast again as sleeping at once when two processes contend
 _SLICE_NS = 100_000_000
+OWNER_AT = 8  # of glibc's pthread_mutex_t, on 64-bit systems
+GIVEN_UP = 0x7FFFFFFE  # as the owner: unlocked by somebody who took it over from the dead, and not made consistent
 _TID_MASK = 0x3FFFFFFF  # of a futex word, linux/futex.h
 
 
@@ -152,15 +154,29 @@ def lock(mutex: Any, deadline_s: float | None) -> int:
     return EBUSY
 
 
-def give_back(memory: mmap.mmap, offset: int) -> None:
-    """Free a mutex whose trylock answered ENOTRECOVERABLE.
+def revive(memory: mmap.mmap, offset: int) -> bool:
+    """Make a mutex usable again whose trylock has just answered ENOTRECOVERABLE to this thread:
+    somebody took it over from the dead and unlocked it without `consistent`.
 
-    glibc's trylock (2.36) then leaves it locked, in no list of robust mutexes: unlocking it
-    crashes, and others would wait for ever. It stays unusable; its futex word, which comes first,
-    is all that is wrong.
+    glibc's trylock leaves the futex word with this thread's id then (seen in 2.36), in no list of
+    robust mutexes: unlocking it would crash, and nobody else can get it meanwhile. Return whether
+    it was so.
     """
-    if _is_glibc():
-        memory[offset : offset + 4] = bytes(4)
+    if holder(memory, offset) != threading.get_native_id():
+        return False
+    memory[offset + OWNER_AT : offset + OWNER_AT + 4] = bytes(4)
+    memory[offset : offset + 4] = bytes(4)  # from here on anybody may have it
+    return True
+
+
+def owners(memory: mmap.mmap, offset: int, number: int) -> Any:
+    """Return a view of what each of a row of mutexes says of its owner: a thread id, or
+    `GIVEN_UP`.
+    """
+    if not _is_glibc():
+        return (0,) * number
+    step, first = MUTEX_BYTES // 4, (offset + OWNER_AT) // 4
+    return memoryview(memory).cast("I")[first : first + step * number : step]
 
 
 def holder(memory: mmap.mmap | bytes, offset: int) -> int | None:

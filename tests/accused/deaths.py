@@ -5,7 +5,7 @@ While nobody dies each of them is right, and so it is after a death too if anoth
 first. `FOUND_BY` says which case must find which.
 """
 
-from slotmem.memory.mutex import EBUSY, EOWNERDEAD
+from slotmem.memory.mutex import EBUSY, ENOTRECOVERABLE, EOWNERDEAD
 from slotmem.slots import TABLE, Slots
 
 
@@ -17,21 +17,21 @@ class Dying(Slots):
     doing = ""
     item_id = -1
 
-    def take_over(self, mutex):
-        """Do the wrong thing with the mutex of the dead, which is held."""
-        self.image.consistent(mutex)
+    def take_over(self, which):
+        """Do the wrong thing with the mutex of the dead, which is held and consistent."""
 
-    def _enter(self, mutex, status):
+    def declare(self, which):
+        """Declare the mutex of the dead consistent."""
+        self.consistent(self.mutexes[which])
+
+    def _enter(self, which, status):
         if status == EBUSY:
-            status = self.image.lock(mutex)
+            status = self.image.lock(self.mutexes[which])
         if status == EOWNERDEAD and (self.doing in self.wrong_in or not self.wrong_in):
-            self.take_over(mutex)
-        else:
-            super()._enter(mutex, status)
-
-    def repair_well(self, mutex):
-        self.repair(self.mutexes.index(mutex))
-        self.image.consistent(mutex)
+            self.declare(which)
+            self.take_over(which)
+            return 0
+        return super()._enter(which, status)
 
 
 def _noting(operation):
@@ -87,11 +87,11 @@ class OwnSlotOnly(Dying):
 
     wrong_in = ("get", "put")
 
-    def take_over(self, mutex):
-        _, word, _ = self.stripe_redo[self.item_id % self.stripes]
+    def take_over(self, which):
+        word = self.stripe_redo[which - self.first_stripe][2]
         if self.words[word] - 1 != self.item_id:
             self.words[word] = 0
-        self.repair_well(mutex)
+        self.repair(which)
 
 
 class GrabLosesASlot(Dying):
@@ -99,11 +99,11 @@ class GrabLosesASlot(Dying):
 
     wrong_in = ("grab",)
 
-    def take_over(self, mutex):
+    def take_over(self, which):
         lost = self.memory.find(b"\0", self.inuse_start, self.payload_end)
         if lost >= 0:
             self.memory[lost] = 1
-        self.repair_well(mutex)
+        self.repair(which)
 
 
 class ReleaseCountsTwice(Dying):
@@ -111,27 +111,34 @@ class ReleaseCountsTwice(Dying):
 
     wrong_in = ("release",)
 
-    def take_over(self, mutex):
-        self.repair_well(mutex)
+    def take_over(self, which):
+        self.repair(which)
         self.num_free[0] += 1
 
 
 class GetInconsistent(Dying):
-    """Get after a death repairs, and does not say so: nobody can ever have the mutex again."""
+    """Get after a death repairs and does not say so; nothing is revived, and the mutex is lost."""
 
     wrong_in = ("get",)
 
-    def take_over(self, mutex):
-        self.repair(self.mutexes.index(mutex))
+    def __init__(self, image):
+        super().__init__(image)
+        self.image.revive = lambda mutex: ENOTRECOVERABLE
+
+    def declare(self, which):
+        return
+
+    def take_over(self, which):
+        self.repair(which)
 
 
 class NoRecount(Dying):
     """Without PREGRAB the put of the dead is finished, its slot marked, and not counted off."""
 
-    def take_over(self, mutex):
+    def take_over(self, which):
         free = self.num_free[0]
-        self.repair_well(mutex)
-        if self.mutexes.index(mutex) == TABLE and not self.pregrab:
+        self.repair(which)
+        if which == TABLE and not self.pregrab:
             self.num_free[0] = free
 
 

@@ -59,7 +59,7 @@ f: constant: return b"x" -> return b'xX'
 CASE = "GRAB-1/without-pregrab"
 RACE = "reference, 2 processes, 1 slot, 3 rounds, 1 crash"
 GRAB = "slotmem/slots.py: Slots.grab: "
-UNCOUNTED = f"{GRAB}deletion: self.num_free[0] -= 1 -> pass"
+UNCOUNTED = f"{GRAB}deletion: num_free[0] = (num_free[0] or COUNTERS) - 1 -> pass"
 EQUIVALENT = f"{GRAB}deletion: status = 0 -> pass"
 LEFT = {
     "outcome": "equivalent",
@@ -288,7 +288,7 @@ def test_whatever_it_does_it_is_ended(bench, recording, monkeypatch, instead, fi
 
 def test_a_mutant_that_cannot_be_loaded(bench, recording):
     """It is killed before it is asked anything."""
-    [first] = [each for each in made("slotmem/slots.py") if each.id.endswith(": deletion: TABLE = 0 -> pass")]
+    [first] = [each for each in made("slotmem/recovery.py") if each.id.endswith(": deletion: TABLE = 0 -> pass")]
     assert trial.try_mutant(bench, first, recording).noticed_by == questions.IMPORT
 
 
@@ -297,7 +297,7 @@ def test_what_never_runs_is_not_asked(recording):
     packages are loaded are asked everything.
     """
     [idle] = [each for each in made("slotmem/slots.py") if "Slots.dptr: deletion: start" in each.id]
-    [early] = [each for each in made("slotmem/slots.py") if each.id.endswith(": constant: TABLE = 0 -> TABLE = 1")]
+    [early] = [each for each in made("slotmem/recovery.py") if each.id.endswith(": constant: TABLE = 0 -> TABLE = 1")]
     assert recording.asked(idle) == []
     assert recording.asked(early) == [CASE]
 
@@ -333,7 +333,7 @@ def test_code_that_is_wrong_already(bench):
     """Where the unchanged code fails a question, nothing can be measured, and it says so."""
     source = workshop.source("slotmem/slots.py")
     with (
-        bench.changed("slotmem/slots.py", source.replace("self.num_free[0] -= 1", "pass")),
+        bench.changed("slotmem/slots.py", source.replace("num_free[0] = (num_free[0] or COUNTERS) - 1", "pass")),
         pytest.raises(Unusable, match=f"fails {CASE}"),
     ):
         trial.record(bench, "conform", [CASE])
@@ -368,5 +368,8 @@ def test_reasons_are_of_mutants_that_there_are():
 
 def test_the_checker_is_asked_about_the_algorithm_alone():
     """What it never runs is no mutant that it could notice."""
-    assert {each.id.partition(":")[0] for each in mutate_command._chosen(["*"], "check")} == {"slotmem/slots.py"}
+    assert {each.id.partition(":")[0] for each in mutate_command._chosen(["*"], "check")} == {
+        "slotmem/slots.py",
+        "slotmem/recovery.py",
+    }
     assert {each.id.partition(":")[0] for each in mutate_command._chosen(["*"], "conform")} == {*mutants.TARGETS}

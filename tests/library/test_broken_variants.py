@@ -8,6 +8,7 @@ import pytest
 import slotmem
 from slotmem.memory import files, mutex, segment, storing
 from slotmem.memory.image import SharedImage
+from slotmem.memory.mutex import ENOTRECOVERABLE
 from slotmem.slots import Slots
 from tools.crashing import OPERATIONS, crash_pairs, crash_points, crash_repairs
 from tools.crashing_calls import SCENARIOS, crash_calls, create, file_of, object_of, order_findings, recorded_calls
@@ -61,7 +62,7 @@ class MarkFirst(Slots):
     """Make the redo record valid before its bytes are there."""
 
     def put(self, item_id, data):
-        word = self.stripe_redo[item_id % self.stripes][1]
+        word = self.stripe_redo[item_id % self.stripes][2]
         self.words[word + 1] = len(data)
         self.words[word] = item_id + 1
         super().put(item_id, data)
@@ -72,7 +73,7 @@ class RepairUnmarksFirst(Slots):
 
     def repair(self, which):
         if which >= self.first_stripe:
-            word = self.stripe_redo[which - self.first_stripe][1]
+            word = self.stripe_redo[which - self.first_stripe][2]
             item_id = self.words[word]
             self.words[word] = 0
             self.trylock(self.table_mutex)  # where another death strikes
@@ -82,11 +83,12 @@ class RepairUnmarksFirst(Slots):
 
 
 class NeverConsistent(SharedImage):
-    """Forget to say that the repair is done."""
+    """Never declare a mutex consistent, and know no way to revive one."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.consistent = lambda handle: 0
+        self.revive = lambda handle: ENOTRECOVERABLE
 
 
 @pytest.mark.parametrize(

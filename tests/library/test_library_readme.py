@@ -49,7 +49,7 @@ def test_the_table_of_errors():
 def put_half(instance, item_id, data):
     """Do the first half of a put, up to the redo record's last word, and die."""
     algorithm = instance.algorithm()
-    guard, word, copy = algorithm.stripe_redo[item_id]
+    _, guard, word, copy = algorithm.stripe_redo[item_id]
     algorithm.trylock(guard)
     algorithm.redo[copy : copy + len(data)] = data
     algorithm.words[word + 1] = len(data)

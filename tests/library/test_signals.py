@@ -3,9 +3,12 @@ access by construction.
 """
 
 import gc
+import inspect
 import os
 import random
 import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -13,7 +16,7 @@ import pytest
 
 import slotmem
 from slotmem import NoFreeSlot, NotInUse, Type
-from slotmem.memory.mutex import EOWNERDEAD
+from slotmem.memory.mutex import ENOTRECOVERABLE, EOWNERDEAD
 from slotmem.slots import Slots
 from slotmem_conformance.machines.driving import perform
 from tools.crashing import OPERATIONS, Trial, Watch, WatchedImage, deaths, exercise, payload_of, step
@@ -213,7 +216,70 @@ def interruptions(case, operation, algorithm=Slots):
     return findings, tried
 
 
+class Tracer:
+    """A trace function that raises at one opcode of the library, as a debugger's or a coverage
+    tool's does when Ctrl-C comes while it runs.
+    """
+
+    def __init__(self, fatal):
+        self.fatal = fatal
+        self.count = 0
+
+    def __call__(self, frame, event, argument):
+        if "slotmem" not in frame.f_globals["__name__"].split("."):
+            return None
+        frame.f_trace_opcodes = True
+        return self.local
+
+    def local(self, frame, event, argument):
+        if event == "opcode":
+            self.count += 1
+            if self.count == self.fatal:
+                raise Interruption
+        return self.local
+
+
+def traced(case, left):
+    """Raise at each opcode of an operation in turn. Return what was wrong, and how many there
+    were.
+    """
+    findings, fatal = [], 0
+    allowed = {payload_of(case.state), payload_of(step(*case)[0])}
+    before = sys.gettrace()
+    with ThreadPoolExecutor(1) as other:
+        while True:
+            fatal += 1
+            trial = Trial(case.state)
+            trial.image.memory[:] = left
+            slots, tracer = trial.slots(), Tracer(fatal)
+            sys.settrace(tracer)
+            try:
+                with suppress(Interruption):
+                    perform(slots, case.operation)
+            finally:
+                sys.settrace(before)
+            held = other.submit(lambda each=slots: [each.trylock(mutex) for mutex in each.mutexes]).result()
+            other.submit(lambda each=slots: [each.unlock(mutex) for mutex in each.mutexes]).result()
+            if any(held):
+                findings.append(f"{case} at opcode {fatal}: the locks answer {held}")
+            elif (seen := slots.snapshot()) not in allowed:
+                findings.append(f"{case} at opcode {fatal}: holds {seen!r}")
+            if tracer.count < fatal:
+                return findings, fatal - 1
+
+
 DYING = [case for case in OPERATIONS if case.operation[0] in ("grab", "put") and step(*case)[0] != case.state]
+
+
+@pytest.mark.parametrize("case", OPERATIONS, ids=str)
+def test_a_trace_function_that_raises_at_every_opcode(case, record_property):
+    """SIGNAL-1: wherever an exception from a trace function ends an operation, no lock is held, and
+    the operation was done or not done.
+    """
+    findings, tried = traced(case, bytes(Trial(case.state).image.memory[:]))
+    record_property("exceptions from trace functions", tried)
+    assert findings == []
+    assert tried > 30
 
 
 @pytest.mark.parametrize("case", DYING, ids=str)
@@ -228,26 +294,49 @@ def test_interrupted_twice_at_every_access(case, operation, record_property):
     assert tried > 20
 
 
-class NeverSettles(Slots):
-    """Unlock after an exception without looking."""
+class Unrevived(Slots):
+    """Make a mutex consistent after the repair only, and revive none."""
 
-    def _settle(self, mutex, status):
-        return mutex
+    def _enter(self, which, status):
+        if status == EOWNERDEAD:
+            self.repair(which)
+        elif status == ENOTRECOVERABLE:
+            raise slotmem.Unrecoverable("given up")
+        return super()._enter(which, status)
+
+    consistent = property(lambda self: lambda mutex: 0, lambda self, value: None)
 
 
-def test_without_settling_an_interruption_is_found():
-    """SIGNAL-1: if an exception's way out does not look after the mutex, interruptions are found to
-    spoil it.
+def test_an_interruption_that_gives_up_a_mutex_is_found():
+    """SIGNAL-1: if the way out of an exception does not declare the mutex consistent, interruptions
+    are found to spoil it.
     """
-    findings, _ = interruptions(DYING[0], ("grab",), NeverSettles)
+    findings, _ = interruptions(DYING[0], ("grab",), Unrevived)
     assert any("Unrecoverable" in found for found in findings)
 
 
-def test_settling_only_once_is_found(monkeypatch):
-    """SIGNAL-1: if settling gives up at the second exception, that is found."""
-    monkeypatch.setattr("slotmem.slots.SETTLE_TRIES", 1)
-    findings, _ = interruptions(DYING[0], ("grab",))
-    assert any("Unrecoverable" in found for found in findings)
+class NeverMarked:
+    """Marks that nobody keeps."""
+
+    def __getitem__(self, which):
+        return 0
+
+    def __setitem__(self, which, value):
+        return
+
+
+class Unmarked(Slots):
+    """Make a mutex consistent before the repair, and keep no mark of it."""
+
+    marks = property(lambda self: NeverMarked(), lambda self, value: None)
+
+
+def test_an_interruption_before_an_unmarked_repair_is_found():
+    """SIGNAL-1: if nothing tells the next owner of a mutex that an exception came before the
+    repair, what is left half changed is found.
+    """
+    findings, _ = interruptions(DYING[0], ("grab",), Unmarked)
+    assert any("holds" in found for found in findings)
 
 
 def test_a_handler_that_calls_into_the_interrupted_segment(tmp_path):
@@ -257,29 +346,120 @@ def test_a_handler_that_calls_into_the_interrupted_segment(tmp_path):
     with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
         instance = provider.create(None, SIZE, NUMBER, Type.PREGRAB)
         below = instance.algorithm()
-        assert below.trylock(below.table_mutex) == 0  # as the operation does that the handler interrupts
-        with pytest.raises(slotmem.Reentered, match="act on it later") as caught:
-            instance.grab()
-        assert caught.value.status.name == "APR_EBUSY"
-        assert below.unlock(below.table_mutex) == 0  # it still had it
+        caught = []
+
+        class Handler:
+            """What runs while the operation below holds the table's mutex."""
+
+            def __getitem__(self, index):
+                below.num_free = free
+                with pytest.raises(slotmem.Reentered, match="act on it later") as refused:
+                    instance.grab()
+                caught.append(refused.value.status.name)
+                return free[index]
+
+        free, below.num_free = below.num_free, Handler()
+        assert instance.num_free_slots() == NUMBER
+        assert caught == ["APR_EBUSY"]
         assert instance.grab() == 0
+        assert in_another_process(lambda: exercise(below))
 
 
-def test_a_mutex_given_up_says_so_for_ever(tmp_path):
-    """KILL-3: if a lock was given up unrepaired, every operation of every process that needs it
-    says so, and none waits.
+def test_a_lock_that_stayed_with_its_thread(tmp_path):
+    """SIGNAL-1: a lock that an exception kept this thread from unlocking is found by its next
+    operation, which repairs; closing gives it back, so that nothing is unmapped locked.
     """
+    with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
+        instance, other = (provider.create(None, SIZE, NUMBER, Type.PREGRAB) for _ in range(2))
+        below = instance.algorithm()
+        assert below.trylock(below.table_mutex) == 0
+        below.inuse[0] = 1
+        assert instance.num_free_slots() == NUMBER - 1
+        assert in_another_process(partial(exercise, below))
+        assert [below.trylock(mutex) for mutex in below.mutexes] == [0] * len(below.mutexes)
+        instance.close()
+        del below
+        gc.collect()
+        assert other.grab() == 0
+
+
+def given_up():
+    """Return slots whose table's mutex was unlocked by an heir who had not made it consistent."""
     trial = Trial(DYING[0].state)
     assert trial.kill_at(("grab",), 3)
     inner = trial.slots()
     assert inner.trylock(inner.table_mutex) == EOWNERDEAD
-    assert inner.unlock(inner.table_mutex) == 0  # without `consistent`: glibc gives it up
+    assert inner.unlock(inner.table_mutex) == 0
+    return inner
 
-    def refused():
-        for operation in (inner.grab, inner.num_free_slots, inner.snapshot, inner.grab):
-            with pytest.raises(slotmem.Unrecoverable, match="create it again"):
-                operation()
 
-    refused()
-    assert in_another_process(refused)
-    refused()
+def test_a_mutex_given_up_is_revived():
+    """KILL-3: a lock that was given up unrepaired is repaired by the next one who wants it."""
+    for operation in ("grab", "num_free_slots", "snapshot"):
+        inner = given_up()
+        perform(inner, (operation,))
+        assert in_another_process(lambda inner=inner: exercise(inner))
+
+
+def test_an_exception_as_a_mutex_answers_that_it_was_given_up():
+    """SIGNAL-1: an exception between that answer and all else does not unlock what is not held; the
+    next operation of this thread revives it.
+    """
+    inner = given_up()
+
+    def trylock(mutex):
+        status = inner.image.trylock(mutex)
+        if status == ENOTRECOVERABLE:
+            inner.trylock = inner.image.trylock
+            raise Interruption
+        return status
+
+    inner.trylock = trylock
+    with pytest.raises(Interruption):
+        inner.grab()
+    inner.num_free_slots()
+    assert in_another_process(lambda: exercise(inner))
+
+
+def test_no_memory_and_no_stack_for_a_repair():
+    """KILL-3: a repair that ends for want of memory or stack leaves everything to the next one."""
+    for case in DYING:
+        for error in (MemoryError, RecursionError):
+            trial = Trial(case.state)
+            assert trial.kill_at(case.operation, 4)
+
+            class Poor(Slots):
+                """Have neither."""
+
+                def repair(self, which, error=error):
+                    raise error
+
+            with suppress(error):
+                perform(Poor(trial.image), case.operation)
+            assert in_another_process(lambda trial=trial: exercise(trial.slots()))
+
+
+def descend(left, operation):
+    """Do an operation so many calls further down."""
+    return descend(left - 1, operation) if left else operation()
+
+
+def test_at_the_recursion_limit():
+    """KILL-3: at any depth below the recursion limit an operation that meets a dead owner ends in
+    that error or is done, and the next one finds all in order.
+    """
+    case = DYING[0]
+    reached = set()
+    for depth in range(1, 60):
+        trial = Trial(case.state)
+        assert trial.kill_at(case.operation, 3)
+        slots = trial.slots()
+
+        at = len(inspect.stack(0))
+        try:
+            descend(sys.getrecursionlimit() - at - depth, slots.num_free_slots)
+            reached.add("done")
+        except RecursionError:
+            reached.add("refused")
+        assert in_another_process(partial(exercise, slots))
+    assert reached == {"done", "refused"}

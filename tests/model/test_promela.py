@@ -29,10 +29,10 @@ class Stray(Slots):
 class Careless(Slots):
     """A dead owner is no case that was thought of."""
 
-    def _enter(self, mutex, status):
+    def _enter(self, which, status):
         if status == EOWNERDEAD:
             raise RuntimeError("what is this?")
-        super()._enter(mutex, status)
+        return super()._enter(which, status)
 
 
 SMALL = {"slots": 1, "slot_bytes": 1}
@@ -133,6 +133,7 @@ def test_only_words_that_matter_are_written():
         "inuse[0]",
         "inuse[1]",
         "num_free:",
+        "table",
         "table",
     ]
 

@@ -1,12 +1,14 @@
-"""The reference's design, written again: robust mutexes, and a redo record for each stripe.
+"""The reference's design without its marks: robust mutexes, and a redo record for each stripe.
 
 The next process to lock repairs what an owner's death left: it counts the free slots again from the
 in-use bytes, and finishes a put whose record is complete. put writes its record first: the bytes,
 the length, and last the item id, which makes it valid; then the slot; then it clears the record:
 write-ahead logging, with a log of one entry. Repair is idempotent, so a repairer may die too.
 
-A test holds it to the same steps as the reference itself. Variants that leave something out are in
-the museum.
+Deaths need no more than that. In the reference an exception may end an operation anywhere, too. So
+whoever takes a mutex over from the dead sets its mark, and whoever finds a mark repairs. A test
+adds the marks, and holds what comes of it to the same steps as the reference itself. Variants that
+leave something out are in the museum.
 """
 
 from __future__ import annotations

@@ -115,6 +115,8 @@ class Map(NamedTuple):
     redo_item: tuple[int, ...]
     redo_length: tuple[int, ...]
     redo_bytes: tuple[tuple[int, ...], ...]
+    marks: tuple[int, ...]
+    """One for each mutex."""
     mutexes: tuple[int, ...]
     extra: dict[str, int]
     """Words that an algorithm declares for itself (`extra_words` of the class), by name."""
@@ -136,6 +138,7 @@ def words_of(shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, .
     slots, stripes = range(shape.item_num), range(shape.stripes)
     counts = (*range(shape.item_num + slack + 1), *range(_UINT32 - slack, _UINT32))
     data, bytes_ = tuple(range(values)), range(shape.item_size)
+    guarded = ["table", *(f"stripe {which - shape.first_stripe}" for which in range(1, shape.mutexes))]
     return Map(
         inuse=tuple(add(f"inuse[{slot}]", (0, 1)) for slot in slots),
         num_free=add("num_free", counts, shape.item_num),
@@ -143,15 +146,8 @@ def words_of(shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, .
         redo_item=tuple(add(f"redo {stripe} item", tuple(range(shape.item_num + 1))) for stripe in stripes),
         redo_length=tuple(add(f"redo {stripe} length", tuple(range(shape.item_size + 1))) for stripe in stripes),
         redo_bytes=tuple(tuple(add(f"redo {stripe} byte {at}", data) for at in bytes_) for stripe in stripes),
-        mutexes=tuple(
-            add(
-                "table mutex" if which == 0 else f"stripe {which - shape.first_stripe} mutex",
-                (FREE, HELD, DEAD, LOST),
-                FREE,
-                "mutex",
-            )
-            for which in range(shape.mutexes)
-        ),
+        marks=tuple(add(f"{each} mark", (0, 1)) for each in guarded),
+        mutexes=tuple(add(f"{each} mutex", (FREE, HELD, DEAD, LOST), FREE, "mutex") for each in guarded),
         extra={
             word.name: add(word.name, tuple(range(word.values)), kind="round" if word.goes_round else "memory")
             for word in starmap(ExtraWord, extra)

@@ -114,8 +114,10 @@ class SimulatedImage:
         self.redo = _Redo(self, shape, place.map)
         self.words = _RedoWords(self, shape, place.map)
         self.redo_start = shape.redo_start
+        self.marks = _Words(self, place.map.marks)
         self.mutexes = list(place.map.mutexes)
         self.nobody = -1
+        self.owners = (0,) * shape.mutexes
         self.extra = {name: _Words(self, (word,)) for name, word in place.map.extra.items()}
 
     def access(self, kind: str, word: int = -1, argument: Any = None) -> Any:
@@ -204,10 +206,10 @@ class SimulatedImage:
             self._held[mutex] = True
         return 0
 
-    def give_back(self, mutex: int) -> int:
+    def revive(self, mutex: int) -> int:
         """Do nothing: a mutex that is lost stays so, and answers everybody alike."""
         del mutex
-        return 0
+        return ENOTRECOVERABLE
 
     def _taken(self, mutex: int, status: int) -> int:
         if status in (0, EOWNERDEAD) and not self._stopped:
@@ -307,7 +309,7 @@ class _Redo:
 
 
 class _RedoWords(_Words):
-    """The 64-bit words at the head of each redo record: item, length."""
+    """The 64-bit words at the head of each redo record, item and length."""
 
     def __init__(self, image: SimulatedImage, shape: Geometry, map_: Map) -> None:
         super().__init__(image, ())

@@ -92,6 +92,9 @@ class _Rest(Bounded):
         """Return what `take` makes of the payload as it is."""
         return take(self.image.memory, slice(PAYLOAD_START, self.image.geometry.apr_length))
 
+    def unlock_all(self) -> None:
+        """Do nothing: only of the reference's mutexes is it known when they may be unlocked."""
+
 
 def on_real_memory(algorithm: Any) -> Any:
     """Return the class that a provider instantiates over a real image: the algorithm and `_Rest`.

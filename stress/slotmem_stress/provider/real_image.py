@@ -55,7 +55,7 @@ class RealImage:
             image.unlock,
             image.consistent,
         )
-        self.give_back = image.give_back
+        self.revive, self.owners, self.marks = image.revive, image.owners, image.marks
         declared = getattr(algorithm, "extra_words", ())
         if len(declared) > MAX_EXTRA_WORDS:
             raise Unsupported(

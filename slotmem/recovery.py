@@ -1,0 +1,156 @@
+"""What the slot operations share, and what they do when a mutex is not simply free.
+
+`Recoverable` is the base of `slotmem.slots.Slots`, whose header says what an image is, and by which
+rules an owner of a mutex may end anywhere:
+
+- `_enter(which, status)`   waits for a mutex, and repairs what its last owner left unfinished
+- `repair(which)`           finishes a put, and counts the free slots again
+- `unlock_all()`            before the memory is unmapped
+
+A repair needs no memory to speak of: it copies and counts in pieces.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType, FrameType
+from typing import Any
+
+from slotmem.bounds import Bounded
+from slotmem.memory.layout import REDO_HEADER_BYTES, SLOTS_START
+from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD, GIVEN_UP
+from slotmem.status import Forged, Reentered, Unrecoverable
+
+TABLE = 0
+_CHUNK = 2**16  # bytes copied or counted at a time
+
+
+class Recoverable(Bounded):
+    """A segment's parts, and how whoever takes a mutex finds whole what it guards."""
+
+    operations: frozenset[CodeType]
+    """The code that holds a mutex while it runs."""
+
+    def __init__(self, image: Any) -> None:
+        shape = image.geometry
+        self.image = image
+        super().__init__(shape.item_size, shape.item_num)
+        self.pregrab: bool = shape.pregrab
+        self.stripes: int = shape.stripes
+        self.first_stripe: int = shape.first_stripe
+        self.inuse_start: int = shape.inuse_start
+        self.payload_end: int = shape.apr_length
+        self.memory = image.memory
+        self.inuse = image.inuse
+        self.num_free = image.num_free
+        self.redo = image.redo
+        self.words = image.words
+        self.mutexes = image.mutexes
+        self.marks = image.marks
+        self.owners = image.owners
+        self.nobody = image.nobody
+        self.table_mutex = image.mutexes[TABLE]
+        self.stripe_mutexes = image.mutexes[shape.first_stripe :]
+        # For each stripe: the number of its mutex, the mutex, the index in `words` of its redo
+        # record, the offset in `redo` of the record's bytes.
+        records = [image.redo_start + stripe * shape.redo_stride for stripe in range(shape.stripes)]
+        self.stripe_redo = [
+            (which, mutex, record // 8, record + REDO_HEADER_BYTES)
+            for which, (mutex, record) in enumerate(zip(self.stripe_mutexes, records, strict=True), self.first_stripe)
+        ]
+        self.stripe_guards = list(enumerate(self.stripe_mutexes, self.first_stripe))
+        self.trylock = image.trylock
+        self.unlock = image.unlock
+        self.consistent = image.consistent
+
+    def _enter(self, which: int, status: int) -> int:
+        """Wait for a mutex that trylock did not simply give, and repair what its last owner left.
+
+        Returns 0: the mutex is held, and what it guards is whole.
+        """
+        mutex = self.mutexes[which]
+        while status not in (0, EOWNERDEAD):
+            if status == EBUSY:
+                status = self.image.lock(mutex)
+            elif status == EDEADLK:  # never in the model: no signals
+                if self._is_interrupted(mutex, sys._getframe(1)):
+                    raise Reentered(
+                        "a signal handler called into the segment whose operation it had interrupted; "
+                        "let the handler note the signal and act on it later"
+                    )
+                status = ENOTRECOVERABLE if self.owners[which] == GIVEN_UP else EOWNERDEAD
+            elif status == ENOTRECOVERABLE:  # never in the model: everybody makes it consistent
+                status = self.image.revive(mutex) or EOWNERDEAD
+                if status == ENOTRECOVERABLE:
+                    raise Unrecoverable(
+                        f"mutex {which} was given up by an owner, and the C library does not let it be made usable again; "
+                        "stop every process that uses this segment and create it again"
+                    )
+            elif status:  # never in the model: no other errno
+                raise Unrecoverable(
+                    f"mutex {which} answered errno {status}: its memory was overwritten; create the segment again"
+                )
+        if status == EOWNERDEAD:
+            self.marks[which] = 1
+            self.consistent(mutex)
+        elif not self.marks[which]:
+            return 0
+        self.repair(which)
+        self.marks[which] = 0
+        return 0
+
+    def repair(self, which: int) -> None:
+        """Make whole what a mutex guards. The caller holds it; its last owner may have ended at any
+        access.
+        """
+        if which >= self.first_stripe:
+            _, _, word, copy = self.stripe_redo[which - self.first_stripe]
+            item_id = self.words[word] - 1
+            if item_id >= 0:
+                nbytes = self.words[word + 1]
+                if item_id >= self.item_num or nbytes > self.item_size:  # never in the model: nobody overwrites memory
+                    raise Forged(
+                        f"redo record {which} puts {nbytes} bytes to slot {item_id}, but the segment has "
+                        f"{self.item_num} slots of {self.item_size} bytes: somebody overwrote it; create the segment again"
+                    )
+                start = SLOTS_START + item_id * self.item_size
+                for at in range(0, nbytes, _CHUNK):
+                    end = min(at + _CHUNK, nbytes)
+                    self.memory[start + at : start + end] = self.redo[copy + at : copy + end]
+                if not self.pregrab:
+                    self.inuse[item_id] = 1
+                self.words[word] = 0
+        if which == TABLE:
+            free = 0
+            for at in range(self.inuse_start, self.payload_end, _CHUNK):
+                free += self.memory[at : min(at + _CHUNK, self.payload_end)].count(0)
+            self.num_free[0] = free
+
+    def unlock_all(self) -> None:  # never in the model: no client closes
+        """Unlock what an exception from a trace function has kept this thread from unlocking.
+
+        The C library keeps a list of the robust mutexes that a thread holds. One that is unmapped
+        while it is in there ends the process with SIGSEGV at the next lock of any other.
+        """
+        for which, mutex in enumerate(self.mutexes):
+            if self.owners[which] != GIVEN_UP and not self._is_interrupted(mutex, sys._getframe(1)):
+                self.marks[which] = 1
+                self.consistent(mutex)
+                self.unlock(mutex)
+
+    def _is_interrupted(self, mutex: Any, frame: FrameType) -> bool:  # never in the model: no signals
+        """Return whether an operation below this one on the thread's stack may hold the mutex.
+
+        If none does, an exception from a trace function has kept an earlier operation from
+        unlocking it, and what it guards is as if its owner had died.
+        """
+        below = frame.f_back
+        while below is not None:
+            if below.f_code in self.operations:
+                held = below.f_locals
+                # An instance on its own may hold another mutex there (snapshot has all of them);
+                # another instance may be of the same segment.
+                if held["self"] is not self or held.get("mutex") is mutex:
+                    return True
+            below = below.f_back
+        return False
