@@ -87,7 +87,14 @@ class Fails(Counting):
         super().put(item_id, data)
 
 
-class KeepsTheLock(Counting):
+class NeverHeals(Slots):
+    """It takes a lock that it has kept for one that an operation below still needs."""
+
+    def _is_interrupted(self, mutex, frame):
+        return True
+
+
+class KeepsTheLock(Counting, NeverHeals):
     """Now and then a grab keeps the table's lock."""
 
     def grab(self):
@@ -122,7 +129,7 @@ class LooksAtItsOwner(Slots):
         self.trouble()
 
 
-class KeepsTheLockOfTheDead(LooksAtItsOwner):
+class KeepsTheLockOfTheDead(LooksAtItsOwner, NeverHeals):
     """It takes the table's lock and asks for it again."""
 
     def trouble(self):
