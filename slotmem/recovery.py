@@ -79,9 +79,9 @@ class Recoverable(Bounded):
                         "let the handler note the signal and act on it later"
                     )
                 status = ENOTRECOVERABLE if self.owners[which] == GIVEN_UP else EOWNERDEAD
-            elif status == ENOTRECOVERABLE:  # never in the model: everybody makes it consistent
+            elif status == ENOTRECOVERABLE:
                 status = self.image.revive(mutex) or EOWNERDEAD
-                if status == ENOTRECOVERABLE:
+                if status == ENOTRECOVERABLE:  # never in the model: it can be revived there
                     raise Unrecoverable(
                         f"mutex {which} was given up by an owner, and the C library does not let it be made usable again; "
                         "stop every process that uses this segment and create it again"

@@ -71,6 +71,8 @@ class Slots(Recoverable):
 
     survives_deaths = True
     """Whether the checker may kill its processes at any moment."""
+    survives_exceptions = True
+    """Whether it may raise an exception in them at any moment."""
     checks_lengths = True
     """Whether the checker may ask for lengths that do not fit."""
 
