@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import sys
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from slotmem.bounds import Bounded
 from slotmem.memory.layout import REDO_HEADER_BYTES, SLOTS_START
 from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD, GIVEN_UP
-from slotmem.status import Forged, Reentered, Unrecoverable
+from slotmem.status import Ended, Forged, Reentered, Unrecoverable
 
 TABLE = 0
 _CHUNK = 2**16  # bytes copied or counted at a time
@@ -47,6 +47,8 @@ class Recoverable(Bounded):
         self.words = image.words
         self.mutexes = image.mutexes
         self.marks = image.marks
+        self.dirty = image.dirty
+        self.ended = image.ended
         self.owners = image.owners
         self.nobody = image.nobody
         self.table_mutex = image.mutexes[TABLE]
@@ -91,13 +93,26 @@ class Recoverable(Bounded):
                     f"mutex {which} answered errno {status}: its memory was overwritten; create the segment again"
                 )
         if status == EOWNERDEAD:
-            self.marks[which] = 1
+            self.dirty[which] = 1
             self.consistent(mutex)
         elif not self.marks[which]:
             return 0
         self.repair(which)
-        self.marks[which] = 0
+        self.dirty[which] = 0
+        if self.ended[which]:
+            self._raise_ended()
         return 0
+
+    def end(self) -> None:  # never in the model: no client closes
+        """Refuse every operation from now on, in whatever process: the segment has ended."""
+        for which in range(len(self.mutexes)):
+            self.ended[which] = 1
+
+    def _raise_ended(self) -> NoReturn:  # never in the model: no client closes
+        raise Ended(
+            "the server of this segment has closed it, or was restarted: what is put here now, nobody would ever see; "
+            "attach to the name again"
+        )
 
     def repair(self, which: int) -> None:
         """Make whole what a mutex guards. The caller holds it; its last owner may have ended at any
@@ -134,7 +149,7 @@ class Recoverable(Bounded):
         """
         for which, mutex in enumerate(self.mutexes):
             if self.owners[which] != GIVEN_UP and not self._is_interrupted(mutex, sys._getframe(1)):
-                self.marks[which] = 1
+                self.dirty[which] = 1
                 self.consistent(mutex)
                 self.unlock(mutex)
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -25,7 +27,7 @@ from slotmem.memory.image import ForeignImage, SharedImage
 from slotmem.memory.layout import PAGE_BYTES, PAYLOAD_START, Geometry
 from slotmem.memory.names import Names
 from slotmem.memory.segment import Segment
-from slotmem.status import Mismatch
+from slotmem.status import Ended, Mismatch
 
 
 class ShmProvider(BaseProvider):
@@ -88,14 +90,17 @@ def _destroy(made: Segment, instance: SlotInstance) -> None:
     if made.names is None:
         return
     if instance.type & Type.PERSIST:
-        instance.algorithm().snapshot(partial(_store, made.names, made.shape))
+        with suppress(Ended):  # it has been stored, and then could not be unlinked
+            instance.algorithm().snapshot(partial(_store, made.names, made.shape, instance.algorithm().end))
     made.unlink()
+    instance.algorithm().end()
 
 
-def _store(names: Names, shape: Geometry, memory: mmap.mmap, where: slice) -> None:
+def _store(names: Names, shape: Geometry, end: Callable[[], None], memory: mmap.mmap, where: slice) -> None:
     payload = [memoryview(memory)[where]]  # not copied: it may be a gigabyte
     parts = files.cleared(shape, payload) if shape.type & Type.CLEARINUSE else payload
     storing.store(names.persisted, files.encode(shape, parts))
+    end()  # with all locks held: a put that comes now would not have been stored
 
 
 class _Contents:

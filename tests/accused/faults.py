@@ -12,7 +12,7 @@ from unittest import mock
 from slotmem import instance, shm
 from slotmem.interface import Type
 from slotmem.memory import control, files, image, names, segment, storing
-from slotmem.slots import Slots
+from slotmem.slots import TABLE, Slots
 from slotmem.status import NotInUse
 
 _encode, _decode, _resolve, _cleared, _store = files.encode, files.decode, names.resolve, files.cleared, storing.store
@@ -243,5 +243,7 @@ FAULTS = [
     Fault("trusts-the-counter", "RESTORE-1", "believes the counter of a file", files, "decode", _trust_counter),
     Fault("reads-what-is-planted", "RESTORE-4", "reads a file whatever it is and whoever owns it", files, "check_plain", _check_nothing),
     Fault("marks-with-a-two", "BYTES-1", "marks a grabbed slot with a byte other than 1", Slots, "grab", _grab_with_a_two),
+    Fault("tells-nobody", "ATTACH-9", "lets an attacher write where nobody will look", Slots, "end", lambda self: None),
+    Fault("tells-at-the-table", "ATTACH-9", "refuses what takes the table's lock alone", Slots, "end", lambda self: self.ended.__setitem__(TABLE, 1)),
     Fault("padding", "BYTES-1", "leaves something in the four bytes of padding", control, "write_header", _header_without_padding),
 ]  # fmt: skip

@@ -138,7 +138,8 @@ class SimulatedImage:
         self.redo = _Redo(self, shape, place.map)
         self.words = _RedoWords(self, shape, place.map)
         self.redo_start = shape.redo_start
-        self.marks = _Words(self, place.map.marks)
+        self.marks = self.dirty = _Words(self, place.map.marks)
+        self.ended = (0,) * shape.mutexes
         self.mutexes = list(place.map.mutexes)
         self.nobody = -1
         self.owners = (0,) * shape.mutexes

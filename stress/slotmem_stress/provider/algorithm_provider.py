@@ -92,6 +92,9 @@ class _Rest(Bounded):
         """Return what `take` makes of the payload as it is."""
         return take(self.image.memory, slice(PAYLOAD_START, self.image.geometry.apr_length))
 
+    def end(self) -> None:
+        """Do nothing: who works on with a segment that has ended is not told."""
+
     def unlock_all(self) -> None:
         """Do nothing: only of the reference's mutexes is it known when they may be unlocked."""
 

@@ -55,7 +55,8 @@ class RealImage:
             image.unlock,
             image.consistent,
         )
-        self.revive, self.owners, self.marks = image.revive, image.owners, image.marks
+        self.revive, self.owners = image.revive, image.owners
+        self.marks, self.dirty, self.ended = image.marks, image.dirty, image.ended
         declared = getattr(algorithm, "extra_words", ())
         if len(declared) > MAX_EXTRA_WORDS:
             raise Unsupported(
