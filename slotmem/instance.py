@@ -21,6 +21,7 @@ from slotmem.interface import Outcome, Restored, Type, View
 from slotmem.slots import Slots
 from slotmem.status import Closed, InvalidSize, WrongType
 
+_BOUND = ("grab", "fgrab", "release", "get", "put", "update", "compare_and_put", "num_free_slots", "slots")
 NOT_PERSISTENT = Restored(Outcome.NOT_PERSISTENT)
 
 
@@ -49,6 +50,8 @@ class SlotInstance:
         self.release = algorithm.release
         self.get = algorithm.get
         self.put = algorithm.put
+        self.update = algorithm.update
+        self.compare_and_put = algorithm.compare_and_put
         self.num_free_slots = algorithm.num_free_slots
         self.slots = algorithm.slots
 
@@ -143,7 +146,7 @@ class SlotInstance:
         self._at_close = _nothing  # it may hold the memory too
         algorithm.trylock = self._raise_closed
         algorithm.checked_id = self._raise_closed  # type: ignore[method-assign]
-        for operation in ("grab", "fgrab", "release", "get", "put", "num_free_slots", "slots"):
+        for operation in _BOUND:
             setattr(self, operation, self._raise_closed)
 
     def _raise_closed(self, *_: Any, **__: Any) -> NoReturn:

@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 from slotmem.bounds import Bounded
 from slotmem.memory.layout import REDO_HEADER_BYTES, SLOTS_START
 from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD, GIVEN_UP
-from slotmem.status import Ended, Forged, Reentered, Unrecoverable
+from slotmem.status import Ended, Forged, NotInUse, Reentered, Unrecoverable
 
 TABLE = 0
+COUNTERS = 2**32  # how many values the free counter has; one that drifted in httpd's hands goes round, as there
 _CHUNK = 2**16  # bytes copied or counted at a time
 
 
@@ -99,7 +100,7 @@ class Recoverable(Bounded):
             return 0
         self.repair(which)
         self.dirty[which] = 0
-        if self.ended[which]:
+        if self.ended[which]:  # never in the model: no client closes
             self._raise_ended()
         return 0
 
@@ -152,6 +153,9 @@ class Recoverable(Bounded):
                 self.dirty[which] = 1
                 self.consistent(mutex)
                 self.unlock(mutex)
+
+    def _refuse(self, item_id: int) -> NoReturn:
+        raise NotInUse(f"slot {item_id} is not in use; with PREGRAB grab it before get and put")
 
     def _is_interrupted(self, mutex: Any, frame: FrameType) -> bool:  # never in the model: no signals
         """Return whether an operation below this one on the thread's stack may hold the mutex.

@@ -53,17 +53,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from slotmem.memory.layout import PAYLOAD_START, SLOTS_START
 from slotmem.memory.mutex import EDEADLK, GIVEN_UP
-from slotmem.recovery import TABLE, Recoverable
+from slotmem.recovery import COUNTERS, TABLE
 from slotmem.status import NoFreeSlot, NotInUse
+from slotmem.updates import Updates
 
-COUNTERS = 2**32  # how many values the free counter has; one that drifted in httpd's hands goes round, as there
 
-
-class Slots(Recoverable):
+class Slots(Updates):
     """The slot operations, safe under concurrency and SIGKILL.
 
     See `slotmem.interface.Instance` for their meaning.
@@ -342,7 +341,6 @@ class Slots(Recoverable):
             raise
         return taken
 
-    def _refuse(self, item_id: int) -> NoReturn:
-        raise NotInUse(f"slot {item_id} is not in use; with PREGRAB grab it before get and put")
-
-    operations = frozenset(each.__code__ for each in (grab, fgrab, release, num_free_slots, get, put, slots, snapshot))
+    operations = Updates.operations | frozenset(
+        each.__code__ for each in (grab, fgrab, release, num_free_slots, get, put, slots, snapshot)
+    )

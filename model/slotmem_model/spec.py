@@ -121,6 +121,30 @@ def put(state: Slots, item_id: int, data: bytes) -> Stepped:
     return compute_written(compute_marked(state, item_id, True), item_id, data), OK
 
 
+def compare_and_put(state: Slots, item_id: int, expected: bytes, new: bytes) -> Stepped:
+    """Write the first bytes of a slot if it begins with what is expected, and say whether it did;
+    without PREGRAB that marks it, as get and put do (GET-4, PUT-4).
+    """
+    if not is_slot(state, item_id) or max(len(expected), len(new)) > state.item_size:
+        return state, Result(EINVAL)
+    if not is_usable(state, item_id):
+        return state, Result(NOTFOUND)
+    state, is_equal = compute_marked(state, item_id, True), state.data[item_id].startswith(expected)
+    return (compute_written(state, item_id, new) if is_equal else state), Result(SUCCESS, is_equal)
+
+
+def update(state: Slots, item_id: int, function: Callable[[bytes], bytes]) -> Stepped:
+    """Write to a slot what a function makes of its bytes; what is too long changes nothing."""
+    if not is_slot(state, item_id):
+        return state, Result(EINVAL)
+    if not is_usable(state, item_id):
+        return state, Result(NOTFOUND)
+    data = function(state.data[item_id])
+    if len(data) > state.item_size:
+        return state, Result(EINVAL)
+    return compute_written(compute_marked(state, item_id, True), item_id, data), Result(SUCCESS, data)
+
+
 def num_free_slots(state: Slots) -> Stepped:
     """Count the slots that are not in use (COUNT-2)."""
     return state, Result(SUCCESS, state.inuse.count(False))
@@ -167,7 +191,10 @@ def compute_stored(state: Slots, clearinuse: bool) -> Slots:
 
 OPERATIONS: dict[str, Callable[..., Stepped]] = {
     function.__name__: function
-    for function in (grab, fgrab, release, get, put, num_free_slots, num_slots, slot_size, slots, doall)
+    for function in (
+        *(grab, fgrab, release, get, put, compare_and_put, update),
+        *(num_free_slots, num_slots, slot_size, slots, doall),
+    )
 }
 
 

@@ -21,14 +21,14 @@ QUESTIONS = [
 ]
 INNER = """\
             except BaseException:
-                marks[{which}] = 1
+                self.dirty[{which}] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[{which}] != GIVEN_UP else self.nobody)
                 raise
 """
 OUTER = """\
         except BaseException:
-            marks[{which}] = 1
+            self.dirty[{which}] = 1
             unlock(mutex if status != EDEADLK and self.owners[{which}] != GIVEN_UP else self.nobody)
             raise
 """
@@ -54,7 +54,7 @@ def without(line):
 def swapped(was):
     """Unlock, and mark then."""
     lines = was.splitlines(True)
-    mark = next(at for at, line in enumerate(lines) if "marks" in line)
+    mark = next(at for at, line in enumerate(lines) if "dirty" in line)
     unlock = next(at for at, line in enumerate(lines) if " unlock(" in line)
     lines[mark], lines[unlock] = lines[unlock], lines[mark]
     return "".join(lines)
@@ -62,8 +62,8 @@ def swapped(was):
 
 WRONG = {
     "only errors": changed(INNER + OUTER, lambda was: was.replace("BaseException", "Exception")),
-    "no mark": changed(INNER + OUTER, without("marks")),
-    "no mark on the second way out": changed(OUTER, without("marks")),
+    "no mark": changed(INNER + OUTER, without("self.dirty")),
+    "no mark on the second way out": changed(OUTER, without("self.dirty")),
     "no unlock": changed(INNER + OUTER, without("unlock")),
     "no unlock on the second way out": changed(OUTER, without("unlock")),
     "unlocked, then marked": changed(INNER, swapped),

@@ -119,6 +119,7 @@ def _cases() -> Iterable[Case]:
             *[("fgrab", 1), ("fgrab", 0), ("release", 2), ("release", 1)],
             *[("get", 0), ("get", 1), ("get", 3, 2), ("get", 2, 0)],
             *[("put", 0, b"PQRSTUVWX"), ("put", 2, b"PQ"), ("put", 2, b""), ("put", 1, b"PQRSTUVWX"), ("put", 3, b"P")],
+            *[("compare_and_put", 0, b"aa", b"PQRST"), ("compare_and_put", 1, b"x", b"P")],
         ):
             yield Case(some, operation)
 

@@ -95,6 +95,21 @@ _QUESTIONS = (
         clients=("put(0, 1)",),
         crashes=1,
     ),
+    # Read and written under one lock.
+    *(
+        Configuration(
+            clients=(
+                "fgrab(0); compare_and_put(0, 0, 1); get(0)",
+                "compare_and_put(0, 0, 2); put(0, 0); compare_and_put(2, 0, 0)",
+            ),
+            crashes=1,
+            **how,
+        )
+        for how in ({}, {"pregrab": False, "slot_bytes": 1}, {"memory": "tso", "slot_bytes": 1})
+    ),
+    Configuration(
+        slots=1, exceptions=True, clients=("fgrab(0); compare_and_put(0, 0, 1)", "compare_and_put(0, 0, 1)"), crashes=1
+    ),
     # Without PREGRAB get and put mark slots, under the table's mutex.
     Configuration(pregrab=False, clients=("put(0, me); get(0); release(0)",), slot_bytes=1, crashes=1),
     Configuration(
@@ -145,12 +160,15 @@ def standard_of(name: str, algorithm: Callable[[Any], Any]) -> Asked:
         left_out.append(f"{', '.join(missing)}: {name} does not have them")
     else:
         missing = []
+    absent = [operation for operation in client.ADDED if not hasattr(algorithm, operation)]
     found: dict[Configuration, None] = {}
     for question in _QUESTIONS:
         if made_for.get("pregrab", question.pregrab) != question.pregrab or (
             _BAD_LENGTHS in question.clients and not lengths
         ):
             continue
+        if any(each in text for each in absent for text in question.clients):
+            continue  # beyond Apache's interface; nobody need have it
         clients = tuple(filter(None, (_without(text, question.slots, missing) for text in question.clients)))
         if clients:
             processes = len(clients) if len(question.clients) > 1 else question.processes
