@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import builtins
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Self
 
 from slotmem.interface import Outcome, Restored, Type, View
 from slotmem.slots import Slots
-from slotmem.status import Closed, InvalidSize, WrongType
+from slotmem.status import Closed, InvalidSize, NotInUse, WrongType
+from slotmem.typed import TypedSlots
 
 _BOUND = ("grab", "fgrab", "release", "get", "put", "update", "compare_and_put", "num_free_slots", "slots")
 NOT_PERSISTENT = Restored(Outcome.NOT_PERSISTENT)
@@ -106,16 +107,55 @@ class SlotInstance:
             WrongType
             InvalidSize: if it is larger than a slot.
         """
-        size = self.slot_size()
+        self._fit(structure)
         given: Any = structure
-        if not _is_structure(given):
-            raise WrongType(f"view takes a ctypes.Structure or Union class with _fields_, got {given!r}")
-        if ctypes.sizeof(given) > size:
-            raise InvalidSize(
-                f"{given.__name__} has {ctypes.sizeof(given)} bytes, a slot {size}; make item_size at least that large"
-            )
         overlay: View = given.from_buffer(self.dptr(item_id))
         return overlay
+
+    def typed(self, structure: builtins.type[View]) -> TypedSlots[View]:
+        """Return the slots as one ctypes structure each, to be read and written by value.
+
+        Raises:
+            WrongType
+            InvalidSize: if it is larger than a slot.
+        """
+        return TypedSlots(self, structure, self._fit(structure))
+
+    def _fit(self, structure: Any) -> int:
+        """Return the number of bytes of a structure that fits into a slot."""
+        size = self.slot_size()
+        if not _is_structure(structure):
+            raise WrongType(f"a ctypes.Structure or Union class with _fields_ is needed, got {structure!r}")
+        nbytes = ctypes.sizeof(structure)
+        if nbytes > size:
+            raise InvalidSize(
+                f"{structure.__name__} has {nbytes} bytes, a slot {size}; make item_size at least that large"
+            )
+        return nbytes
+
+    def __len__(self) -> int:
+        return self.num_slots()
+
+    def __bool__(self) -> bool:
+        return True  # an instance is not "empty" when it has no slots
+
+    def items(self) -> Iterator[tuple[int, bytes]]:
+        """Iterate over the slots that are in use at the moment of the call: (id, bytes).
+
+        Each slot is read by itself. With PREGRAB one that has been released meanwhile is left out;
+        without, to read it marks it in use, as `get` does.
+        """
+        for item_id in self.slots():
+            try:
+                yield item_id, self.get(item_id)
+            except NotInUse:
+                continue
+
+    def __reduce__(self) -> NoReturn:
+        raise WrongType(
+            f"an instance is memory of this process, and cannot be pickled; send the name {self._name!r} and the "
+            "runtime directory instead, and call slotmem.provider(runtime_dir=...).attach(name) over there"
+        )
 
     def algorithm(self) -> Slots:
         """Return the algorithm underneath.
