@@ -65,7 +65,7 @@ class ShmProvider(BaseProvider):
             found.name if found else "none",
             self._slots(SharedImage(made.memory, shape, self.timeout_s)),
             restored=contents.restored,
-            at_close=self._at_close(found, partial(_destroy, made)),
+            at_close=self._at_close(found, partial(_destroy, made, self.timeout_s)),
             role="created here",
         )
 
@@ -85,21 +85,29 @@ class ShmProvider(BaseProvider):
         return SlotInstance(found.name, algorithm, at_close=_nothing, role=role)
 
 
-def _destroy(made: Segment, instance: SlotInstance) -> None:
+def _destroy(made: Segment, timeout_s: float | None, instance: SlotInstance) -> None:
     """Store the segment if it is persistent, then remove its name."""
     if made.names is None:
         return
     if instance.type & Type.PERSIST:
         with suppress(Ended):  # it has been stored, and then could not be unlinked
-            instance.algorithm().snapshot(partial(_store, made.names, made.shape, instance.algorithm().end))
-    made.unlink()
+            store = partial(_store, made.names, made.shape, timeout_s, instance.algorithm().end)
+            instance.algorithm().snapshot(store)
+    made.unlink(timeout_s)
     instance.algorithm().end()
 
 
-def _store(names: Names, shape: Geometry, end: Callable[[], None], memory: mmap.mmap, where: slice) -> None:
+def _store(
+    names: Names,
+    shape: Geometry,
+    timeout_s: float | None,
+    end: Callable[[], None],
+    memory: mmap.mmap,
+    where: slice,
+) -> None:
     payload = [memoryview(memory)[where]]  # not copied: it may be a gigabyte
     parts = files.cleared(shape, payload) if shape.type & Type.CLEARINUSE else payload
-    storing.store(names.persisted, files.encode(shape, parts))
+    storing.store(names.persisted, files.encode(shape, parts), timeout_s)
     end()  # with all locks held: a put that comes now would not have been stored
 
 

@@ -129,7 +129,7 @@ def _clear_contents(shape, payload):
     return _cleared(shape, [bytes(sum(map(len, payload)))])
 
 
-def _store_in_place(path, data):
+def _store_in_place(path, data, timeout_s=None):
     with open(path, "wb") as file:
         whole = b"".join(data)
         for start in range(0, len(whole), 4096):
@@ -137,7 +137,7 @@ def _store_in_place(path, data):
             file.flush()
 
 
-def _store_readable(path, data):
+def _store_readable(path, data, timeout_s=None):
     _store(path, data)
     os.chmod(path, 0o644)
 
@@ -153,7 +153,7 @@ def _overwrite_aside(path):
     return aside
 
 
-def _tidying(path, data):
+def _tidying(path, data, timeout_s=None):
     _store(path, data)
     for bad in glob.glob(f"{glob.escape(path)}.bad-*"):
         os.unlink(bad)
@@ -182,17 +182,17 @@ def _check_nothing(what, info, *, alone=False):
     del what, info, alone
 
 
-def _destroy_unstored(made, instance):
+def _destroy_unstored(made, timeout_s, instance):
     made.unlink()
 
 
-def _destroy_always_stored(made, instance):
+def _destroy_always_stored(made, timeout_s, instance):
     if made.names is not None:
         storing.store(made.names.persisted, _encode(made.shape, [instance.algorithm().snapshot()]))
         made.unlink()
 
 
-def _destroy_unlinking_nothing(made, instance):
+def _destroy_unlinking_nothing(made, timeout_s, instance):
     if made.names is not None and instance.type & Type.PERSIST:
         storing.store(made.names.persisted, _encode(made.shape, [instance.algorithm().snapshot()]))
 

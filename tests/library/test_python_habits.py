@@ -118,4 +118,6 @@ def test_types_are_complete(tmp_path):
         text=True,
         check=False,
     )
-    assert [line.split('"')[1].replace("builtins.", "") for line in ran.stdout.splitlines() if "Revealed type" in line] == TYPES, ran.stdout
+    assert [
+        line.split('"')[1].replace("builtins.", "") for line in ran.stdout.splitlines() if "Revealed type" in line
+    ] == TYPES, ran.stdout
