@@ -38,6 +38,8 @@ class ShmProvider(BaseProvider):
             private folder of the user.
         generation: the number of this server lifetime, part of the segment name of relative names.
         timeout_s: the longest wait for any lock, in seconds; None waits for ever.
+        store_on_sigterm: let SIGTERM end this process by `sys.exit(143)`, so that what is
+            persistent is stored; without, SIGTERM ends it at once, as SIGKILL does.
 
     Raises:
         Unsupported: on systems other than Linux.
