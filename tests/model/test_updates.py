@@ -2,6 +2,7 @@
 
 import pytest
 
+from accused.wrong_algorithms import LooksFirst
 from slotmem.memory.layout import SLOTS_START
 from slotmem.slots import Slots
 from slotmem_model.checker import naive, shortest
@@ -14,16 +15,6 @@ QUESTIONS = [
     Configuration(slots=1, clients=CLIENTS, crashes=1),
     Configuration(slots=1, slot_bytes=1, clients=CLIENTS, crashes=1, pregrab=False),
 ]
-
-
-class LooksFirst(Slots):
-    """It compares under the lock, gives it up, and puts."""
-
-    def compare_and_put(self, item_id, expected, new):
-        is_equal = self.get(item_id) == expected
-        if is_equal:
-            self.put(item_id, new)
-        return is_equal
 
 
 class NoRedo(Slots):
