@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-Profile = Literal["core", "httpd", "safe", "atomic", "robust", "durable"]
+Profile = Literal["core", "httpd", "safe", "atomic", "robust", "durable", "python"]
 Level = Literal["must", "should", "info"]
 Source = Literal["documentation", "header", "observed", "slotmem"]
 
@@ -26,6 +26,7 @@ PROFILES: dict[Profile, str] = {
     "atomic": "concurrent operations are linearizable",
     "robust": "SIGKILL anywhere: nothing stuck, nothing torn, counters right",
     "durable": "a persisted file is always the old or the new one, and a bad one is never lost",
+    "python": "beyond Apache's interface: a slot is read and written in one step",
 }
 
 
@@ -233,6 +234,28 @@ CLAUSES: dict[str, Clause] = _clauses(
         "must",
         "slotmem",
         "put of more bytes than a slot has is refused with APR_EINVAL and changes nothing.",
+    ),
+    # Read and written in one step
+    (
+        "UPDATE-1",
+        "python",
+        "must",
+        "slotmem",
+        "compare_and_put puts if the slot begins with what is expected, and says whether it did.",
+    ),
+    (
+        "UPDATE-2",
+        "python",
+        "must",
+        "slotmem",
+        "compare_and_put is refused where a put of these bytes, or of the expected ones, would be, and marks a slot as get and put do.",
+    ),
+    (
+        "UPDATE-3",
+        "python",
+        "must",
+        "slotmem",
+        "Nobody writes to the slot between the look and the put of compare_and_put.",
     ),
     # Walks, pointers, counters
     ("DOALL-1", "core", "must", "documentation", "doall calls the callback on the slots in ascending order."),
