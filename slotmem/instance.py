@@ -179,7 +179,7 @@ class SlotInstance:
         """Release the memory and leave the segment as it is; every later call raises `Closed`
         (ID-2).
         """
-        algorithm, self._algorithm = self._algorithm, None
+        algorithm = self._algorithm
         if algorithm is None:
             return
         algorithm.unlock_all()
@@ -188,6 +188,7 @@ class SlotInstance:
         algorithm.checked_id = self._raise_closed  # type: ignore[method-assign]
         for operation in _BOUND:
             setattr(self, operation, self._raise_closed)
+        self._algorithm = None  # last: if Ctrl-C comes before, a second close does the rest
 
     def _raise_closed(self, *_: Any, **__: Any) -> NoReturn:
         raise Closed(

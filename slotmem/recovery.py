@@ -13,6 +13,7 @@ A repair needs no memory to speak of: it copies and counts in pieces.
 from __future__ import annotations
 
 import sys
+from array import array
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
@@ -106,8 +107,7 @@ class Recoverable(Bounded):
 
     def end(self) -> None:  # never in the model: no client closes
         """Refuse every operation from now on, in whatever process: the segment has ended."""
-        for which in range(len(self.mutexes)):
-            self.ended[which] = 1
+        self.ended[:] = array("I", [1]) * len(self.mutexes)  # in one step: Ctrl-C must not come in between
 
     def _raise_ended(self) -> NoReturn:  # never in the model: no client closes
         raise Ended(
