@@ -36,7 +36,7 @@ class Updates(Recoverable):
         return data
 
     def compare_and_put(self, item_id: int, expected: Any, new: Any) -> bool:
-        """Put new if the slot begins with expected; return whether it did."""
+        """Put new if the slot begins with expected; return whether it did (UPDATE-1, UPDATE-2)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         if type(expected) is not bytes:
@@ -48,7 +48,8 @@ class Updates(Recoverable):
         return self._change(item_id, lambda was: new if was.startswith(expected) else None) is not None
 
     def _change(self, item_id: int, decide: Callable[[bytes], bytes | None]) -> bytes | None:
-        """Put what decide makes of the slot's bytes, unless that is None; return it.
+        """Put what decide makes of the slot's bytes, unless that is None; return it. Nobody writes to
+        the slot in between (UPDATE-3).
 
         Raises:
             NotInUse: with PREGRAB. Without, the slot becomes in use, as with get and put.

@@ -319,7 +319,7 @@ def test_a_leak_makes_a_run_fail(stress, monkeypatch):
     """
     from slotmem.memory.segment import Segment
 
-    monkeypatch.setattr(Segment, "unlink", lambda segment: None)
+    monkeypatch.setattr(Segment, "unlink", lambda segment, timeout_s: None)
     report = stress(processes=1, operations=2000, start="fork")
     for leak in report.leaks:
         os.unlink(leak.removeprefix("the shared object "))
