@@ -48,8 +48,8 @@ class Updates(Recoverable):
         return self._change(item_id, lambda was: new if was.startswith(expected) else None) is not None
 
     def _change(self, item_id: int, decide: Callable[[bytes], bytes | None]) -> bytes | None:
-        """Put what decide makes of the slot's bytes, unless that is None; return it. Nobody writes to
-        the slot in between (UPDATE-3).
+        """Put what decide makes of the slot's bytes, unless that is None, and return it. Nobody
+        writes to the slot in between (UPDATE-3).
 
         Raises:
             NotInUse: with PREGRAB. Without, the slot becomes in use, as with get and put.
