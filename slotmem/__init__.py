@@ -11,7 +11,7 @@
 Start reading at `slotmem.interface` (what can be called) and `slotmem.slots` (what it does).
 """
 
-from slotmem.interface import Instance, Outcome, Provider, Restored, Type
+from slotmem.interface import Instance, Outcome, Provider, PythonInstance, Restored, Type
 from slotmem.providers import attach, create, provider
 from slotmem.status import (
     AccessDenied,
@@ -72,6 +72,7 @@ __all__ = [
     "Outcome",
     "Planted",
     "Provider",
+    "PythonInstance",
     "ReadOnly",
     "Reentered",
     "Restored",

@@ -4,10 +4,11 @@ Interface:
 
 - `Type` holds the flags of `create`.
 - `Provider` creates and attaches segments; one provider object is one server lifetime.
-- `Instance` is one process's access to one segment; ids are 0-based.
+- `Instance` is one process's access to one segment; ids are 0-based. `PythonInstance` is what
+  those of slotmem's own providers can do besides.
 - `Restored` says what became of a persisted file when its segment was created.
 
-The two protocols are structural: an implementation need not derive from them. Every failure is a
+The protocols are structural: an implementation need not derive from them. Every failure is a
 `slotmem.SlotmemError`, and `.status` tells which one (see `slotmem.status`).
 
 Source: ap_slotmem.h and the documentation of mod_slotmem_shm, httpd 2.4.
@@ -65,7 +66,8 @@ class Restored(NamedTuple):
 class Instance(Protocol):
     """One process's access to one segment.
 
-    Every call raises `Closed` after `close()`, and after its provider's `restart()` or `close()`.
+    Every call raises `Closed` after `close()`, and after its provider's `restart()` or `close()`;
+    slotmem's own raise `Ended`, a kind of it, once the segment's server has ended it.
     """
 
     @property
@@ -152,6 +154,46 @@ class Instance(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+@runtime_checkable
+class PythonInstance(Instance, Protocol):
+    """What Apache's interface does not have (profile python)."""
+
+    def update(self, item_id: int, function: Callable[[bytes], Any]) -> bytes:
+        """Replace the beginning of the slot by what function makes of all its bytes, under the
+        slot's lock; return that.
+
+        The function must be quick, and must not use the segment. If it raises, nothing changes.
+
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use.
+            LengthOutOfRange: if it returns more bytes than a slot has.
+        """
+
+    def compare_and_put(self, item_id: int, expected: Any, new: Any) -> bool:
+        """Put new if the slot begins with expected, under the slot's lock; return whether it did.
+
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use, whether it begins so or not.
+        """
+
+    def items(self) -> Iterator[tuple[int, bytes]]:
+        """Iterate over the slots in use at the moment of the call: (id, bytes). Each is read by
+        itself.
+        """
+
+    def __len__(self) -> int:
+        """Return the number of slots."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the instance is closed."""
+
+    def detach(self) -> None:
+        """Release the memory, and leave the segment as it is."""
 
 
 @runtime_checkable
