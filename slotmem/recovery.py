@@ -167,7 +167,7 @@ class Recoverable(Bounded):
     def _is_within_update(self, frame: FrameType | None) -> bool:
         """Return whether a function that an update calls is below on the thread's stack."""
         while frame is not None:
-            if frame.f_code in self.calling:
+            if frame.f_code in self.calling:  # never in the model: no client has a function
                 return True
             frame = frame.f_back
         return False
