@@ -113,8 +113,8 @@ def lmdb_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
 
 
 class SqliteTable:
-    """One row a slot, a partial index of the free ones. Each call is one transaction, and all but update
-    are one statement.
+    """One row a slot, a partial index of the free ones. Each call is one transaction, and all
+    but update are one statement.
     """
 
     def __init__(self, path: str, item_size: int, item_num: int) -> None:

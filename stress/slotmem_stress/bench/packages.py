@@ -1,5 +1,5 @@
-"""The benchmark's rivals that are packages of their own: semaphores of posix_ipc, and dictionaries in
-shared memory.
+"""The benchmark's rivals that are packages of their own: semaphores of posix_ipc, and dictionaries
+in shared memory.
 
 Each module is imported where its table is opened, since any may be missing.
 """
@@ -18,7 +18,7 @@ from slotmem_stress.bench.standard import ListTable, shared_memory
 
 
 class PosixLock:
-    """A named semaphore as a lock; it is opened when it is first used, in each process for itself."""
+    """A named semaphore as a lock; each process opens it when it first uses it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -142,8 +142,8 @@ def _open_ultradict(name: str, size: int, item_size: int, item_num: int) -> List
 
 @contextmanager
 def shared_memory_dict_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
-    """Create a SharedMemoryDict and a Lock, since its own does not reach processes that did not fork
-    from one another.
+    """Create a SharedMemoryDict and a Lock, since its own does not reach processes that did not
+    fork from one another.
     """
     from shared_memory_dict import SharedMemoryDict
 

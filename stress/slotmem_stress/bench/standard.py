@@ -1,5 +1,5 @@
-"""The benchmark's rivals that the standard library has: a SharedMemory with one lock, and a manager's
-lists.
+"""The benchmark's rivals that the standard library has: a SharedMemory with one lock, and a
+manager's lists.
 """
 
 from __future__ import annotations
