@@ -1,12 +1,12 @@
 """What a killed process left behind, judged by what a survivor saw.
 
-Interface: `Death` says where the process was, `Seen` what a survivor saw, and `judge` what was wrong
-with that, in words. Nothing is judged by how long it took.
+Interface: `Death` says where the process was, `Seen` what a survivor saw, and `judge` what was
+wrong with that, in words. Nothing is judged by how long it took.
 
 - *stuck*: the survivor could not go on, nor when it tried again.
 - *torn*: a slot's bytes are neither those of the put under way nor those of the one before.
-- *leaked*: a slot is in use that nobody will ever free, for whoever grabbed it is dead; or an object
-  is still there when everybody has closed it.
+- *leaked*: a slot is in use that nobody will ever free, for whoever grabbed it is dead; or an
+  object is still there when everybody has closed it.
 - *miscounted*: the number of free slots is not how many there are; or a slot's mark has changed
   that nobody touched.
 """
@@ -34,8 +34,8 @@ class Death(NamedTuple):
 class Seen(NamedTuple):
     """What a survivor saw; what it could not see is None.
 
-    `refused` says why it could not go on, else it is empty. `contents` has the bytes of the slots in
-    use. `ms` is how long it took to get, put, grab and release.
+    `refused` says why it could not go on, else it is empty. `contents` has the bytes of the slots
+    in use. `ms` is how long it took to get, put, grab and release.
     """
 
     refused: str = ""

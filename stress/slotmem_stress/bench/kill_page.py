@@ -27,9 +27,7 @@ def to_text(report: KillReport) -> str:
     """Return the table, and an example of each kind of damage to each rival."""
     rows = report.rows()
     lines = [["", "inside", "kills", *KINDS, "recovery (ms)"]]
-    for row in rows:
-        name = row.rival if lines[-1][0] != row.rival and row.operation == OPERATIONS[0] else ""
-        lines.append([name, row.operation, *(_cells(row))])
+    lines += [[row.rival if row.operation == OPERATIONS[0] else "", row.operation, *_cells(row)] for row in rows]
     return "\n".join(
         [
             "processes killed inside an operation, and what a survivor found: in how many tries",
@@ -75,14 +73,16 @@ def _cells(row: Row) -> Iterator[str]:
 
 
 def _examples(rows: list[Row]) -> Iterator[str]:
-    told = set()
-    for row in rows:
-        for kind, text in row.examples.items():
-            if (row.rival, kind) not in told:
-                told.add((row.rival, kind))
-                yield f"{row.rival}, {kind}, in {row.operation}: {text}"
-    if told:
-        yield ""
+    """Yield an example of each kind for each rival; who has the same is named together."""
+    for kind in KINDS:
+        first: dict[str, str] = {}
+        for row in rows:
+            if kind in row.examples:
+                first.setdefault(row.rival, row.examples[kind])
+        for text in dict.fromkeys(first.values()):
+            yield f"{kind}: {', '.join(rival for rival, said in first.items() if said == text)}: {text}"
+        if first:
+            yield ""
 
 
 def _notes(report: KillReport) -> Iterator[str]:

@@ -45,15 +45,15 @@ def to_json(report: BenchReport) -> dict[str, Any]:
 def to_text(report: BenchReport) -> str:
     """Return the table: thousand operations a second, and ratios."""
     rows = [["", "processes", OURS, *report.rivals()]]
-    for workload in WORKLOADS:
-        rows.append(
-            [
-                workload_name(workload) if workload.processes == PROCESSES[0] else "",
-                str(workload.processes),
-                f"{report.ours_per_s(workload) / 1000:,.0f}",
-                *(_cell(report, workload, rival) for rival in report.rivals()),
-            ]
-        )
+    rows += [
+        [
+            workload_name(workload) if workload.processes == PROCESSES[0] else "",
+            str(workload.processes),
+            f"{report.ours_per_s(workload) / 1000:,.0f}",
+            *(_cell(report, workload, rival) for rival in report.rivals()),
+        ]
+        for workload in WORKLOADS
+    ]
     beside = [
         f"{operation:<15}  {', '.join(f'{report.beside_get_and_put(each):.2f}' for each in _in_one(operation))}"
         for operation in IN_ONE

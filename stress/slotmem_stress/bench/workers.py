@@ -3,8 +3,8 @@
 Interface:
 
 - `WORKLOADS`: an operation on slots of one size, in 1, 2 or 4 processes.
-- `with worker(openers, number) as pipe:` starts a process that opens every table. It says that it is
-  ready by sending a 0; then each (workload, rival, begins, window_s) it is sent is answered by
+- `with worker(openers, number) as pipe:` starts a process that opens every table. It says that it
+  is ready by sending a 0; then each (workload, rival, begins, window_s) it is sent is answered by
   operations a second.
 """
 

@@ -11,7 +11,8 @@ examples:
 Everything is measured in this one run, in turns, in the shared-memory folder. Other work on the
 machine slows all of it down.
 
-exit codes: 0 measured, 2 usage or environment
+exit codes: 0 measured, 2 usage or environment; with --kill: 1 slotmem itself was stuck, torn or
+miscounted, 3 there was no time to kill a user of it inside every operation
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"slotmem bench: {in_words(error) if isinstance(error, OSError) else error}", file=sys.stderr)
         return Exit.USAGE
     print(_json_text(page.to_json(report)) if arguments.json == "-" else page.to_text(report))
-    return Exit.HELD
+    return report.exit_code()
 
 
 def _measured(arguments: argparse.Namespace) -> tuple[Any, Any]:
