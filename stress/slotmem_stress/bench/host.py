@@ -29,9 +29,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from slotmem.memory import names
-from slotmem_stress.bench.contract import Opener
+from slotmem_stress.bench.contract import Opener, Rival
 from slotmem_stress.bench.findings import ITEM_NUM, ITEM_SIZE, Death, Seen, judge
-from slotmem_stress.bench.rivals import RIVALS
 from slotmem_stress.bench.victims import OPERATIONS, Mark, be_survivor, be_victim, name_objects
 from slotmem_stress.interrupts import die_with_parent, end
 
@@ -61,9 +60,9 @@ def context() -> ForkServerContext:
     return forkserver
 
 
-def asked(rival: str) -> list[str]:
+def asked(rival: Rival) -> list[str]:
     """Return the operations inside which a rival is killed."""
-    return [operation for operation in OPERATIONS if operation not in RIVALS[rival].lacks]
+    return [operation for operation in OPERATIONS if operation not in rival.lacks]
 
 
 class _Stopped(Exception):
@@ -74,7 +73,7 @@ class _Impossible(Exception):
     """A rival cannot be tried; says why."""
 
 
-def be_host(control: Connection, rival: str, kills: int, folder: str, mark: str, ends: float) -> None:
+def be_host(control: Connection, rival: Rival, kills: int, folder: str, mark: str, ends: float) -> None:
     """Do the tries of a rival in the folder, each operation so often, until a time of the monotonic
     clock; names of objects in shared memory have the mark.
     """
@@ -95,7 +94,7 @@ def be_host(control: Connection, rival: str, kills: int, folder: str, mark: str,
         control.send(None)
 
 
-def _try(control: Connection, rival: str, operation: str, folder: Path, mark: str, choose: random.Random) -> Try:
+def _try(control: Connection, rival: Rival, operation: str, folder: Path, mark: str, choose: random.Random) -> Try:
     place = folder / f"{mark}-table"
     place.mkdir()
     death, seen = _die(control, rival, operation, place, mark, choose)
@@ -117,12 +116,12 @@ def _objects(place: Path, mark: str) -> list[Path]:
 
 
 def _die(
-    control: Connection, rival: str, operation: str, place: Path, mark: str, choose: random.Random
+    control: Connection, rival: Rival, operation: str, place: Path, mark: str, choose: random.Random
 ) -> tuple[Death, Seen]:
     """Set up a table, kill a victim inside the operation, and return what survivors see."""
     with ExitStack() as stack:
         try:
-            opener = stack.enter_context(RIVALS[rival].setup(str(place), ITEM_SIZE, ITEM_NUM))
+            opener = stack.enter_context(rival.setup(str(place), ITEM_SIZE, ITEM_NUM))
         except Exception as error:  # whatever it raises, it cannot be set up here
             raise _Impossible(f"it cannot be set up: {' '.join(str(error).split())}") from None
         path = place / "mark"

@@ -65,7 +65,7 @@ class KillReport:
             _row(name, operation, [each for each in self.tries[name] if each.operation == operation])
             for name in RIVALS
             if name in self.tries
-            for operation in asked(name)
+            for operation in asked(RIVALS[name])
         ]
 
     def exit_code(self) -> int:
@@ -73,7 +73,7 @@ class KillReport:
         tries = self.tries.get(OURS, ())
         if any({"stuck", "torn", "miscounted"} & each.found.keys() for each in tries):
             return Exit.VIOLATED
-        return Exit.HELD if {each.operation for each in tries} == {*asked(OURS)} else Exit.UNDECIDED
+        return Exit.HELD if {each.operation for each in tries} == {*asked(RIVALS[OURS])} else Exit.UNDECIDED
 
 
 def _row(rival: str, operation: str, tries: list[Try]) -> Row:
@@ -97,7 +97,7 @@ def kill(kills: int, budget_s: float) -> KillReport:
         rivals = [name for name in RIVALS if name not in report.missing]
         for number, rival in enumerate(rivals):
             share_s = max(0.0, ends - time.monotonic()) / (len(rivals) - number)
-            total = kills * len(asked(rival))
+            total = kills * len(asked(RIVALS[rival]))
             print(f"bench: {rival} ({number + 1} of {len(rivals)}), {total} kills ...", file=sys.stderr, flush=True)
             with _host(rival, kills, folder, time.monotonic() + share_s) as pipe:
                 _collect(report, rival, total, pipe)
@@ -132,7 +132,7 @@ def _host(rival: str, kills: int, folder: str, ends: float) -> Iterator[Connecti
     ours, theirs = context().Pipe()
     place = os.path.join(folder, str(list(RIVALS).index(rival)))
     os.mkdir(place)
-    process = context().Process(target=be_host, args=(theirs, rival, kills, place, folder[-8:], ends))
+    process = context().Process(target=be_host, args=(theirs, RIVALS[rival], kills, place, folder[-8:], ends))
     process.start()
     theirs.close()
     try:

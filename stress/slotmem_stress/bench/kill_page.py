@@ -19,7 +19,17 @@ def to_json(report: KillReport) -> dict[str, Any]:
         "kills": report.kills,
         "budget_s": report.budget_s,
         "not_asked": report.missing,
-        "kill_results": [row._asdict() for row in report.rows()],
+        "results": [
+            {
+                "rival": row.rival,
+                "operation": row.operation,
+                "kills": row.kills,
+                **row.counts,
+                "recovery_ms": row.recovery_ms,
+                "examples": row.examples,
+            }
+            for row in report.rows()
+        ],
     }
 
 
@@ -86,6 +96,6 @@ def _examples(rows: list[Row]) -> Iterator[str]:
 
 
 def _notes(report: KillReport) -> Iterator[str]:
-    yield f"{about(report.machine())}; up to {report.kills} kills inside each operation."
+    yield f"{about(report.machine())}; at most {report.kills} kills inside each operation."
     for name, reason in report.missing.items():
         yield f"{name}, not asked: {reason}."

@@ -101,7 +101,8 @@ def _listed(numbers: Sequence[int]) -> str:
 
 def _cell(report: BenchReport, workload: Workload, rival: str) -> str:
     measured = report.measurement(workload, rival)
-    return f"{measured.ops_per_s / 1000:,.0f} ({_times(measured.ratio)} ±{_times(measured.spread)})"
+    spread = f"{measured.spread:.{_decimals(measured.ratio)}f}"
+    return f"{measured.ops_per_s / 1000:,.0f} ({_times(measured.ratio)} ±{spread})"
 
 
 def to_svg(report: BenchReport) -> str:
@@ -136,7 +137,11 @@ def _short(ops_per_s: float) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
+    return f"{ratio:.{_decimals(ratio)}f}"
+
+
+def _decimals(ratio: float) -> int:
+    return 2 if ratio < 10 else 0
 
 
 def _notes(report: BenchReport) -> Iterator[str]:

@@ -1,11 +1,11 @@
-"""Measure the library's speed beside what people would use instead, and what a killed process leaves.
+"""Measure the library beside what people would use instead: how fast, and what a kill does to it.
 
 examples:
   slotmem bench                        a table, in about a minute and a half
   slotmem bench --quick                a rougher one, in about 15 seconds
   slotmem bench --plot bench.svg       also a bar chart
   slotmem bench --json > bench.json    a JSON report, with every single rate
-  slotmem bench --kill                 kill processes inside operations, and see what a survivor sees
+  slotmem bench --kill                 kill processes inside operations, and let a survivor look
   slotmem bench --kill --quick         the same with fewer kills
 
 Everything is measured in this one run, in turns, in the shared-memory folder. Other work on the
@@ -79,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"slotmem bench: {in_words(error) if isinstance(error, OSError) else error}", file=sys.stderr)
         return Exit.USAGE
     print(_json_text(page.to_json(report)) if arguments.json == "-" else page.to_text(report))
-    return report.exit_code()
+    code: int = report.exit_code()
+    return code
 
 
 def _measured(arguments: argparse.Namespace) -> tuple[Any, Any]:
