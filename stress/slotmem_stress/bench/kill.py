@@ -24,6 +24,7 @@ from slotmem_stress.bench import measure
 from slotmem_stress.bench.findings import KINDS
 from slotmem_stress.bench.host import Try, asked, be_host, context
 from slotmem_stress.bench.rivals import OURS, RIVALS, missing
+from slotmem_stress.bench.victims import OPERATIONS
 from slotmem_stress.interrupts import end, stop_if_asked, stops_blocked
 
 _ENDS_S = 100.0  # how long a host may take to end in good order
@@ -73,7 +74,7 @@ class KillReport:
         tries = self.tries.get(OURS, ())
         if any({"stuck", "torn", "miscounted"} & each.found.keys() for each in tries):
             return Exit.VIOLATED
-        return Exit.HELD if {each.operation for each in tries} == {*asked(RIVALS[OURS])} else Exit.UNDECIDED
+        return Exit.HELD if {each.operation for each in tries} == {*OPERATIONS} else Exit.UNDECIDED
 
 
 def _row(rival: str, operation: str, tries: list[Try]) -> Row:

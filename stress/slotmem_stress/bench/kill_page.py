@@ -40,7 +40,8 @@ def to_text(report: KillReport) -> str:
     lines += [[row.rival if row.operation == OPERATIONS[0] else "", row.operation, *_cells(row)] for row in rows]
     return "\n".join(
         [
-            "processes killed inside an operation, and what a survivor found: in how many tries",
+            "processes killed inside an operation, after how many of the kills a survivor was stuck, or found what;",
+            "and how long it took one that was not stuck to get, put, grab and release (the median)",
             "",
             *columns(lines),
             "",
@@ -90,7 +91,8 @@ def _examples(rows: list[Row]) -> Iterator[str]:
             if kind in row.examples:
                 first.setdefault(row.rival, row.examples[kind])
         for text in dict.fromkeys(first.values()):
-            yield f"{kind}: {', '.join(rival for rival, said in first.items() if said == text)}: {text}"
+            yield f"{kind}: {text}"
+            yield f"    {', '.join(rival for rival, said in first.items() if said == text)}"
         if first:
             yield ""
 
