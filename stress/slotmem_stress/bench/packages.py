@@ -124,7 +124,7 @@ def ultradict_setup(folder: str, item_size: int, item_num: int) -> Iterator[Open
     """Create an UltraDict with a lock for processes that did not fork from one another."""
     from UltraDict import UltraDict
 
-    name, size = os.path.basename(folder), 16 * (item_size + 1024) * item_num
+    name, size = f"{os.path.basename(folder)}-dict", 16 * (item_size + 1024) * item_num
     shared = UltraDict(name=name, create=True, shared_lock=True, buffer_size=size, full_dump_size=size)
     try:
         _fill(shared, item_size, item_num)
@@ -147,7 +147,7 @@ def shared_memory_dict_setup(folder: str, item_size: int, item_num: int) -> Iter
     """
     from shared_memory_dict import SharedMemoryDict
 
-    name, size = os.path.basename(folder), 2 * (item_size + 1024) * item_num
+    name, size = f"{os.path.basename(folder)}-dict", 2 * (item_size + 1024) * item_num
     shared = SharedMemoryDict(name=name, size=size)
     try:
         _fill(shared, item_size, item_num)
