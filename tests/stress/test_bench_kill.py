@@ -202,6 +202,43 @@ def test_what_stops_halfway_is_found(folder, monkeypatch):
     assert os.listdir(folder) == []
 
 
+class Shut(standard.SharedMemoryTable):
+    """A put shuts the table: whoever has it open gets errors, and nobody can open it any more."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        if self.buffer[0] == 255:
+            raise ValueError("it is shut")
+
+    def put(self, item_id, data):
+        super().put(item_id, data)
+        if data != pattern(0):
+            self.buffer[0] = 255
+            time.sleep(3600)
+
+    def get(self, item_id):
+        data = super().get(item_id)
+        if data[0] == 255:
+            raise ValueError("it is shut")
+        return data
+
+
+@contextmanager
+def shut_setup(folder, item_size, item_num):
+    """A table that a put shuts."""
+    with standard.shared_memory_setup("Lock", folder, item_size, item_num) as opener:
+        yield partial(Shut, *opener.args)
+
+
+def test_a_table_that_cannot_be_opened_again(folder, monkeypatch):
+    """If a second survivor cannot even open the table, that is told as what it is: stuck."""
+    wrong = Rival(shut_setup, lacks=("grab+release", "get", "update"))
+    monkeypatch.setattr(kill, "RIVALS", {"shut": wrong})
+    (row,) = kill.kill(1, BUDGET_S).rows()
+    assert (row.kills, row.counts["stuck"]) == (1, 1)
+    assert row.examples["stuck"] == "another one cannot even open the table: ValueError: it is shut"
+
+
 def test_who_cannot_be_asked_is_named(folder, monkeypatch):
     """A rival that cannot be set up, or whose process ends by itself, is named with the reason."""
     monkeypatch.setattr(kill, "RIVALS", {"no": Rival(impossible_setup), "gone": Rival(vanishing_setup)})

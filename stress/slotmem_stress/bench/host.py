@@ -34,7 +34,7 @@ from slotmem_stress.bench.findings import ITEM_NUM, ITEM_SIZE, Death, Seen, judg
 from slotmem_stress.bench.victims import OPERATIONS, Mark, be_survivor, be_victim, name_objects
 from slotmem_stress.interrupts import die_with_parent, end
 
-SILENT_S = 20.0
+SILENT_S = 60.0
 """How long a survivor of whose lock nothing is known may be silent, each of two."""
 STARTED_S = 60.0
 STOPS = 2000  # how often a victim is stopped, at most, until it is inside
@@ -131,8 +131,11 @@ def _die(
             _kill_inside(control, victim, where, choose)
             seen = _ask(control, first)
             if seen.refused:
-                with _survivor(control, mark, opener) as second:
-                    seen = confirmed(seen, _ask(control, second))
+                try:
+                    with _survivor(control, mark, opener) as second:
+                        seen = confirmed(seen, _ask(control, second))
+                except _Impossible as error:
+                    seen = confirmed(seen, Seen(f"another one cannot even open the table: {error}"))
         return Death(operation, where.puts()), seen
 
 
@@ -208,8 +211,13 @@ def _survivor(control: Connection, mark: str, opener: Opener) -> Iterator[Connec
     with _child(be_survivor, theirs, mark, opener) as process:
         theirs.close()
         _until(control, ours.poll, process)
-        with suppress(EOFError, ConnectionError):
-            ours.recv()
+        try:
+            refused = ours.recv()
+        except (EOFError, ConnectionError):
+            process.join(STARTED_S)
+            raise _Impossible(f"its process has ended by itself, with exit code {process.exitcode}") from None
+        if refused:
+            raise _Impossible(refused)
         yield ours
     ours.close()
 

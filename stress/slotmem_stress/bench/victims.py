@@ -90,11 +90,15 @@ def _call(table: SlotTable, operation: str) -> Callable[[bytes], object]:
 
 
 def be_survivor(pipe: Connection, mark: str, opener: Opener) -> None:
-    """Open the table, wait for the word, and tell what is to be seen."""
+    """Open the table, say whether that went wrong, wait for the word, and tell what there is."""
     die_with_parent()
     name_objects(mark)
-    table = opener()
-    pipe.send(None)
+    try:
+        table = opener()
+    except Exception as error:  # as in `look`
+        pipe.send(_said(error))
+        return
+    pipe.send("")
     pipe.recv()
     pipe.send(look(table))
     pipe.recv()  # we are killed here; to close a table in use is a rival's weak spot
@@ -124,9 +128,12 @@ def look(table: Any) -> Seen:
                 )
             seen = seen._replace(ms=(time.monotonic() - began) * 1000)
     except Exception as error:  # whatever a rival raises is what its user would get
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        return seen._replace(refused=seen.refused or said[:200])
+        return seen._replace(refused=seen.refused or _said(error))
     return seen
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _is_free(lock: Any) -> bool:

@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _measured(arguments: argparse.Namespace) -> tuple[Any, Any]:
     for name in ("kills", "budget_s"):
         if getattr(arguments, name) is not None:
-            raise InvalidArgument(f"--{name.replace('_', '-')} is for --kill only; leave it away, or add --kill")
+            raise InvalidArgument(f"--{name.replace('_', '-')} is for --kill only: drop it, or add --kill")
     default_s, repeats = QUICK if arguments.quick else FULL
     return measure(arguments.seconds or default_s, repeats), speed_page
 
