@@ -19,9 +19,10 @@ from slotmem_model import clauses
 from slotmem_model.checker.properties import ALWAYS, OUTSIDE
 from slotmem_model.commands import check_report
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
-from slotmem_stress.bench import measure
-from slotmem_stress.bench.rivals import SETUPS
-from slotmem_stress.commands import bench
+from slotmem_stress.bench import findings, kill_page, measure, speed_page, victims, workers
+from slotmem_stress.bench.host import Try
+from slotmem_stress.bench.kill import KillReport
+from slotmem_stress.bench.rivals import OURS, RIVALS, TIMED
 from slotmem_stress.history import judging, lines, reading
 from slotmem_stress.run.settings import Settings
 from slotmem_stress.run.window_trace import to_trace
@@ -181,11 +182,20 @@ def test_stress(ask):
 
 @needs_linux
 def test_bench(ask):
-    """Every workload on every rival, measured; and one that could not be."""
-    report = measure.BenchReport(1.0, 1, {"lmdb": "not installed"}, load=0.0)
-    report.rates = {(workload, rival): [1.0] for workload in measure.WORKLOADS for rival in SETUPS}
-    assert schemas.load(schemas.SCHEMAS["bench"])["$defs"]["rival"]["enum"] == [*SETUPS]
-    hold("bench", json.loads(json.dumps(bench.to_json(report))))
+    """Every workload on every rival, measured; what was found after kills; and one that could not
+    be asked.
+    """
+    report = measure.BenchReport(1.0, 1, {"lmdb": "not installed"}, load=(0.0, 0.0))
+    beside = [rival for rival in TIMED if rival != OURS]
+    report.pairs = {(workload, rival): [measure.Pair(1.0, 1.0)] for workload in workers.WORKLOADS for rival in beside}
+    tries = {OURS: [Try("put", {"torn": "seen"}, 1.0)], "sqlite": []}
+    deaths = KillReport(1, 1.0, (0.0, 0.0), {"lmdb": "not installed"}, tries)
+    known = schemas.load(schemas.SCHEMAS["bench"])["$defs"]
+    assert known["rival"]["enum"] == [*RIVALS]
+    assert known["death"]["properties"]["operation"]["enum"] == [*victims.OPERATIONS]
+    assert known["death"]["properties"]["examples"]["propertyNames"]["enum"] == [*findings.KINDS]
+    told = (speed_page.to_json(report), kill_page.to_json(deaths))
+    hold("bench", *(json.loads(json.dumps(each)) for each in told))
     assert schemas.fault("bench", ask(Exit.HELD, "bench --quick --seconds 0.1")) == ""
 
 

@@ -4,6 +4,8 @@ Interface:
 
 - `with without_interrupts():` holds them back until the end of the block.
 - `with starting_a_child():` does too, and a child started inside inherits the blocked signals.
+- `with stops_blocked():` blocks them, and `stop_if_asked()` looks whether one has come, for who
+  wants to be interrupted nowhere else.
 - `heeded()` gives those of them that this process does not ignore.
 - `end(process)` kills a child and waits for its end, uninterrupted.
 - `die_with_parent()`, called by a child, leaves them to its parent and lets it die with it.
@@ -83,6 +85,28 @@ def starting_a_child() -> Iterator[None]:
     resource_tracker.ensure_running()  # else the first child's start launches it and unblocks Ctrl-C
     with without_interrupts():
         yield
+
+
+def stop_if_asked() -> None:
+    """Look whether Ctrl-C, SIGTERM or SIGHUP has come, while they are blocked.
+
+    Raises:
+        KeyboardInterrupt: for Ctrl-C.
+        SystemExit: for the others, with the exit code that a shell gives.
+    """
+    if stopped := signal.sigtimedwait(heeded(), 0):
+        raise KeyboardInterrupt if stopped.si_signo == signal.SIGINT else SystemExit(128 + stopped.si_signo)
+
+
+@contextmanager
+def stops_blocked() -> Iterator[None]:
+    """Block them until the end of the block, in child processes started meanwhile too."""
+    resource_tracker.ensure_running()  # its start would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, heeded())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end(process: BaseProcess) -> None:

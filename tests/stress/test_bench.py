@@ -1,5 +1,5 @@
 """`slotmem bench`: what it compares is correct, what it prints is what it measured, and it leaves
-nothing behind.
+nothing behind. What it does with `--kill` is in test_bench_kill.py.
 """
 
 import argparse
@@ -23,20 +23,27 @@ from slotmem.memory import names
 from slotmem_model import spec
 from slotmem_stress.bench import measure as bench
 from slotmem_stress.bench import rivals as bench_rivals
-from slotmem_stress.bench.rivals import BASELINE, OURS, SETUPS
+from slotmem_stress.bench import speed_page, workers
+from slotmem_stress.bench.measure import Pair
+from slotmem_stress.bench.rivals import OURS, RIVALS, TIMED
+from slotmem_stress.bench.workers import WORKLOADS
 from slotmem_stress.commands import bench as bench_command
 
 ROOT = Path(__file__).parents[2]
 PATH = [str(ROOT / folder) for folder in (".", "model", "stress")]
 ITEM_SIZE, ITEM_NUM = 8, 3
+LOCKED = "shared_memory+Lock"
+HERE = [name for name in RIVALS if name not in ("UltraDict", "httpd's module")]
+"""UltraDict changes the interpreter that imports it; Apache's module is held to more elsewhere."""
+BESIDE = [name for name in TIMED if name != OURS]
 
 
-@pytest.fixture(params=SETUPS)
+@pytest.fixture(params=HERE)
 def setup(request):
     """Each rival in turn; one that cannot run here is skipped."""
     if reason := bench_rivals.missing().get(request.param):
         pytest.skip(f"{request.param}: {reason}")
-    return SETUPS[request.param]
+    return RIVALS[request.param].setup
 
 
 @pytest.fixture
@@ -61,7 +68,15 @@ def program(length, seed=1):
         item_id = choose.randrange(-2, ITEM_NUM + 2)
         data = choose.randbytes(ITEM_SIZE + (choose.random() < 0.1))
         yield choose.choice(
-            [("grab",), ("release", item_id), ("get", item_id), ("put", item_id, data), ("num_free_slots",)]
+            [
+                ("grab",),
+                ("release", item_id),
+                ("get", item_id),
+                ("put", item_id, data),
+                ("update", item_id, lambda before: before[::-1]),
+                ("compare_and_put", item_id, bytes(ITEM_SIZE), data[:ITEM_SIZE]),
+                ("num_free_slots",),
+            ]
         )
 
 
@@ -83,15 +98,15 @@ def test_rivals_keep_the_contract(setup, folder):
     with setup(folder, ITEM_SIZE, ITEM_NUM) as opener, closing(opener()) as table:
         found, seen = difference(table, 400)
     assert found is None
-    refused = {("grab", spec.EINVAL)} | {(name, spec.NOTFOUND) for name in ("release", "get", "put")}
-    refused |= {(name, spec.EINVAL) for name in ("release", "get", "put")}
+    on_slots = ("release", "get", "put", "update", "compare_and_put")
+    refused = {("grab", spec.EINVAL)} | {(name, status) for name in on_slots for status in (spec.NOTFOUND, spec.EINVAL)}
     assert refused <= set(seen)
 
 
-@pytest.mark.parametrize("operation", ["grab", "release", "get", "put", "num_free_slots"])
+@pytest.mark.parametrize("operation", ["grab", "release", "get", "put", "update", "compare_and_put", "num_free_slots"])
 def test_a_wrong_rival_is_found(operation, folder):
     """A rival that forgets one operation's effect or result differs from the specification."""
-    with SETUPS[BASELINE](folder, ITEM_SIZE, ITEM_NUM) as opener, closing(opener()) as table:
+    with RIVALS[LOCKED].setup(folder, ITEM_SIZE, ITEM_NUM) as opener, closing(opener()) as table:
         setattr(table, operation, lambda *arguments: 0)
         found, _ = difference(table, 400)
     assert found is not None
@@ -148,56 +163,84 @@ def test_report(folder, tmp_path, capsys, monkeypatch):
     plot = tmp_path / "bench.svg"
     assert run("--quick", "--seconds", "0.1", "--json", "--plot", str(plot)) == 0
     report = json.loads(capsys.readouterr().out)
-    rivals = [name for name in SETUPS if name != "lmdb"]
+    rivals = [name for name in BESIDE if name != "lmdb"]
     keys = [(row["operation"], row["item_size"], row["processes"], row["rival"]) for row in report["results"]]
-    assert keys == [(*workload, rival) for workload in bench.WORKLOADS for rival in rivals]
-    assert len(bench.WORKLOADS) == 15
+    assert keys == [(*workload, rival) for workload in WORKLOADS for rival in rivals]
+    assert len(WORKLOADS) == 24
     for row in report["results"]:
-        assert len(row["rates"]) == 3
-        assert row["ops_per_s"] == sorted(row["rates"])[1] > 0
-        assert row["rival"] != BASELINE or row["ratio"] == 1
+        assert len(row["pairs"]) == 3
+        assert row["ops_per_s"] == sorted(pair["rival"] for pair in row["pairs"])[1] > 0
+        assert row["ours_per_s"] == sorted(pair["ours"] for pair in row["pairs"])[1] > 0
+        assert row["ratio"] == sorted(pair["ours"] / pair["rival"] for pair in row["pairs"])[1]
+    assert len(report["beside_get_and_put"]) == 6
     assert report["missing"] == {"lmdb": "not installed: pip install 'slotmem[bench]'"}
     texts = [node.text for node in ET.parse(plot).iter("{http://www.w3.org/2000/svg}text")]
-    assert texts.count("slotmem") == 5
+    assert texts.count("slotmem") == 8
     assert any("pip install 'slotmem[bench]'" in text for text in texts)
     assert os.listdir(folder) == []
 
 
 def made_up_report():
-    """Return a report whose numbers are known: slotmem twice as fast as the baseline, which
-    varies.
-    """
-    report = bench.BenchReport(1.0, 3, {name: "not here" for name in SETUPS if name not in (OURS, BASELINE)}, load=0.0)
-    for workload in bench.WORKLOADS:
-        report.rates[workload, BASELINE] = [100_000.0, 400_000.0, 200_000.0]
-        report.rates[workload, OURS] = [200_000.0, 800_000.0, 100_000.0]
+    """Return a report whose numbers are known: slotmem twice as fast as a rival that varies."""
+    report = bench.BenchReport(1.0, 3, {name: "not here" for name in BESIDE if name != LOCKED}, load=(0.5, 2.0))
+    for workload in WORKLOADS:
+        report.pairs[workload, LOCKED] = [Pair(100e3, 200e3), Pair(400e3, 800e3), Pair(200e3, 100e3)]
     return report
 
 
-def test_ratio_is_within_repeats():
-    """A ratio is the median of the quotients within a repeat, so that a repeat in which all were
-    slow changes nothing.
+def test_ratio_is_within_pairs():
+    """A ratio is the median of the quotients within a pair, so that a pair in which both were slow
+    changes nothing; the spread is the median of how far the others are from it.
     """
-    cell = made_up_report().measurement(bench.WORKLOADS[0], OURS)
-    assert (cell.ops_per_s, cell.ratio) == (200_000.0, 2.0)
+    cell = made_up_report().measurement(WORKLOADS[0], LOCKED)
+    assert (cell.ops_per_s, cell.ours_per_s, cell.ratio, cell.spread) == (200_000.0, 200_000.0, 2.0, 0.0)
+    report = made_up_report()
+    report.pairs[WORKLOADS[0], LOCKED] = [Pair(1.0, 1.0), Pair(1.0, 4.0), Pair(1.0, 2.0)]
+    cell = report.measurement(WORKLOADS[0], LOCKED)
+    assert (cell.ratio, cell.spread) == (2.0, 1.0)
+
+
+def test_a_pair_is_measured_one_after_the_other(folder, monkeypatch, capsys):
+    """slotmem and the rival by turns, nobody in between; the other one first in the next repeat."""
+    monkeypatch.setattr(bench, "SHM_FOLDER", folder)
+    order = []
+    monkeypatch.setattr(bench, "_round", lambda crew, workload, rival, window_s: order.append((workload, rival)) or 1.0)
+    report = bench.measure(1.0, 2)
+    pairs = [tuple(order[at : at + 2]) for at in range(0, len(order), 2)]
+    asked = [(workload, rival) for workload in WORKLOADS for rival in report.rivals()]
+    first = [((workload, rival), (workload, OURS)) for workload, rival in asked]
+    assert pairs == first + [pair[::-1] for pair in first]
+
+
+def test_update_beside_get_and_put():
+    """What is compared is slotmem's update with its get+put, of as many processes and the same
+    repeat.
+    """
+    report = made_up_report()
+    update = next(each for each in WORKLOADS if each.operation == "update")
+    assert report.beside_get_and_put(update) == 1.0
+    report.pairs[update, LOCKED] = [Pair(1.0, 100e3), Pair(1.0, 400e3), Pair(1.0, 50e3)]
+    assert report.beside_get_and_put(update) == 0.5
+    assert "update           0.50, 1.00, 1.00" in speed_page.to_text(report)
 
 
 def test_table():
-    """The table has a line for every case: thousand operations a second, and the ratio."""
-    text = bench_command.to_text(made_up_report())
-    assert text.count("200 (2.00)") == text.count("200 (1.00)") == 15
+    """The table has a line for every case: thousand operations a second, the ratio, its spread."""
+    text = speed_page.to_text(made_up_report())
+    assert text.count("200 (2.00 ±0.00)") == 24
     assert "sqlite: not here." in text
+    assert "load average 0.5 before and 2.0 after" in text
 
 
 def test_chart_bars_are_to_scale():
     """A bar of half the value is half as long."""
-    root = ET.fromstring(bench_command.to_svg(made_up_report()))
+    root = ET.fromstring(speed_page.to_svg(made_up_report()))
     bars = [float(node.get("width")) for node in root.iter("{http://www.w3.org/2000/svg}rect")][1:]
-    assert len(bars) == 30
+    assert len(bars) == 48
     assert len(set(bars)) == 1  # both medians are 200,000
     report = made_up_report()
-    report.rates[bench.WORKLOADS[0], OURS] = [100_000.0] * 3
-    root = ET.fromstring(bench_command.to_svg(report))
+    report.pairs[WORKLOADS[0], LOCKED] = [Pair(200e3, 100e3)] * 3
+    root = ET.fromstring(speed_page.to_svg(report))
     bars = [float(node.get("width")) for node in root.iter("{http://www.w3.org/2000/svg}rect")][1:]
     assert bars[0] == pytest.approx(bars[1] / 2, abs=0.1)
 
@@ -215,13 +258,13 @@ def test_json_file(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench_command, "measure", lambda *_: made_up_report())
     assert run("--json", str(tmp_path / "bench.json")) == 0
     assert json.loads((tmp_path / "bench.json").read_text())["results"][0]["ops_per_s"] == 200_000
-    assert capsys.readouterr().out == bench_command.to_text(made_up_report()) + "\n"
+    assert capsys.readouterr().out == speed_page.to_text(made_up_report()) + "\n"
 
 
 def test_worker_that_dies_is_told(folder, capsys, monkeypatch):
     """If a worker ends, the command says so and exits 2."""
     monkeypatch.setattr(bench, "SHM_FOLDER", folder)
-    monkeypatch.setattr(bench, "_work", os._exit)
+    monkeypatch.setattr(workers, "_work", os._exit)
     assert run("--quick") == 2
     assert "a worker process has ended" in capsys.readouterr().err
     assert os.listdir(folder) == []
@@ -243,7 +286,7 @@ def test_a_worker_takes_a_reset_pipe_for_its_end():
                 theirs.recv()
             raise reset.value
 
-    bench._work(Orphan(), {}, 0)
+    workers._work(Orphan(), {}, 0)
     theirs.close()
 
 
@@ -303,7 +346,7 @@ def test_nothing_is_left(sent, status, seconds, repeats, folder, tmp_path):
         try:
             assert process.stderr.readline().startswith("bench: repeat 1 of")
             (place,) = Path(folder).glob("slotmem-bench-*")
-            objects = [f"/dev/shm{names.resolve(f'bench-{size}', str(place), 0).shm_object}" for size in bench.SIZES]
+            objects = [f"/dev/shm{names.resolve(f'bench-{size}', str(place), 0).shm_object}" for size in workers.SIZES]
             objects += [path for path in Path("/dev/shm").glob(f"*{mark}*") if path.is_file()]
             assert all(os.path.exists(path) for path in objects)
             assert len(objects) >= 2 + 2 + 1  # segments, SharedMemory, at least one lock

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from slotmem import command
-from slotmem_stress.bench import measure
-from slotmem_stress.bench.rivals import SETUPS
-from slotmem_stress.commands import bench as bench_command
-from tools import pages
+from slotmem_stress.bench import host, kill, kill_page, measure, speed_page
+from slotmem_stress.bench.host import Try
+from slotmem_stress.bench.rivals import OURS, RIVALS
+from slotmem_stress.bench.workers import WORKLOADS
+from tools import benchmark_page, pages
 
 STRESS = Path(__file__).parents[2] / "stress"
 README = (STRESS / "README.md").read_text(encoding="utf-8")
@@ -44,6 +45,8 @@ def short(line):
     )
     if line.startswith("slotmem stress algorithm:httpd"):
         line += " --seconds 600"
+    elif line.startswith("slotmem bench --kill"):
+        line += " --kills 1"
     elif line.startswith("slotmem bench"):
         line += " --quick --seconds 0.1"
     return line, int(code[1]) if code else 0
@@ -72,22 +75,40 @@ def test_the_history_shown_is_judged_as_shown(slotmem, capsys):
     assert timeless[0] == timeless[1]
 
 
-def test_commands_of_the_benchmark(slotmem, capsys):
-    """Each of them measures."""
+def test_commands_of_the_benchmark(slotmem, capsys, monkeypatch):
+    """Each of them measures; of the rivals that are killed, two will do."""
+    monkeypatch.setattr(kill, "RIVALS", {name: RIVALS[name] for name in (OURS, "shared_memory+Lock")})
     for line in pages.fenced(BENCHMARK, "sh")[0].splitlines():
         assert slotmem(short(line)[0]) == 0, capsys.readouterr()
     assert json.loads(Path("bench.json").read_text())["results"]
 
 
-def test_the_benchmarks_table_has_the_form_that_is_printed():
-    """Its heading, rows and columns are those of today's command; only the figures are the
+def words(table):
+    """Return what of a table is not the machine's: its words, and where figures stand."""
+    head = re.split(r"\n\n(?:update|stuck: |slotmem \d)", table)[0]
+    return re.sub(r"[\d,.]+(?: \([\d.]+ ±[\d.]+\))?|never", "N", head).split()
+
+
+def table_of(name):
+    """Return a table of the page."""
+    return re.search(rf"<!-- slotmem {name}: begin -->\n\n```\n(.*?)\n```\n\n<!-- ", BENCHMARK, re.S)[1]
+
+
+def test_the_benchmarks_tables_have_the_form_that_is_printed():
+    """Their headings, rows and columns are those of today's command; only the figures are the
     machine's.
     """
-    report = measure.BenchReport(1.0, 5, {}, load=0.0)
-    report.rates = {(workload, rival): [1.0] for workload in measure.WORKLOADS for rival in SETUPS}
-    table = re.search(r"bench: begin -->\n\n```\n(.*?)\n\nslotmem ", BENCHMARK, re.S)[1]
-    shown, printed = (
-        re.sub(r"[\d,]+ \([\d.]+\)", "N", text).partition("\n\nslotmem ")[0].split()
-        for text in (table, bench_command.to_text(report))
-    )
-    assert shown == printed
+    report = measure.BenchReport(1.0, 5, {}, load=(0.0, 0.0))
+    report.pairs = {(workload, rival): [measure.Pair(1.0, 1.0)] for workload in WORKLOADS for rival in report.rivals()}
+    assert words(table_of("bench")) == words(speed_page.to_text(report))
+    tries = {name: [Try(operation, {}, 1.0) for operation in host.asked(RIVALS[name])] for name in RIVALS}
+    assert words(table_of("bench --kill")) == words(kill_page.to_text(kill.KillReport(1, 1.0, (0.0, 0.0), {}, tries)))
+
+
+def test_the_tool_replaces_one_table_and_nothing_else():
+    """A table goes between its own markers; put back, the page is as it was."""
+    for name in benchmark_page.TABLES:
+        changed = benchmark_page.filled(BENCHMARK, name, "another\n")
+        assert changed != BENCHMARK
+        assert "\n```\nanother\n```\n" in changed
+        assert benchmark_page.filled(changed, name, table_of(name)) == BENCHMARK

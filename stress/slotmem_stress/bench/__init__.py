@@ -1,4 +1,4 @@
-"""slotmem's speed beside its rivals, all in the same run.
+"""slotmem beside its rivals, all in the same run: how fast, and what a kill does to them.
 
-Open `measure` first.
+Open `rivals` first, then `measure` for the speed and `host` for the kills.
 """

@@ -8,7 +8,7 @@ Each module is imported where its table is opened, since either may be missing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -67,6 +67,28 @@ class LmdbTable:
                 refuse(item_id, self.item_num)
             transaction.put(self.keys[item_id], data)
 
+    def update(self, item_id: int, function: Callable[[bytes], bytes]) -> bytes:
+        """Replace a slot by what the function makes of it."""
+        with self.begin(write=True) as transaction:
+            if not 0 <= item_id < self.item_num or not transaction.get(b"inuse")[item_id]:
+                refuse(item_id, self.item_num)
+            data = function(transaction.get(self.keys[item_id]))
+            check_length(data, self.item_size)
+            transaction.put(self.keys[item_id], data)
+        return data
+
+    def compare_and_put(self, item_id: int, expected: bytes, new: bytes) -> bool:
+        """Write a slot if it is as expected."""
+        check_length(expected, self.item_size)
+        check_length(new, self.item_size)
+        with self.begin(write=True) as transaction:
+            if not 0 <= item_id < self.item_num or not transaction.get(b"inuse")[item_id]:
+                refuse(item_id, self.item_num)
+            same: bool = transaction.get(self.keys[item_id]) == expected
+            if same:
+                transaction.put(self.keys[item_id], new)
+        return same
+
     def num_free_slots(self) -> int:
         """Count the in-use bytes that are 0."""
         with self.begin() as transaction:
@@ -91,8 +113,8 @@ def lmdb_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
 
 
 class SqliteTable:
-    """One row a slot, a partial index of the free ones. Each call is one statement, and thereby one
-    transaction.
+    """One row a slot, a partial index of the free ones. Each call is one transaction, and all
+    but update are one statement.
     """
 
     def __init__(self, path: str, item_size: int, item_num: int) -> None:
@@ -133,6 +155,24 @@ class SqliteTable:
             check_length(data, self.item_size)
         if not self.execute("UPDATE slot SET data = ? WHERE id = ? AND inuse = 1", (data, item_id)).rowcount:
             refuse(item_id, self.item_num)
+
+    def update(self, item_id: int, function: Callable[[bytes], bytes]) -> bytes:
+        """Replace a slot by what the function makes of it, in a transaction of two statements."""
+        self.execute("BEGIN IMMEDIATE")
+        with self.connection:  # commits, or rolls back
+            data = function(self.get(item_id))
+            self.put(item_id, data)
+        return data
+
+    def compare_and_put(self, item_id: int, expected: bytes, new: bytes) -> bool:
+        """Write a slot if it is as expected; if not, look whether there is one."""
+        check_length(expected, self.item_size)
+        check_length(new, self.item_size)
+        same = "UPDATE slot SET data = ? WHERE id = ? AND inuse = 1 AND data = ?"
+        if self.execute(same, (new, item_id, expected)).rowcount:
+            return True
+        self.get(item_id)
+        return False
 
     def num_free_slots(self) -> int:
         """Count the rows that are free."""

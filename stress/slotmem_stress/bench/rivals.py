@@ -2,199 +2,67 @@
 
 Each rival is written as its users would write it, and does no more than the contract asks: it
 copies whole slots only, checks no types, and counts the free slots where that is cheaper than
-maintaining a counter. What no rival offers is to survive `kill -9`: a Lock whose holder is killed
-stays locked.
+maintaining a counter.
 
-`SETUPS` has them by name; `missing()` tells which cannot run here, and what would help.
+`RIVALS` has them by name, ours first; `missing()` tells which cannot run here, and what would help.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.managers import SyncManager
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import slotmem
-from slotmem_stress.bench import databases
-from slotmem_stress.bench.contract import Opener, Setup, check_length, full, refuse
+from slotmem_stress.bench import databases, packages, standard
+from slotmem_stress.bench.contract import Opener, Rival
 
 OURS = "slotmem"
-BASELINE = "shared_memory+Lock"
 
 
 @contextmanager
-def slotmem_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
-    """Create a segment."""
-    with slotmem.provider("shm", runtime_dir=folder) as provider:
+def slotmem_setup(provider: str, folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
+    """Create a segment with a provider of slotmem's interface."""
+    with slotmem.provider(provider, runtime_dir=folder) as created:
         name = f"bench-{item_size}"
-        provider.create(name, item_size, item_num, slotmem.Type.PREGRAB)
-        yield partial(_attach, folder, name)
+        created.create(name, item_size, item_num, slotmem.Type.PREGRAB)
+        yield partial(_attach, provider, folder, name)
 
 
-def _attach(folder: str, name: str) -> slotmem.Instance:
-    instance: slotmem.Instance = slotmem.provider("shm", runtime_dir=folder).attach(name)
-    return instance
+def _attach(provider: str, folder: str, name: str) -> Any:
+    return slotmem.provider(provider, runtime_dir=folder).attach(name)
 
 
-class SharedMemoryTable:
-    """Slots, in-use bytes and the counter in one SharedMemory; one Lock."""
-
-    def __init__(self, name: str, lock: Any, item_size: int, item_num: int) -> None:
-        self.item_size, self.item_num, self.lock = item_size, item_num, lock
-        self.memory = SharedMemory(name)
-        self.buffer = _bytes_of(self.memory)
-        self.inuse_start = item_num * item_size
-        self.inuse_end = self.inuse_start + item_num
-        self.inuse = self.buffer[self.inuse_start : self.inuse_end]
-        self.num_free = self.buffer[-4:].cast("I")
-
-    def grab(self) -> int:
-        """Take the lowest free slot."""
-        with self.lock:
-            item_id = bytes(self.inuse).find(0)
-            if item_id < 0:
-                full()
-            self.inuse[item_id] = 1
-            self.num_free[0] -= 1
-            return item_id
-
-    def release(self, item_id: int) -> None:
-        """Free a slot."""
-        with self.lock:
-            if not 0 <= item_id < self.item_num or not self.inuse[item_id]:
-                refuse(item_id, self.item_num)
-            self.inuse[item_id] = 0
-            self.num_free[0] += 1
-
-    def get(self, item_id: int) -> bytes:
-        """Read a slot."""
-        start = item_id * self.item_size
-        with self.lock:
-            if not 0 <= item_id < self.item_num or not self.inuse[item_id]:
-                refuse(item_id, self.item_num)
-            return bytes(self.buffer[start : start + self.item_size])
-
-    def put(self, item_id: int, data: bytes) -> None:
-        """Write a slot."""
-        if len(data) != self.item_size:
-            check_length(data, self.item_size)
-        start = item_id * self.item_size
-        with self.lock:
-            if not 0 <= item_id < self.item_num or not self.inuse[item_id]:
-                refuse(item_id, self.item_num)
-            self.buffer[start : start + self.item_size] = data
-
-    def num_free_slots(self) -> int:
-        """Return the counter."""
-        with self.lock:
-            return int(self.num_free[0])
-
-    def close(self) -> None:
-        """Unmap the memory."""
-        self.inuse.release()
-        self.num_free.release()
-        self.memory.close()
-
-
-def _bytes_of(memory: SharedMemory) -> memoryview:
-    assert memory.buf is not None  # it is None when closed
-    return memory.buf
-
-
-@contextmanager
-def shared_memory_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
-    """Create a SharedMemory; the system chooses its name, so folder is not used."""
-    del folder
-    lock = get_context("spawn").Lock()
-    # The counter lies at the very end, aligned; the system rounds up to a page anyway.
-    memory = SharedMemory(create=True, size=-(-(item_num * (item_size + 1) + 4) // 4096) * 4096)
-    try:
-        _bytes_of(memory)[-4:] = item_num.to_bytes(4, "little")
-        yield partial(SharedMemoryTable, memory.name, lock, item_size, item_num)
-    finally:
-        memory.close()
-        memory.unlink()
-
-
-class ManagerTable:
-    """Two lists in a manager's process: each access is a message there and back."""
-
-    def __init__(self, inuse: Any, data: Any, lock: Any, item_size: int, item_num: int) -> None:
-        self.inuse, self.data, self.lock = inuse, data, lock
-        self.item_size, self.item_num = item_size, item_num
-
-    def grab(self) -> int:
-        """Take the lowest free slot."""
-        with self.lock:
-            try:
-                item_id: int = self.inuse.index(0)
-            except ValueError:
-                full()
-            self.inuse[item_id] = 1
-            return item_id
-
-    def release(self, item_id: int) -> None:
-        """Free a slot."""
-        with self.lock:
-            if not 0 <= item_id < self.item_num or not self.inuse[item_id]:
-                refuse(item_id, self.item_num)
-            self.inuse[item_id] = 0
-
-    def get(self, item_id: int) -> bytes:
-        """Read a slot."""
-        with self.lock:
-            if not 0 <= item_id < self.item_num or not self.inuse[item_id]:
-                refuse(item_id, self.item_num)
-            data: bytes = self.data[item_id]
-            return data
-
-    def put(self, item_id: int, data: bytes) -> None:
-        """Write a slot."""
-        if len(data) != self.item_size:
-            check_length(data, self.item_size)
-        with self.lock:
-            if not 0 <= item_id < self.item_num or not self.inuse[item_id]:
-                refuse(item_id, self.item_num)
-            self.data[item_id] = data
-
-    def num_free_slots(self) -> int:
-        """Count the in-use marks that are 0."""
-        return int(self.inuse.count(0))
-
-    def close(self) -> None:
-        """Nothing: the connection goes with the process."""
-
-
-@contextmanager
-def manager_setup(folder: str, item_size: int, item_num: int) -> Iterator[Opener]:
-    """Start a manager, its socket in the folder."""
-    context = get_context("spawn")
-    with SyncManager(os.path.join(folder, f"manager-{item_size}"), ctx=context) as manager:
-        inuse, data = manager.list([0] * item_num), manager.list([bytes(item_size)] * item_num)
-        yield partial(ManagerTable, inuse, data, context.Lock(), item_size, item_num)
-
-
-SETUPS: dict[str, Setup] = {
-    OURS: slotmem_setup,
-    BASELINE: shared_memory_setup,
-    "lmdb": databases.lmdb_setup,
-    "sqlite": databases.sqlite_setup,
-    "Manager().list": manager_setup,
+RIVALS: dict[str, Rival] = {
+    OURS: Rival(partial(slotmem_setup, "shm")),
+    "shared_memory+Lock": Rival(partial(standard.shared_memory_setup, "Lock")),
+    "lmdb": Rival(databases.lmdb_setup, ("lmdb", "not installed: pip install 'slotmem[bench]'")),
+    "sqlite": Rival(databases.sqlite_setup, ("_sqlite3", "this Python was built without it")),
+    "Manager().list": Rival(standard.manager_setup),
+    "shared_memory+Semaphore": Rival(partial(standard.shared_memory_setup, "Semaphore"), timed=False),
+    "shared_memory+posix_ipc": Rival(
+        packages.posix_ipc_setup, ("posix_ipc", "not installed: pip install posix_ipc"), timed=False
+    ),
+    "UltraDict": Rival(
+        packages.ultradict_setup, ("UltraDict", "not installed: pip install UltraDict atomics"), timed=False
+    ),
+    "SharedMemoryDict+Lock": Rival(
+        packages.shared_memory_dict_setup,
+        ("shared_memory_dict", "not installed: pip install shared-memory-dict"),
+        timed=False,
+    ),
+    "httpd's module": Rival(partial(slotmem_setup, "httpd"), timed=False, lacks=("update", "compare_and_put")),
 }
 
-
-_HINTS = {
-    "lmdb": ("lmdb", "not installed: pip install 'slotmem[bench]'"),
-    "sqlite": ("_sqlite3", "this Python was built without it"),
-}
+TIMED = [name for name, rival in RIVALS.items() if rival.timed]
 
 
 def missing() -> dict[str, str]:
     """Return the rivals that cannot run here, with what would help."""
-    return {name: hint for name, (module, hint) in _HINTS.items() if importlib.util.find_spec(module) is None}
+    return {
+        name: rival.needs[1]
+        for name, rival in RIVALS.items()
+        if rival.needs and importlib.util.find_spec(rival.needs[0]) is None
+    }

@@ -1,15 +1,18 @@
-"""Measure the library's speed beside what people would use instead.
+"""Measure the library beside what people would use instead: how fast, and what a kill does to it.
 
 examples:
   slotmem bench                        a table, in about a minute and a half
   slotmem bench --quick                a rougher one, in about 15 seconds
   slotmem bench --plot bench.svg       also a bar chart
   slotmem bench --json > bench.json    a JSON report, with every single rate
+  slotmem bench --kill                 kill processes inside operations, and let a survivor look
+  slotmem bench --kill --quick         the same with fewer kills
 
 Everything is measured in this one run, in turns, in the shared-memory folder. Other work on the
 machine slows all of it down.
 
-exit codes: 0 measured, 2 usage or environment
+exit codes: 0 measured, 2 usage or environment; with --kill: 1 slotmem itself was stuck, torn or
+miscounted, 3 there was no time to kill a user of it inside every operation
 """
 
 from __future__ import annotations
@@ -17,18 +20,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
+from slotmem import InvalidArgument
 from slotmem_model.commands.amounts import amount
 from slotmem_model.verdict import Exit
-from slotmem_stress.bench.bar_chart import Bar, ChartRow, draw
-from slotmem_stress.bench.measure import PROCESSES, WORKLOADS, BenchReport, WorkerFailed, Workload, measure
-from slotmem_stress.bench.rivals import BASELINE
+from slotmem_stress.bench import kill_page, speed_page
+from slotmem_stress.bench.kill import kill
+from slotmem_stress.bench.measure import WorkerFailed, measure
 from slotmem_stress.commands.arguments import add_json, check_writable, in_words
 
 FULL = (90.0, 5)
 QUICK = (12.0, 3)
+KILLS, QUICK_KILLS = 20, 2
+BUDGET_S = 600.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,27 +45,68 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=None,
         help=f"how long to measure in all (default: {FULL[0]:.0f}; with --quick {QUICK[0]:.0f})",
     )
+    parser.add_argument("--kill", action="store_true", help="measure not speed, but what `kill -9` does")
+    parser.add_argument(
+        "--kills",
+        type=whole,
+        default=None,
+        metavar="N",
+        help=f"with --kill: how many inside each operation of each rival (default: {KILLS}; with --quick {QUICK_KILLS})",
+    )
+    parser.add_argument(
+        "--budget-s",
+        type=seconds,
+        default=None,
+        metavar="S",
+        help=f"with --kill: begin no more after so many seconds (default: {BUDGET_S:.0f})",
+    )
     add_json(parser, "table")
     parser.add_argument("--plot", default=None, metavar="FILE", help="also draw a bar chart, as SVG")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print the report; return the exit code."""
-    default_s, repeats = QUICK if arguments.quick else FULL
-    files = [(arguments.json, _json_text)] if arguments.json not in (None, "-") else []
-    files += [(arguments.plot, to_svg)] if arguments.plot is not None else []
+    files = [(arguments.json, True)] if arguments.json not in (None, "-") else []
+    files += [(arguments.plot, False)] if arguments.plot is not None else []
     for path, _ in files:
         check_writable(path)
     try:
-        report = measure(arguments.seconds or default_s, repeats)
-        for path, text_of in files:
+        report, page = _killed(arguments) if arguments.kill else _measured(arguments)
+        for path, is_json in files:
             with open(path, "w", encoding="utf-8") as file:
-                file.write(text_of(report) + "\n")
+                file.write((_json_text(page.to_json(report)) if is_json else page.to_svg(report)) + "\n")
     except (OSError, WorkerFailed) as error:
         print(f"slotmem bench: {in_words(error) if isinstance(error, OSError) else error}", file=sys.stderr)
         return Exit.USAGE
-    print(_json_text(report) if arguments.json == "-" else to_text(report))
-    return Exit.HELD
+    print(_json_text(page.to_json(report)) if arguments.json == "-" else page.to_text(report))
+    code: int = report.exit_code()
+    return code
+
+
+def _measured(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    for name in ("kills", "budget_s"):
+        if getattr(arguments, name) is not None:
+            raise InvalidArgument(f"--{name.replace('_', '-')} is for --kill only: drop it, or add --kill")
+    default_s, repeats = QUICK if arguments.quick else FULL
+    return measure(arguments.seconds or default_s, repeats), speed_page
+
+
+def _killed(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    if arguments.seconds is not None:
+        raise InvalidArgument("--seconds is for measuring speed; with --kill, give --budget-s")
+    kills = arguments.kills or (QUICK_KILLS if arguments.quick else KILLS)
+    return kill(kills, BUDGET_S if arguments.budget_s is None else arguments.budget_s), kill_page
+
+
+def whole(text: str) -> int:
+    """Return the number that the text of an argument stands for, from 1 to 100000.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is no such number.
+    """
+    if not text.isdecimal() or not 0 < int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 100000")
+    return int(text)
 
 
 def seconds(text: str) -> float:
@@ -75,98 +121,5 @@ def seconds(text: str) -> float:
     return number
 
 
-# -- what is printed -------------------------------------------------------------------------------
-
-
-def to_json(report: BenchReport) -> dict[str, Any]:
-    """Return the JSON report: medians, ratios and every rate, in operations a second."""
-    return {
-        "machine": report.machine(),
-        "seconds": report.seconds,
-        "repeats": report.repeats,
-        "baseline": BASELINE,
-        "missing": report.missing,
-        "results": [
-            {
-                **measured.workload._asdict(),
-                "rival": measured.rival,
-                "ops_per_s": measured.ops_per_s,
-                "ratio": measured.ratio,
-                "rates": report.rates[measured.workload, measured.rival],
-            }
-            for measured in report.measurements()
-        ],
-    }
-
-
-def _json_text(report: BenchReport) -> str:
-    return json.dumps(to_json(report), indent=2)
-
-
-def to_text(report: BenchReport) -> str:
-    """Return the table: thousand operations a second, and ratios."""
-    rivals = report.rivals()
-    rows = [["", "processes", *rivals]]
-    for workload in WORKLOADS:
-        name = workload_name(workload) if workload.processes == PROCESSES[0] else ""
-        row = [report.measurement(workload, rival) for rival in rivals]
-        rows.append(
-            [
-                name,
-                str(workload.processes),
-                *(f"{measured.ops_per_s / 1000:,.0f} ({_times(measured.ratio)})" for measured in row),
-            ]
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
-    return "\n".join(
-        [f"thousand operations a second (and how many times {BASELINE}'s)", "", *lines, "", *_notes(report)]
-    )
-
-
-def to_svg(report: BenchReport) -> str:
-    """Return the bar chart: a row for each operation, a column for each number of processes."""
-    rows: dict[str, list[list[Bar]]] = {}
-    for workload in WORKLOADS:
-        row = [report.measurement(workload, rival) for rival in report.rivals()]
-        bars = [
-            Bar(measured.rival, measured.ops_per_s, f"{_short(measured.ops_per_s)} · {_times(measured.ratio)}x")
-            for measured in row
-        ]
-        rows.setdefault(workload_name(workload), []).append(bars)
-    return draw(
-        "Slots shared between processes: operations a second",
-        f"x: times as fast as {BASELINE} in the same run. put and get: a slot for each process; grab: one table for all.",
-        [f"{count} process{'es' if count > 1 else ''}" for count in PROCESSES],
-        [ChartRow(name, panels) for name, panels in rows.items()],
-        " ".join(_notes(report)),
-    )
-
-
-def workload_name(workload: Workload) -> str:
-    """Return the name of a row: the operation and, where it matters, the size of a slot."""
-    size = f"{workload.item_size // 1024} KiB" if workload.item_size >= 1024 else f"{workload.item_size} B"
-    return workload.operation if workload.operation == "grab+release" else f"{workload.operation} {size}"
-
-
-def _short(ops_per_s: float) -> str:
-    return f"{ops_per_s / 1e6:.2f} M" if ops_per_s >= 1e6 else f"{ops_per_s / 1e3:.0f} k"
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
-
-
-def _notes(report: BenchReport) -> Iterator[str]:
-    machine = report.machine()
-    yield (
-        f"slotmem {machine['slotmem']}, Python {machine['python']}, {machine['system']}, {machine['cpus']} CPUs, "
-        f"load average {report.load:.1f} before; medians of {report.repeats} interleaved repeats."
-    )
-    for name, reason in report.missing.items():
-        yield f"{name}: {reason}."
+def _json_text(report: dict[str, Any]) -> str:
+    return json.dumps(report, indent=2)
