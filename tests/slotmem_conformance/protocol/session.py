@@ -33,6 +33,7 @@ __all__ = ["AdapterError", "InProcessSession", "ProcessSession", "Session", "com
 TIMEOUT_S = 10.0
 _OURS = ("shm", "plain")  # what runs in this very process, where our tests break it; anything else may crash it
 _EXEC = "exec:"
+_SHARE = 0.8  # of the time for an answer, so that a provider that does not come to its end can be named
 
 
 class Session(Protocol):
@@ -180,7 +181,7 @@ def start(spec: str, *, timeout_s: float, under: Sequence[str] = ()) -> ProcessS
     stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the session
     environment = os.environ | ({"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} if command else {})
     try:
-        process = warm.start(command or spec, stderr, environment)
+        process = warm.start(command or spec, stderr, environment, patience_s=timeout_s * _SHARE)
     except BaseException as error:
         stderr.close()
         if not isinstance(error, warm.NotStarted):

@@ -147,8 +147,13 @@ _parent = _Parent()
 atexit.register(_parent.end)
 
 
-def start(order: str | Sequence[str], stderr: IO[bytes], environment: Mapping[str, str]) -> Kept:
+def start(
+    order: str | Sequence[str], stderr: IO[bytes], environment: Mapping[str, str], *, patience_s: float | None = None
+) -> Kept:
     """Start the driver of a PROVIDER string, or a command, with this process's folder and path.
+
+    A provider that takes longer than `patience_s` seconds to open is refused, with the line that
+    does not end.
 
     Raises:
         NotStarted
@@ -156,7 +161,13 @@ def start(order: str | Sequence[str], stderr: IO[bytes], environment: Mapping[st
     """
     umask = os.umask(0o077)
     os.umask(umask)
-    given = {"order": order, "path": sys.path, "environment": dict(environment), "umask": umask}
+    given = {
+        "order": order,
+        "path": sys.path,
+        "environment": dict(environment),
+        "umask": umask,
+        "patience_s": patience_s,
+    }
     with ExitStack() as theirs, tempfile.TemporaryFile() as written:
         written.write(json.dumps(given).encode())
         written.flush()
@@ -249,7 +260,9 @@ def _drive(given: Any, streams: Sequence[int], told: int) -> NoReturn:
         sys.path[:] = given["path"]
         os.environ.clear()
         os.environ.update(given["environment"])
-        status = import_module("slotmem_conformance.protocol.driver").main([given["order"]])
+        status = import_module("slotmem_conformance.protocol.driver").main(
+            [given["order"]], patience_s=given["patience_s"]
+        )
     except Exception:
         traceback.print_exc()
     finally:
