@@ -108,8 +108,14 @@ def _inspect_file(data: Bytes, result: Inspection) -> None:
         result.problems.append(f"it has {size} bytes, the smallest persisted file has {least}")
         return
     descriptor = os.pread(data.fd, DESCRIPTOR_BYTES, size - DESCRIPTOR_BYTES)
+    counter = data.read(NUM_FREE_START, 4)
+    if len(descriptor) < DESCRIPTOR_BYTES or len(counter) < 4:
+        result.problems.append(
+            f"it says that it has {size} bytes, and fewer can be read; if it was just cut, look again"
+        )
+        return
     item_size, item_num, type_ = struct.unpack(DESCRIPTOR_FORMAT, descriptor)
-    (num_free,) = struct.unpack("=I", data.read(NUM_FREE_START, 4))
+    (num_free,) = struct.unpack("=I", counter)
     result.header = Header(item_size, item_num, type_, num_free)
     expected = persisted_bytes(item_size, item_num)
     if size != expected:

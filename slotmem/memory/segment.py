@@ -25,6 +25,7 @@ Clauses CREATE-5 to CREATE-10, ATTACH-3, ATTACH-6.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -228,6 +229,11 @@ def _build(fd: int, names: Names | None, shape: Geometry, contents: Contents) ->
     try:
         memory = mmap.mmap(fd, shape.total)
     except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno in (
+            errno.EMFILE,
+            errno.ENFILE,
+        ):  # it takes a descriptor of its own
+            raise failure(f"the {shape.total} bytes of a segment cannot be mapped", error) from error
         raise NoSpace(
             f"this process cannot map the {shape.total} bytes of a segment ({error}); ask for fewer"
         ) from error

@@ -11,6 +11,8 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from slotmem_conformance.adapter_check.check import check_adapter
 from slotmem_conformance.adapter_check.talk import GENERATION, Talk
 from slotmem_conformance.cases.case import collect
 from slotmem_conformance.commands import conform as conform_command
-from slotmem_conformance.protocol import places
+from slotmem_conformance.protocol import places, warm
 from slotmem_conformance.protocol import session as sessions
 from slotmem_conformance.protocol.session import AdapterError, open_session
 from slotmem_model.verdict import Exit
@@ -179,6 +181,111 @@ def test_children_of_a_driver_are_killed(tmp_path):
 def has_ended(descriptor):
     """Tell whether a process ends within a time that is long enough for any machine."""
     return bool(select.select([descriptor], [], [], 30)[0])
+
+
+_PYTHON = "import os, signal, sys, time\ndef say(): open(sys.argv[1], 'w').close()\n"
+_SLEEP = "time.sleep(1000)\n"
+ESCAPES = {
+    "a daemon": f"if not os.fork():\n  os.setsid()\n  if os.fork(): os._exit(0)\n  say(); {_SLEEP}",
+    "an orphan": f"if not os.fork():\n  os.setsid(); os.kill(os.getppid(), 9); say(); {_SLEEP}",
+    "stopped": "if not os.fork():\n  os.setsid(); say(); os.kill(os.getpid(), signal.SIGSTOP)\n",
+    "stopped itself": "say(); os.kill(os.getpid(), signal.SIGSTOP)\n",
+    "deaf": (
+        "if not os.fork():\n  os.setsid()\n"
+        f"for each in signal.valid_signals() - {{9, 19}}: signal.signal(each, signal.SIG_IGN)\nsay(); {_SLEEP}"
+    ),
+    # Each has a session of its own, one child, and ends at once: it is seldom there when one looks.
+    "always another": ("if not os.fork():\n  say()\n  while not os.fork(): os.setsid()\n  os._exit(0)\n" + _SLEEP),
+    "many": "if not os.fork():\n  os.setsid(); say()\n  for _ in range(6): os.fork()\n" + _SLEEP,
+    "a daemon of a shell": "(setsid sh -c 'sleep 1000 & : > $0; sleep 1000' $1 &); sleep 1000",
+    "stopped, of a shell": "(setsid sh -c ': > $0; kill -STOP $$' $1 &); sleep 1000",
+    "deaf, of a shell": "trap '' TERM HUP INT; (setsid sh -c ': > $0; sleep 1000' $1 &); while :; do sleep 1000; done",
+}
+
+
+@pytest.fixture(params=ESCAPES)
+def escaping(request, tmp_path):
+    """Return the PROVIDER string of a driver that starts what does not end with it, and a function
+    that waits until it has.
+    """
+    is_shell, script, begun = "shell" in request.param, tmp_path / "driver", tmp_path / "begun"
+    script.write_text(("" if is_shell else _PYTHON) + ESCAPES[request.param] + ("" if is_shell else _SLEEP))
+    command = ["env", f"{_MARK}={tmp_path}", "sh" if is_shell else sys.executable, str(script), str(begun)]
+
+    def wait():
+        assert until(begun.exists), "the driver has not come far enough"
+
+    return "exec:" + shlex.join(command), wait
+
+
+_MARK = "SLOTMEM_TEST_OF_DRIVERS"
+
+
+def until(condition):
+    """Return whether something becomes true within a time that is long enough for any machine."""
+    ends = time.monotonic() + 60
+    while not (so := condition()) and time.monotonic() < ends:
+        time.sleep(0.01)
+    return so
+
+
+def marked(mark):
+    """Return the processes that have a mark in their environment, and so descend from a driver."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{_MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+def zombies(*parents):
+    """Return the children of these processes that have ended and that nobody has waited for."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if state == "Z" and int(parent) in parents:
+                found.append(path.parent.name)
+    return found
+
+
+def test_whatever_a_driver_starts_ends_with_it(escaping, tmp_path):
+    """When a session is over nothing of its driver is left: no daemon, nothing stopped, nothing
+    deaf, nothing that forks faster than one looks, and no zombie.
+    """
+    spec, wait = escaping
+    session = sessions.start(spec, timeout_s=30)
+    wait()
+    assert marked(tmp_path)
+    session.kill()
+    assert marked(tmp_path) == []
+    assert until(lambda: not zombies(os.getpid(), warm._parent._process.pid))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_drivers_and_theirs(how, tmp_path):
+    """Whatever ends the command, its driver's daemon ends too."""
+    begun = tmp_path / "begun"
+    driver = tmp_path / "driver"
+    driver.write_text(_PYTHON + ESCAPES["a daemon"] + _SLEEP)
+    spec = "exec:" + shlex.join(["env", f"{_MARK}={tmp_path}", sys.executable, str(driver), str(begun)])
+    command = [sys.executable, "-m", "slotmem", "conform", spec, "--timeout-s", "1000"]
+    parent = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert until(begun.exists)
+    parent.send_signal(how)
+    assert parent.wait(60) in (-how, 128 + how)
+    assert until(lambda: not marked(tmp_path))
+
+
+def test_the_end_of_a_driver_is_noticed_beside_its_daemon(tmp_path):
+    """A driver's exit status is told while what it started lives on, and that ends with close."""
+    spec = "exec:" + shlex.join(["env", f"{_MARK}={tmp_path}", "sh", "-c", "(setsid sleep 1000 &); exit 3"])
+    session = sessions.start(spec, timeout_s=30)
+    assert session.wait(60) == 3
+    with pytest.raises(AdapterError, match="its exit with status 3"):
+        session.close()
+    assert marked(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from slotmem_conformance.commands import mutate as mutate_command
 from slotmem_conformance.mutation import mutants, questions, scores, trial, workshop
 from slotmem_conformance.runner import Unusable
 from slotmem_model.verdict import Exit
+from slotmem_stress import descendants
 from tools import pages
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the provider 'shm' is for Linux")
@@ -277,11 +278,11 @@ def test_whatever_it_does_it_is_ended(bench, recording, monkeypatch, instead, fi
     source = workshop.source("slotmem/slots.py")
     monkeypatch.setattr(workshop, "_PATIENCE_S", 3.0)
     [last] = [each for each in made("slotmem/slots.py") if each.id == f"{GRAB}deletion: return item_id -> pass"]
-    before = workshop._children()
+    before = descendants.children()
     outcome = trial.try_mutant(bench, replace(last, after=last.after.replace("pass", instead)), recording)
     assert (outcome.outcome, outcome.noticed_by) == ("killed", CASE)
     assert finding in outcome.finding
-    assert workshop._children() == before
+    assert descendants.children() == before
     assert workshop.source("slotmem/slots.py") == source
     assert trial.try_mutant(bench, replace(last, after=last.before), recording).outcome == "survived"
 

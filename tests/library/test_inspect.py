@@ -539,6 +539,21 @@ def test_files_are_judged(look, tmp_path, data, expected):
     assert code == (0 if data == EXAMPLE else 1)
 
 
+def test_a_size_that_is_not_so(look, tmp_path, monkeypatch):
+    """A file that has fewer bytes than it says, as those in /sys have, or is cut meanwhile, is told
+    to be so.
+    """
+    file = tmp_path / "any.persist"
+    file.write_bytes(EXAMPLE)
+    pread = os.pread
+    for there in (len(EXAMPLE) - 1, 0):
+        monkeypatch.setattr(
+            os, "pread", lambda fd, nbytes, at, there=there: pread(fd, min(nbytes, max(0, there - at)), at)
+        )
+        code, said = look(file)
+        assert (code, "it says that it has 55 bytes, and fewer can be read" in " ".join(said.split())) == (1, True)
+
+
 def test_symlink_is_not_followed(look, tmp_path):
     """A symlink planted at an object's name is told, not followed."""
     path = path_of(tmp_path, "w")

@@ -176,7 +176,7 @@ def test_an_endless_loop(capsys, monkeypatch, name):
     """
     wrong = type("Wrong", (Outside,), {name: Endless.grab})
     monkeypatch.setitem(catalogue.OWN, "endless", f"{__name__}:Endless")
-    monkeypatch.setattr(catalogue, "find", lambda _: wrong)
+    monkeypatch.setattr(catalogue, "find", lambda *_: wrong)
     handler = signal.getsignal(signal.SIGALRM)
     assert check("endless", "--client", "grab", "--budget-s", "0.1") == 3
     assert "the budget of 0.1 s is used up: grab was still at line" in (printed := capsys.readouterr().out)
@@ -207,7 +207,7 @@ def test_outside(capsys, monkeypatch):
     says by which step.
     """
     monkeypatch.setitem(catalogue.OWN, "outside", f"{__name__}:Outside")
-    monkeypatch.setattr(catalogue, "find", lambda name: Outside)
+    monkeypatch.setattr(catalogue, "find", lambda *_: Outside)
     assert check("outside", "--client", "grab") == 3
     printed = capsys.readouterr().out
     assert "cannot be judged" in printed

@@ -2,10 +2,14 @@
 
 import argparse
 import json
+import re
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from slotmem_model import overdue
 from slotmem_model.algorithms import catalogue
 from slotmem_model.automata.source_lines import files_of
 from slotmem_model.checker import naive
@@ -15,7 +19,7 @@ from slotmem_model.commands import check as check_command
 
 OWN = Path(__file__).parents[1] / "accused" / "own_algorithms.py"
 MODULE = catalogue.find(f"{OWN}:LostCount").__module__
-own = __import__("sys").modules[MODULE]
+own = sys.modules[MODULE]
 
 
 def check(capsys, *given):
@@ -139,6 +143,33 @@ def test_a_file_that_ends_the_program(tmp_path):
     file = tmp_path / "ending.py"
     file.write_text("raise SystemExit(0)\n")
     with pytest.raises(ValueError, match="cannot be imported: SystemExit: 0"):
+        catalogue.find(str(file))
+
+
+def test_a_file_without_end(tmp_path, monkeypatch, capsys):
+    """A module that loops while it is imported, by itself or in what it imports, is given up when
+    its time is over, with the line; the line is told meanwhile too, and nothing of it stays.
+    """
+    (tmp_path / "endless.py").write_text("while True:\n    pass\n")
+    (tmp_path / "waits.py").write_text("import time\n\ntime.sleep(1000)\n")
+    monkeypatch.setattr(overdue, "_BETWEEN_TELLING_S", 0.1)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, line in (
+        (str(tmp_path / "endless.py"), r"line \d of endless.py \((while True:|pass)\)"),
+        ("waits:Mine", r"line 3 of waits.py \(time.sleep\(1000\)\)"),
+    ):
+        with pytest.raises(ValueError, match=f"cannot be imported: {line} has not come to its end in 1 s"):
+            catalogue.find(name, 0.0)
+        assert re.search(f"still importing: {line}\n", capsys.readouterr().err)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert not {"waits", str(tmp_path / "endless.py")} & sys.modules.keys()
+
+
+def test_an_interrupt_during_an_import(tmp_path):
+    """Ctrl-C ends it at once."""
+    file = tmp_path / "interrupted.py"
+    file.write_text("import signal\nsignal.raise_signal(signal.SIGINT)\nwhile True: pass\n")
+    with pytest.raises(KeyboardInterrupt):
         catalogue.find(str(file))
 
 

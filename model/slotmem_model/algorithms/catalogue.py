@@ -28,6 +28,7 @@ from typing import Any
 from slotmem_model.algorithms.museum.pieces import MUSEUM
 from slotmem_model.automata.client import ARGUMENTS
 from slotmem_model.given_files import opened
+from slotmem_model.overdue import Overdue, bounded
 
 GROUP = "slotmem.algorithms"
 MUSEUM_PREFIX = "museum:"
@@ -45,15 +46,21 @@ OWN = {
     "one-store": _HERE + "one_store:OneStore",
 }
 
+_IMPORT_S = 30.0
+_SHORTEST_S = 1.0
+
 Algorithm = Callable[[Any], Any]
 """A class over an image; see the header of `slotmem_model.algorithms`."""
 
 
-def find(name: str) -> Algorithm:
+def find(name: str, budget_s: float | None = None) -> Algorithm:
     """Return the algorithm of a name.
 
+    Importing may take `budget_s` seconds, though never less than one; half a minute unless
+    said otherwise.
+
     Raises:
-        ValueError: lists the names that are known.
+        ValueError: lists the names that are known; or the module cannot be imported.
     """
     if name.startswith(MUSEUM_PREFIX):
         piece = MUSEUM.get(name.removeprefix(MUSEUM_PREFIX))
@@ -68,18 +75,26 @@ def find(name: str) -> Algorithm:
             f"there is no algorithm {name!r}; known are {', '.join(names())}, {MUSEUM_PREFIX}PIECE, "
             "and a class of your own: module:Class, file.py:Class, file.py"
         )
+    told = f"the algorithm {name!r}" + (f" is {place}, which" if place != name else "")
+    seconds = _IMPORT_S if budget_s is None else max(budget_s, _SHORTEST_S)
     try:
-        with _importing_from(Path(module).parent if is_file else Path()):
+        with _importing_from(Path(module).parent if is_file else Path()), bounded(seconds, tell=_tell):
             imported = _loaded(Path(module)) if is_file else import_module(module)
         found: Algorithm = getattr(imported, attribute) if attribute else _only(imported, name)
     except _Ambiguous as error:
         raise ValueError(str(error)) from error
+    except Overdue as overdue:
+        raise ValueError(
+            f"{told} cannot be imported: {overdue.line} has not come to its end in {overdue.seconds:g} s"
+        ) from None
     except (Exception, SystemExit) as error:
         what = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
-        raise ValueError(
-            f"the algorithm {name!r} is {place}, which cannot be imported: {what}{_raised_at(error)}"
-        ) from error
+        raise ValueError(f"{told} cannot be imported: {what}{_raised_at(error)}") from error
     return found
+
+
+def _tell(line: str) -> None:
+    print(f"still importing: {line}", file=sys.stderr, flush=True)
 
 
 def _raised_at(error: BaseException) -> str:

@@ -52,10 +52,10 @@ from slotmem_model.commands.amounts import amount, count
 from slotmem_model.commands.check_questions import Questions, questions
 from slotmem_model.commands.check_remains import judge_lines, remains
 from slotmem_model.commands.check_report import Live, Row
-from slotmem_model.commands.overdue import Overdue, bounded
 from slotmem_model.counterexample import picture, trace
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
+from slotmem_model.overdue import Overdue, bounded
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 _SEARCH_BYTES = 4 << 30

@@ -48,7 +48,7 @@ def questions(arguments: argparse.Namespace) -> Questions:
         found.standard.add("reference")
         return found
     for name in arguments.algorithms or ["reference"]:
-        algorithm = catalogue.find(name)
+        algorithm = catalogue.find(name, arguments.budget_s)
         piece = MUSEUM.get(name.removeprefix(catalogue.MUSEUM_PREFIX)) if ":" in name else None
         if asked or (arguments.promela and piece is None):
             found.asked.append(Standard(Configuration(name, **asked), ""))

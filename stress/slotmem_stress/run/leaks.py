@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from slotmem.memory.names import resolve
 from slotmem.memory.segment import object_path
+from slotmem_stress import descendants
 from slotmem_stress.run.settings import NAME
 
 _TRACKER = b"resource_tracker"  # multiprocessing's helper process, which stays until we end
@@ -93,13 +94,7 @@ def _target(fd: object) -> str:
 
 
 def _children() -> frozenset[int]:
-    pids = {int(name) for name in _files("/proc") if name.isdigit()}
-    return frozenset(pid for pid in pids if _parent(pid) == os.getpid() and _TRACKER not in _read(pid, "cmdline"))
-
-
-def _parent(pid: int) -> int:
-    fields = _read(pid, "stat").rpartition(b")")[2].split()
-    return int(fields[1]) if fields else 0
+    return frozenset(pid for pid in descendants.children() if _TRACKER not in _read(pid, "cmdline"))
 
 
 def _read(pid: int, name: str) -> bytes:

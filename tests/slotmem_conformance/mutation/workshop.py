@@ -14,7 +14,6 @@ Interface:
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import resource
@@ -24,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -35,13 +34,13 @@ from typing import Any, NamedTuple, NoReturn, Self
 from slotmem.memory.segment import SHM_FOLDER
 from slotmem_conformance.mutation import lines
 from slotmem_conformance.mutation.questions import IMPORT
+from slotmem_stress import descendants
 from slotmem_stress.interrupts import die_with_parent, without_interrupts
 
 PACKAGES = ("slotmem", "slotmem_model", "slotmem_stress", "slotmem_conformance")
 _OBJECTS_IN = ("slotmem/memory/segment.py", "slotmem_conformance/protocol/places.py")
 _PATIENCE_S = 15.0
 _LONG_PATIENCE_S = 300.0  # if it is not known how long questions take
-_PR_SET_CHILD_SUBREAPER = 36
 _LIMITS = {  # so that a mutant that does not stop does no harm
     resource.RLIMIT_FSIZE: 2**29,
     resource.RLIMIT_AS: 2**33,
@@ -84,16 +83,16 @@ class Workshop:
             for target in _OBJECTS_IN:
                 self._write(target, source(target))
             (self.folder / "sitecustomize.py").write_text(lines.SITE, encoding="utf-8")
-            self._others = _children()
-            _adopt_orphans(True)
+            self._others = descendants.children()
+            descendants.adopt_orphans(True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with without_interrupts():
-            self._end_children()
-            _adopt_orphans(False)
+            descendants.end_all(self._others)
+            descendants.adopt_orphans(False)
             shutil.rmtree(self._objects, ignore_errors=True)
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -134,23 +133,13 @@ class Workshop:
         finally:
             ours.close()
             with without_interrupts():
-                self._end_children()
+                descendants.end_all(self._others)
                 shutil.rmtree(work, ignore_errors=True)
                 for left in Path(self._objects).iterdir():
                     if left.is_dir() and not left.is_symlink():  # a case may have worked there
                         shutil.rmtree(left, ignore_errors=True)
                     else:
                         left.unlink()
-
-    def _end_children(self) -> None:
-        """End every process that was started here, even those whose parents are gone."""
-        while started := _children() - self._others:
-            for pid in started:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            for pid in started:
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
 
 
 def _heard(pipe: Connection, seconds: Mapping[str, float], patience_s: float) -> Iterator[Answer]:
@@ -202,13 +191,3 @@ def _move(folder: Path, work: str) -> None:
     sys.path.insert(0, str(folder))
     for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
         del sys.modules[name]
-
-
-def _children() -> set[int]:
-    """Return the processes whose parent this one is."""
-    return {int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
-
-
-def _adopt_orphans(do: bool) -> None:
-    """Become the parent of our children's children when their own parent ends, or stop being so."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(do), 0, 0, 0)

@@ -21,6 +21,7 @@ from slotmem import Type
 from slotmem.shm import ShmProvider
 from slotmem_conformance.protocol import protocol
 from slotmem_conformance.protocol.protocol import SUCCESS, Message
+from slotmem_model.overdue import Overdue, bounded
 
 # Ours are known without installed metadata: a driver also works when the packages are merely on the
 # path. Only the one that is asked for is imported: a driver is started for every server of every
@@ -50,8 +51,10 @@ def open_provider(spec: str, *, runtime_dir: str, generation: int) -> Any:
 class Answerer:
     """One provider and its segments, asked by requests."""
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, *, patience_s: float | None = None) -> None:
         self.spec = spec
+        self.patience_s = patience_s
+        """How long opening the provider may take, if whoever asks waits no longer."""
         self.provider: Any = None
         self.instances: list[Any] = []
 
@@ -86,11 +89,16 @@ class Answerer:
 
     def _hello(self, request: Message) -> Message:
         try:
-            self.provider = open_provider(
-                self.spec, runtime_dir=request["runtime_dir"], generation=request["generation"]
-            )
+            with bounded(self.patience_s):
+                self.provider = open_provider(
+                    self.spec, runtime_dir=request["runtime_dir"], generation=request["generation"]
+                )
         except slotmem.SlotmemError as error:  # hello has no status: without a provider nothing can be asked
             return {"error": str(error)}
+        except Overdue as overdue:
+            return {
+                "error": f"{self.spec} cannot be opened: {overdue.line} has not come to its end in {self.patience_s:g} s"
+            }
         capabilities = SHARED_CAPABILITIES if isinstance(self.provider, ShmProvider) else CAPABILITIES
         beyond = () if getattr(self.provider, "has_updates", False) else ("compare_and_put",)
         told = {

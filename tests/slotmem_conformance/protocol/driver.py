@@ -11,8 +11,11 @@ from slotmem_conformance.protocol import protocol
 from slotmem_conformance.protocol.answering import Answerer
 
 
-def main(arguments: list[str]) -> int:
-    """Answer until quit or the end of the input, and return the exit code."""
+def main(arguments: list[str], *, patience_s: float | None = None) -> int:
+    """Answer until quit or the end of the input, and return the exit code.
+
+    `patience_s` is how long the provider may take to open, in seconds.
+    """
     if len(arguments) != 1:
         print(
             "usage: python -m slotmem_conformance.protocol.driver PROVIDER    (shm, plain, algorithm:NAME, ...)",
@@ -21,7 +24,7 @@ def main(arguments: list[str]) -> int:
         return 2
     output = sys.stdout.buffer
     sys.stdout = sys.stderr  # whatever prints must not break into the conversation
-    answerer = Answerer(arguments[0])
+    answerer = Answerer(arguments[0], patience_s=patience_s)
     try:
         for line in sys.stdin.buffer:
             try:

@@ -2,15 +2,14 @@
 
 Interface:
 
-- `ProcessSession(process, stderr)` talks with a driver, such as one that `launched(command)`
+- `ProcessSession(process, stderr)` talks with a driver that `slotmem_conformance.protocol.warm`
   started; `say_hello`, then `request`, then `close` (see `slotmem_conformance.protocol.session`).
 - `exchange(line)` is the bare exchange, for tests of drivers themselves: it gives the line that
   came back.
 - Every wait has a limit. A driver that is silent, dead or talks garbage gives an `AdapterError`,
   and is killed.
-- No child is left: a driver has a process group of its own, which is killed at the latest when the
-  interpreter ends. If this process is killed itself, the driver sees the end of its input and
-  quits.
+- No child is left, and none of its own: a driver is ended with all that it started, at the latest
+  when the interpreter ends, or this process is killed.
 
 What a driver writes to its standard error goes to an unnamed file; the end of that is part of the
 `AdapterError`.
@@ -19,22 +18,20 @@ What a driver writes to its standard error goes to an unnamed file; the end of t
 from __future__ import annotations
 
 import atexit
-import errno
 import os
 import select
-import shlex
 import signal
 import subprocess
 import time
 import weakref
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import IO, Any, Protocol, Self
+from typing import IO, Any, Self
 
 from slotmem_conformance.protocol import protocol
 from slotmem_conformance.protocol.protocol import Message
 from slotmem_conformance.protocol.schema import short
+from slotmem_conformance.protocol.warm import Kept
 
 _PIECE = 1 << 20
 _STDERR_SHOWN = 2000
@@ -83,49 +80,12 @@ class AdapterError(Exception):
         return self.raised or (self.got if self.silent or self.ended else self.expected)
 
 
-class Process(Protocol):
-    """What a session uses of a `subprocess.Popen`: its streams are pipes, and it leads a process
-    group.
-    """
-
-    stdin: IO[bytes] | None
-    stdout: IO[bytes] | None
-    pid: int
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Return the exit status, or raise subprocess.TimeoutExpired."""
-        ...
-
-
-def launched(command: Sequence[str], stderr: IO[bytes], environment: Mapping[str, str]) -> Process:
-    """Start a command as a driver.
-
-    Raises:
-        AdapterError
-    """
-    # Ctrl-C is for us, who end the driver: it gets a session of its own, and so no signal from the
-    # terminal.
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            bufsize=0,
-            start_new_session=True,
-            env=environment,
-        )
-    except OSError as error:
-        told = f"the command {shlex.join(command)}"
-        raise AdapterError(sent=told, got=f'"{error.strerror}"', expected=_startable(command[0], error)) from None
-
-
 class ProcessSession:
     """A driver process; see `slotmem_conformance.protocol.session.Session`."""
 
     killable = True
 
-    def __init__(self, process: Process, stderr: IO[bytes], *, timeout_s: float) -> None:
+    def __init__(self, process: Kept, stderr: IO[bytes], *, timeout_s: float) -> None:
         self.hello: Message = {}
         self.provider = ""
         self.timeout_s = timeout_s
@@ -133,8 +93,6 @@ class ProcessSession:
         self._stderr = stderr
         self._process = process
         _living.add(self)
-        assert process.stdin is not None
-        assert process.stdout is not None
         self._stdin, self._stdout = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._stdout, False)
@@ -224,12 +182,12 @@ class ProcessSession:
         return None
 
     def kill(self) -> None:
-        """End the driver and its children with SIGKILL, and wait for it. Idempotent."""
+        """End the driver and what descends from it with SIGKILL, and wait for all. Idempotent."""
         if self in _living:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._let_go()
+            self._process.end()
+            _living.discard(self)
+            self._process.close()
+            self._stderr.close()
 
     def close(self) -> None:
         """Send quit and wait for the end. Idempotent.
@@ -263,7 +221,6 @@ class ProcessSession:
 
     def end_input(self) -> None:
         """Close the driver's standard input."""
-        assert self._process.stdin is not None
         self._process.stdin.close()
 
     def stderr(self) -> str:
@@ -302,12 +259,6 @@ class ProcessSession:
         said = f"{shown(self._buffer)} without a line end, and then " if self._buffer else ""
         return said + ("the end of its output" if status is None else ended(status))
 
-    def _let_go(self) -> None:
-        _living.discard(self)
-        for file in (self._process.stdin, self._process.stdout, self._stderr):
-            assert file is not None
-            file.close()
-
     def __enter__(self) -> Self:
         return self
 
@@ -343,19 +294,6 @@ def shown(line: bytes | bytearray, limit: int = 200) -> str:
     """Return a line as Python would write it, cut if it is long."""
     text = repr(bytes(line[: limit + 1]))
     return text if len(text) <= limit else f"{text[:limit]}... ({len(line)} bytes)"
-
-
-def _startable(program: str, error: OSError) -> str:
-    """Say what a command must begin with to be started, where this one does not."""
-    if not os.path.isfile(program):
-        return "a program on the PATH, or the path of one"
-    if error.errno == errno.EACCES:
-        return f"a program (chmod +x {program}), or its interpreter and then {program}"
-    if error.errno == errno.ENOEXEC:
-        return f"a program, or a script that begins with #! and an interpreter, which {program} does not"
-    if "/" not in program:
-        return f"a program on the PATH; the one in this folder is ./{program}"
-    return f"a program whose interpreter is there; see the line #! of {program}"
 
 
 def ended(status: int) -> str:

@@ -13,6 +13,7 @@ A refusal (APR_EINVAL ...) is an ordinary response. PROTOCOL.md describes the pr
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -23,7 +24,7 @@ from typing import IO, Protocol, Self
 
 from slotmem_conformance.protocol import protocol, warm
 from slotmem_conformance.protocol.answering import Answerer
-from slotmem_conformance.protocol.process_session import AdapterError, Process, ProcessSession, launched, trouble
+from slotmem_conformance.protocol.process_session import AdapterError, ProcessSession, trouble
 from slotmem_conformance.protocol.protocol import Message
 from slotmem_conformance.protocol.schema import short
 
@@ -32,6 +33,7 @@ __all__ = ["AdapterError", "InProcessSession", "ProcessSession", "Session", "com
 TIMEOUT_S = 10.0
 _OURS = ("shm", "plain")  # what runs in this very process, where our tests break it; anything else may crash it
 _EXEC = "exec:"
+_SHARE = 0.8  # of the time for an answer, so that a provider that does not come to its end can be named
 
 
 class Session(Protocol):
@@ -175,14 +177,28 @@ def start(spec: str, *, timeout_s: float, under: Sequence[str] = ()) -> ProcessS
         AdapterError
         ValueError
     """
+    command = [*under, *command_of(spec)] if spec.startswith(_EXEC) or under else []
     stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the session
+    environment = os.environ | ({"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} if command else {})
     try:
-        if spec.startswith(_EXEC) or under:
-            environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            process: Process = launched([*under, *command_of(spec)], stderr, environment)
-        else:
-            process = warm.start(spec, stderr)
-    except BaseException:
+        process = warm.start(command or spec, stderr, environment, patience_s=timeout_s * _SHARE)
+    except BaseException as error:
         stderr.close()
-        raise
+        if not isinstance(error, warm.NotStarted):
+            raise
+        told = f"the command {shlex.join(command)}"
+        raise AdapterError(sent=told, got=f'"{error.strerror}"', expected=_startable(command[0], error)) from None
     return ProcessSession(process, stderr, timeout_s=timeout_s)
+
+
+def _startable(program: str, error: OSError) -> str:
+    """Say what a command must begin with to be started, where this one does not."""
+    if not os.path.isfile(program):
+        return "a program on the PATH, or the path of one"
+    if error.errno == errno.EACCES:
+        return f"a program (chmod +x {program}), or its interpreter and then {program}"
+    if error.errno == errno.ENOEXEC:
+        return f"a program, or a script that begins with #! and an interpreter, which {program} does not"
+    if "/" not in program:
+        return f"a program on the PATH; the one in this folder is ./{program}"
+    return f"a program whose interpreter is there; see the line #! of {program}"

@@ -21,7 +21,8 @@
 The head says which run wrote it: with the same seed the same cases make the same choices, so that
 the same implementation gives the same answers. Where that is not enough, because luck decides (who
 comes first when several work at once, where a kill strikes, what a random program hits upon), the
-entry is for the clause and *flaky*: its cases of that kind may fail or pass.
+entry is for the clause and *flaky*: its cases of that kind may fail or pass. Where a profile of
+that kind has failed, its clauses that held get such an entry too: they may have held by luck.
 
 Interface: `load(path)`, `written(report, known)`, `surprises(report, known)`: what is not as the
 file says. A case that is known to fail and passes is a surprise, like a failure that the file does
@@ -40,10 +41,14 @@ from slotmem import __version__
 from slotmem_conformance.reports.verdicts import CaseResult, ClauseVerdict, SuiteReport
 from slotmem_model.clauses import CLAUSES
 from slotmem_model.given_files import read_text
+from slotmem_model.json_words import KINDS, shortened
 
 LUCKY_PROFILES = ("atomic", "robust", "durable")
 """The profiles in which luck decides whether a mistake shows."""
 _HEAD = {"version": str, "seed": int, "quick": bool, "select": list, "skip": list}
+_ENTRY = {"id": str, "verdict": str, "reason": str, "link": str, "flaky": bool}
+_KINDS = KINDS | {bool: "true or false"}
+_BY_LUCK = "it held when this was written, but not all of its profile did: luck decides"
 
 
 class Known(NamedTuple):
@@ -80,18 +85,24 @@ def load(path: Path, ids: Iterable[str]) -> Expected:
     """
     try:
         given = tomllib.loads(read_text(path))
-        entries = given.pop("known", [])
-        if not isinstance(entries, list):
-            raise TypeError("'known' is not a list of tables")
-        known = [Known(**entry) for entry in entries]
-        head = Expected({each.id: each for each in known}, **given)
-        if not all(isinstance(word, str) for word in (*head.select, *head.skip)):
-            raise TypeError("'select' and 'skip' must be lists of strings")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
+    except RecursionError:
+        raise BadFile(f"{path}: it is nested too deeply to be a file of known failures") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadFile(f"{path}: {error}") from None
-    for name, kind in _HEAD.items():
-        if name in given and type(given[name]) is not kind:
-            raise BadFile(f"{path}: {name} is {given[name]!r}; expected a value of type {kind.__name__}")
+    entries = given.pop("known", [])
+    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+        raise BadFile(f"{path}: expected each known failure as a table that begins with [[known]]")
+    _check(f"{path}", given, _HEAD)
+    for number, entry in enumerate(entries, 1):
+        where = f"{path}: the {_ordinal(number)} [[known]]"
+        _check(where, entry, _ENTRY)
+        if "id" not in entry:
+            raise BadFile(f"{where} has no id, which must be that of a case, or of a clause with flaky = true")
+    known = [Known(**entry) for entry in entries]
+    head = Expected({each.id: each for each in known}, **given)
+    for word in (*head.select, *head.skip):
+        if not isinstance(word, str):
+            raise BadFile(f"{path}: select and skip must be lists of strings, and have {shortened(word)}")
     there = set(ids)
     for each in known:
         if each.id not in (CLAUSES if each.flaky else there):
@@ -102,11 +113,24 @@ def load(path: Path, ids: Iterable[str]) -> Expected:
     return head
 
 
+def _check(where: str, given: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """Raises: BadFile: a key is not known, or its value has the wrong type."""
+    for name, value in given.items():
+        if name not in kinds:
+            raise BadFile(f"{where}: there is no key {name!r}; there are: {', '.join(kinds)}")
+        if type(value) is not kinds[name]:
+            raise BadFile(f"{where}: {name} must be {_KINDS[kinds[name]]}, not {shortened(value)}")
+
+
+def _ordinal(number: int) -> str:
+    return f"{number}{'th' if number // 10 % 10 == 1 else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
 def written(report: SuiteReport, expected: Expected, select: Sequence[str] = (), skip: Sequence[str] = ()) -> str:
     """Return the text of a file of everything that failed in this run of a selection.
 
     Reasons and links that were known are kept, and so are flaky failures that did not happen this
-    time.
+    time. Clauses that may have held by luck are added.
     """
     head: dict[str, Any] = {"version": __version__, "seed": report.seed, "quick": report.quick}
     lines = [f"# What is known not to hold of {report.provider}; `slotmem conform --write-expected` wrote it."]
@@ -119,6 +143,11 @@ def written(report: SuiteReport, expected: Expected, select: Sequence[str] = (),
         reason = f"such as {outcome.case}: {_first(outcome)}" if flaky else _first(outcome)
         old = expected.known.get(id) or found.get(id) or Known(id)
         found[id] = Known(id, outcome.verdict.value, old.reason or reason, old.link, flaky)
+    doubtful = {CLAUSES[each.clause].profile for each in failed} & set(LUCKY_PROFILES)
+    for outcome in report.outcomes:
+        clause = CLAUSES[outcome.clause]
+        if outcome.verdict is ClauseVerdict.PASS and clause.profile in doubtful and clause.level == "must":
+            found.setdefault(clause.id, Known(clause.id, reason=_BY_LUCK, flaky=True))
     for each in found.values():
         fields = each._asdict()
         lines += ["", "[[known]]", *_table({name: value for name, value in fields.items() if value not in ("", False)})]
