@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from slotmem_model.algorithms.httpd import Httpd
-from slotmem_model.automata.recording import IMPOSSIBLE, Leaf, tabulate
+from slotmem_model.automata.graph import IMPOSSIBLE
+from slotmem_model.automata.kind import Leaf
+from slotmem_model.automata.recording import tabulate
 from slotmem_model.checker import shortest
 from slotmem_model.checker.model import Configuration, compile_model
 from slotmem_model.checker.properties import ALWAYS, SOMETIMES

@@ -33,7 +33,7 @@ from typing import Any
 from slotmem_model.algorithms import catalogue
 from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Model, Step, compile_model
-from slotmem_model.checker.properties import PropertyCheck
+from slotmem_model.checker.properties import property_check
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
 from slotmem_model.commands.amounts import amount
@@ -139,7 +139,7 @@ def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step
     """Return the property that breaks first along some steps, and the steps up to there; if none
     does, the empty string and all steps.
     """
-    judge = PropertyCheck(model)
+    judge = property_check(model)
     states = [model.initial, *(step.state for step in steps)]
     for number, state in enumerate(states):
         can_go_on = any(step.action is not None for step in model.successors(state))
@@ -154,7 +154,7 @@ def told_steps(told: Explanation) -> list[dict[str, Any]]:
     steps = []
     for number, each in enumerate(told.happenings):
         interval = None if each.interval is None else told.intervals[each.interval]
-        words = told.model.map.words
+        words = told.model.words
         steps.append(
             {
                 "step": number + 1,

@@ -7,7 +7,7 @@ has its own function.
 from __future__ import annotations
 
 from slotmem_model.automata.shared_words import FREE, HELD
-from slotmem_model.checker.properties import PropertyCheck, fault_property
+from slotmem_model.checker.properties import SlotsCheck, fault_property
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.spec import SUCCESS
@@ -115,7 +115,7 @@ def _memory(told: Explanation) -> Blamed:
     model, last = told.model, told.states[-1]
     assert model.monitor is not None
     inuse = tuple(last.words[word] == 1 for word in model.map.inuse)
-    data = PropertyCheck.bytes_of(model, last.words)
+    data = SlotsCheck.bytes_of(model, last.words)
     allowed = model.monitor.states(last.monitor)
 
     def differences(flags: tuple[bool, ...], contents: tuple[bytes, ...]) -> int:
@@ -151,7 +151,7 @@ def _deadlock(told: Explanation) -> Blamed:
         word = local.actions[0].access.word
         words.add(word)
         parts.append(
-            f"{wording.process(process)} waits for ever for the {model.map.words[word].name}, {_holder(told, word)}"
+            f"{wording.process(process)} waits for ever for the {model.words[word].name}, {_holder(told, word)}"
         )
     ongoing = {number for number, interval in enumerate(told.intervals) if interval.last is None}
     return "; ".join(parts), frozenset(ongoing | _writers(told, words)), frozenset(words)
@@ -159,7 +159,7 @@ def _deadlock(told: Explanation) -> Blamed:
 
 def _holder(told: Explanation, word: int) -> str:
     """Describe who holds a mutex at the end: a clause to follow its name."""
-    values = told.model.map.words[word].values
+    values = told.model.words[word].values
     takers = [
         each for each in told.happenings if each.word == word and each.writes and values[each.after] in (HELD, FREE)
     ]

@@ -20,17 +20,9 @@ from collections.abc import Sequence
 from types import CodeType, FrameType
 from typing import Any
 
-from slotmem_model.automata import recording, simulated_image
-from slotmem_model.automata.recording import NotAFunction, made_and_run
-from slotmem_model.automata.simulated_image import (
-    Access,
-    AsItReturns,
-    Raised,
-    SimulatedImage,
-    Stop,
-    TimedOut,
-    effect,
-)
+from slotmem_model.automata import accesses, recording, simulated_image, slots_kind
+from slotmem_model.automata.accesses import Access, AsItReturns, Raised, Stop, TimedOut, effect
+from slotmem_model.automata.kind import NotAFunction
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.blame import blame
@@ -65,12 +57,12 @@ def _followed(model: Model, steps: Sequence[Step]) -> tuple[tuple[State, ...], l
         for kind, _, what in model.events.table[step.event]:
             if kind == "invoke":
                 current[process] = len(intervals)
-                intervals.append(Interval(process, what, number))
+                intervals.append(Interval(process, what, number, local.call or what))
         at = current[process]
         if step.action is None:
             left = [
                 f"; {word.name}: {word.shown(old)} -> {word.shown(new)}"
-                for word, old, new in zip(model.map.words, before.words, step.state.words, strict=True)
+                for word, old, new in zip(model.words, before.words, step.state.words, strict=True)
                 if old != new
             ]
             happenings.append(Happening(process, None, 0, 0, "dies" + "".join(left), at))
@@ -101,7 +93,7 @@ def _happening(
     buffer: deque[_Buffered],
 ) -> Happening:
     """Describe a step. buffer is what the process has stored and memory does not have yet."""
-    words, word = model.map.words, access.word
+    words, word = model.words, access.word
     before, after = (state.words[word], following.words[word]) if word >= 0 else (0, 0)
     if access.kind == "buffer":
         after = words[word].values.index(access.argument) if access.argument in words[word].values else before
@@ -135,7 +127,7 @@ class _Rerun:
     """One operation of the real algorithm, run along the answers of a trace."""
 
     def __init__(self, model: Model, interval: Interval, steps: list[tuple[int, Happening]]) -> None:
-        self.words = model.map.words
+        self.words = model.words
         self.operation = interval.operation
         self.steps = deque(
             (at, step) for at, step in steps if step.access and step.access.kind not in ("begin", "drain")
@@ -146,7 +138,7 @@ class _Rerun:
             if step.access and step.access.kind == "begin" and method is not None:
                 self.sources[at] = _source(method.__module__, method.__code__, method.__code__.co_firstlineno)
         try:
-            made_and_run(model.algorithm, SimulatedImage(model.place, self.answer), self.operation)
+            model.kind.run(model.algorithm, model.kind.image(self.answer), interval.asked)
         except Stop:
             return
 
@@ -172,7 +164,7 @@ class _Rerun:
         return AsItReturns(done[0]) if step.access.raises else done[0]
 
 
-_NOT_ALGORITHMS = {recording.__file__, simulated_image.__file__, __file__}
+_NOT_ALGORITHMS = {accesses.__file__, recording.__file__, simulated_image.__file__, slots_kind.__file__, __file__}
 
 
 def _asking(frame: FrameType | None) -> Source:

@@ -100,7 +100,7 @@ class _Drawing:
 
     def memory(self, state: State) -> None:
         """Write the words that the run uses, and what they hold."""
-        words = self.told.model.map.words
+        words = self.told.model.words
         shown = [f"{words[word].name} {words[word].shown(state.words[word])}" for word in used_words(self.told)]
         for part in textwrap.wrap(" · ".join(shown), WIDTH - _STEP - 4) or []:
             self.lines.append(f"{'':{_STEP}}    {part}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from slotmem_model.automata.simulated_image import Access
+from slotmem_model.automata.accesses import Access
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.counterexample import wording
 from slotmem_model.spec import Operation, Result
@@ -68,6 +68,8 @@ class Interval:
     process: int
     operation: Operation
     first: int
+    asked: Operation
+    """What was run: `slotmem_model.automata.kind.Kind.call`."""
     last: int | None = None
     """None if it was still going on at the end, or its process died."""
     result: Result | None = None

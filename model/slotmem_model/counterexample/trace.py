@@ -116,7 +116,7 @@ def record(model: Model, broken: str, sentence: str, steps: Sequence[Step]) -> T
 def name_of(model: Model, state: State, step: Step) -> str:
     """Name what a step from a state does."""
     local = model.processes[step.process].locals[state.locals[step.process]]
-    return wording.access(None if step.action is None else local.actions[step.action].access, model.map.words)
+    return wording.access(None if step.action is None else local.actions[step.action].access, model.words)
 
 
 def follow(model: Model, trace: Trace) -> tuple[Step, ...]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from slotmem_model.automata.accesses import Access
 from slotmem_model.automata.shared_words import LOST, Word
-from slotmem_model.automata.simulated_image import Access
 from slotmem_model.spec import SUCCESS, Operation, Result
 
 

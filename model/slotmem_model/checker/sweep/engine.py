@@ -26,7 +26,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from slotmem_model.automata.recording import TooLarge
+from slotmem_model.automata.kind import TooLarge
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model
 from slotmem_model.checker.sweep import packing as packed
