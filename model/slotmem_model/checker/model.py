@@ -44,6 +44,7 @@ class Configuration:
     algorithm: str = "reference"
     processes: int = 2
     slots: int = 2
+    """0 for a program of one's own, which has none."""
     rounds: int = 1
     clients: tuple[str, ...] = (client.DEFAULT,)
     """One client for all processes, or one for each."""
@@ -62,10 +63,15 @@ class Configuration:
     """
     linearizable: bool = True
     """Whether the monitor runs along."""
+    specification: str = ""
+    """The class that says what a program of one's own must do, as module:Class or file.py:Class;
+    empty: the one that it names itself, or else itself, run one operation at a time.
+    """
 
     def __str__(self) -> str:
         counted = ((self.processes, "process", "es"), (self.slots, "slot", "s"), (self.rounds, "round", "s"))
-        parts = [self.algorithm, *(f"{number} {noun}{plural * (number != 1)}" for number, noun, plural in counted)]
+        shown = [each for each in counted if each[0]]
+        parts = [self.algorithm, *(f"{number} {noun}{plural * (number != 1)}" for number, noun, plural in shown)]
         if self.crashes:
             parts.append(f"{self.crashes} crash" + "es" * (self.crashes > 1))
         if self.memory != "sc":
@@ -82,6 +88,8 @@ class Configuration:
             parts.append("exceptions")
         if not self.linearizable:
             parts.append("no monitor")
+        if self.specification:
+            parts.append(f"specification {self.specification}")
         if self.clients != (client.DEFAULT,):
             parts.append(" | ".join(self.clients))
         return ", ".join(parts)
@@ -190,17 +198,19 @@ def compile_model(
     files: frozenset[str] = frozenset(),
     tick: Callable[[], None] = lambda: None,
     generations: int = 1,
+    specification: Any = None,
 ) -> Model:
     """Compile a configuration. algorithm makes an instance from an image; the source lines of
     `files` that its steps run are noted. tick is called often meanwhile, and may end it by raising.
     generations: how often the values of a program's words are extended, for each of its calls.
+    specification: the class that the configuration names.
 
     Raises:
         ValueError: for a configuration that means nothing.
         BadClient, TooLarge, NotAFunction: kinds of ValueError.
     """
     check(configuration)
-    asked = _question(configuration, algorithm, generations)
+    asked = _question(configuration, algorithm, generations, specification)
     place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, tick)
     if configuration.memory == "tso":
         automata = [buffered(automaton, place.kind.words) for automaton in automata]
@@ -217,7 +227,9 @@ def compile_model(
     )
 
 
-def _question(configuration: Configuration, algorithm: Callable[[Any], Any], generations: int) -> Question:
+def _question(
+    configuration: Configuration, algorithm: Callable[[Any], Any], generations: int, specification: Any
+) -> Question:
     if is_program(algorithm):
         return program_question(
             algorithm,
@@ -225,7 +237,10 @@ def _question(configuration: Configuration, algorithm: Callable[[Any], Any], gen
             processes=configuration.processes,
             rounds=configuration.rounds,
             generations=generations,
+            specification=specification,
         )
+    if configuration.slots < 1:
+        raise ValueError(f"slots must be at least 1, got {configuration.slots}")
     return slots_question(
         algorithm,
         configuration.clients,
@@ -295,7 +310,7 @@ def check(configuration: Configuration) -> None:
     """
     for name, least in (
         ("processes", 1),
-        ("slots", 1),
+        ("slots", 0),
         ("rounds", 1),
         ("crashes", 0),
         ("slot_bytes", 1),

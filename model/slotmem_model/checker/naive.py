@@ -22,6 +22,7 @@ def explore(model: Model, limits: Limits | None = None) -> Exploration:
     began = time.monotonic()
     outcome = Exploration("naive")
     judge, full = property_check(model), full_events(model)
+    outcome.seen.met = judge.met
     found = {model.initial}
     waiting = deque([(model.initial, 0)])
     while waiting:

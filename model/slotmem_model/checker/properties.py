@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from slotmem_model.automata.client import Statement
 from slotmem_model.automata.shared_words import DEAD, LOST
@@ -39,6 +40,7 @@ SOMETIMES = {
     "full": "a grab finds every slot in use",
     "waited": "a process finds a lock taken",
     "crash": "a process dies inside each of the operations",
+    "sometimes": "what a program says must happen somewhere",
 }
 OUTSIDE = "outside"
 """Not a property: a word got a value that the model does not have, so nothing more can be said."""
@@ -52,6 +54,41 @@ class Seen:
     full: bool = False
     waited: bool = False
     crashed_in: set[str] = field(default_factory=set)
+    met: set[str] = field(default_factory=set)
+    """The `sometimes` methods of a program that held."""
+
+    def happened(self, name: str) -> bool:
+        """Return whether something of `Put.sometimes` has happened."""
+        kind, _, what = name.partition(" ")
+        if kind == "crash":
+            return what.removeprefix("in ") in self.crashed_in
+        return what in self.met if kind == "sometimes" else bool(getattr(self, name.replace("-", "_")))
+
+
+class Put(NamedTuple):
+    """What is put to a model: the properties asked, and what must happen somewhere."""
+
+    properties: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
+
+
+def put_to(model: Model) -> Put:
+    """Return what is put to a model."""
+    kind, configuration = model.kind, model.configuration
+    left = set() if configuration.linearizable else {"linearizable", "memory"}
+    sometimes = ["two-inside", "full", "waited"]
+    if isinstance(kind, ProgramKind):
+        left |= {*OF_SLOTS, *(role for role in OF_PROGRAMS if not kind.has(role))}
+        sometimes = ["two-inside"] if configuration.processes > 1 else []
+        sometimes += [f"sometimes {name}" for name in kind.has("sometimes")]
+    else:
+        left |= OF_PROGRAMS
+        if not is_owned(model.clients):  # then nobody holds anything, and held-once says nothing
+            left |= {"held-once"}
+    if configuration.crashes:
+        names = dict.fromkeys(statement.name for statements in model.clients for statement in statements)
+        sometimes += [f"crash in {name}" for name in names]
+    return Put(tuple(name for name in ALWAYS if name not in left), tuple(sometimes))
 
 
 class PropertyCheck:
@@ -64,6 +101,8 @@ class PropertyCheck:
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        self.met: set[str] = set()
+        """Like `Seen.met`."""
 
     def violated(self, state: State, *, can_go_on: bool) -> str:
         """Return the property that a state breaks, or the empty string. can_go_on: whether some
@@ -152,6 +191,7 @@ class ProgramCheck(PropertyCheck):
     def memory(self, words: tuple[int, ...], monitor: int, *, quiet: bool, over: bool) -> str:
         """Return `invariant` or `final` if a method says that it does not hold."""
         del monitor, quiet
+        self.met |= self.kind.met(words)
         if self.kind.failing("invariant", words):
             return "invariant"
         return "final" if over and self.kind.failing("final", words) else ""

@@ -127,7 +127,7 @@ class _Rerun:
     """One operation of the real algorithm, run along the answers of a trace."""
 
     def __init__(self, model: Model, interval: Interval, steps: list[tuple[int, Happening]]) -> None:
-        self.words = model.words
+        self.words, self.files = model.words, model.kind.files
         self.operation = interval.operation
         self.steps = deque(
             (at, step) for at, step in steps if step.access and step.access.kind not in ("begin", "drain")
@@ -151,12 +151,12 @@ class _Rerun:
         at, step = self.steps.popleft()
         assert step.access is not None
         if step.access.kind == "exception":
-            self.sources[at] = _asking(sys._getframe(1))
+            self.sources[at] = _asking(sys._getframe(1), self.files)
             raise Raised
         kind = _PLAIN.get(step.access.kind, step.access.kind)
         if access != step.access._replace(kind=kind, raises=False):
             raise NotAFunction(f"{self.operation} does not always do the same: {step.access} became {access}")
-        self.sources[at] = _asking(sys._getframe(1))
+        self.sources[at] = _asking(sys._getframe(1), self.files)
         if step.access.kind == "timeout":
             raise TimedOut(f"waited too long for {self.words[access.word].name}")
         done = effect(access, self.words[access.word].values[step.before] if access.word >= 0 else 0)
@@ -167,9 +167,11 @@ class _Rerun:
 _NOT_ALGORITHMS = {accesses.__file__, recording.__file__, simulated_image.__file__, slots_kind.__file__, __file__}
 
 
-def _asking(frame: FrameType | None) -> Source:
-    """Return the place of the innermost frame that is the algorithm's."""
-    while frame is not None and frame.f_code.co_filename in _NOT_ALGORITHMS:
+def _asking(frame: FrameType | None, files: frozenset[str]) -> Source:
+    """Return the place of the innermost frame of the algorithm; files: where a program's are."""
+    while frame is not None and (
+        frame.f_code.co_filename not in files if files else frame.f_code.co_filename in _NOT_ALGORITHMS
+    ):
         frame = frame.f_back
     assert frame is not None
     return _source(frame.f_globals["__name__"], frame.f_code, frame.f_lineno)

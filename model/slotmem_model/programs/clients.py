@@ -112,7 +112,7 @@ def shown(operation: Operation) -> str:
     return f"{name}({', '.join(map(repr, arguments))})"
 
 
-def defaults(algorithm: type) -> list[tuple[str, ...]]:
+def defaults(algorithm: type, processes: int = 2) -> list[tuple[str, ...]]:
     """Return the clients that a class is asked with: those it names, or each operation beside each
     other one, twice.
 
@@ -137,4 +137,4 @@ def defaults(algorithm: type) -> list[tuple[str, ...]]:
                 f"{error}; say what processes do with --client '...', or as `clients` of {algorithm.__name__}"
             ) from None
         alone.append(name)
-    return [(f"{one}; {one}", f"{two}; {two}") for one, two in combinations_with_replacement(alone, 2)]
+    return [tuple(f"{name}; {name}" for name in names) for names in combinations_with_replacement(alone, processes)]

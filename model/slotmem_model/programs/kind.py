@@ -27,7 +27,7 @@ from slotmem_model.programs import clients
 from slotmem_model.programs.declared import AtOnce, Binding, RobustLock, bound, declarations, laid_out, methods
 from slotmem_model.spec import SUCCESS, Operation, Result
 
-MOST_VALUES = 64
+MOST_VALUES = 256
 """Values of one word."""
 
 
@@ -173,17 +173,26 @@ class ProgramKind:
         """Return the first method of a role that does not hold of these words (value indexes), with
         what it says; empty if all do.
         """
-        if not self._roles[role]:
-            return ""
-        values = [word.values[index] for word, index in zip(self._words, words, strict=True)]
         for name in self._roles[role]:
-            binding = Binding(self.binding.words, dict(self.binding.private))
             try:
-                if not getattr(bound(self.algorithm, AtOnce(list(values)), binding), name)():
+                if not self._asked(name, words):
                     return f"{name} does not hold"
+            except AssertionError as error:
+                return f"{name} does not hold{f' ({error})' if str(error) else ''}"
             except Exception as error:
                 return f"{name} raised {type(error).__name__}: {error}".rstrip(": ")
         return ""
+
+    def met(self, words: tuple[int, ...]) -> set[str]:
+        """Return the `sometimes` methods that hold of these words."""
+        return {name for name in self._roles["sometimes"] if self._asked(name, words)}
+
+    def _asked(self, name: str, words: tuple[int, ...]) -> bool:
+        """Return what a method says of these words; one that returns nothing has asserted."""
+        values = [word.values[index] for word, index in zip(self._words, words, strict=True)]
+        binding = Binding(self.binding.words, dict(self.binding.private))
+        said = getattr(bound(self.algorithm, AtOnce(values), binding), name)()
+        return said is None or bool(said)
 
 
 def answer_of(value: Any, name: str) -> Hashable:

@@ -24,13 +24,15 @@ def program_question(
     algorithm: Any, texts: tuple[str, ...], *, processes: int, rounds: int, generations: int, specification: Any = None
 ) -> Question:
     """Return what is compiled. texts: one client for all processes, or one for each. specification:
-    a class of plain Python with methods of the same names; None: the class itself.
+    a class of plain Python with methods of the same names; None: the one that the class names as
+    `specification`, or else the class itself.
 
     Raises:
         BadClient
         BadProgram
         NotAFunction
     """
+    specification = specification or getattr(algorithm, "specification", None)
     parsed = [clients.parse(text, algorithm) for text in texts]
     parsed = parsed if len(parsed) > 1 else parsed * processes
     calls = rounds * sum(map(len, parsed))

@@ -117,6 +117,7 @@ class _Sweep:
         # In a loop, what a reduction leaves for later can be put off for ever: it is not used then.
         self.independent = Independent(model) if por and self.acyclic else None
         self.outcome = Exploration("sweep")
+        self.outcome.seen.met = self.judge.judge.met
 
     def run(self) -> Exploration:
         outcome = self.outcome
