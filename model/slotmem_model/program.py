@@ -15,9 +15,9 @@
 what a class may declare.
 """
 
+from slotmem_model.automata.kind import BadProgram
 from slotmem_model.programs.declared import (
     PROCESSES,
-    BadProgram,
     Lock,
     NotRecoverable,
     Private,

@@ -17,7 +17,6 @@ from typing import NamedTuple
 from slotmem_model.automata.accesses import Access
 from slotmem_model.automata.kind import Leaf, NotAFunction
 from slotmem_model.automata.source_lines import Line
-from slotmem_model.spec import Operation
 
 Edge = tuple[int, int]
 """(node, value index)"""
@@ -73,20 +72,20 @@ _Nodes = Sequence[Node | Leaf | Goto]
 
 
 def joined(
-    operation: Operation,
+    shown: str,
     nodes: _Nodes,
     roots: Sequence[int],
     wheres: Sequence[str],
     lines: dict[Edge, set[Line]],
     entry_lines: dict[int, set[Line]],
 ) -> Graph:
-    """Put fragments together. roots: the first node of each; wheres: the place of its loop;
-    entry_lines: the lines that run from there to its first access.
+    """Put the fragments of an operation together. roots: the first node of each; wheres: the place
+    of its loop; entry_lines: the lines that run from there to its first access.
 
     Raises:
         NotAFunction: for a loop that never looks at shared memory.
     """
-    ways = [_way(operation, nodes, roots, wheres, number) for number in range(len(nodes))]
+    ways = [_way(shown, nodes, roots, wheres, number) for number in range(len(nodes))]
     ends = [number for number, _ in ways]
     classes = _classes(nodes, ends)
     ran: dict[Edge, set[Line]] = {}
@@ -108,14 +107,14 @@ def joined(
 
 
 def _way(
-    operation: Operation, nodes: _Nodes, roots: Sequence[int], wheres: Sequence[str], number: int
+    shown: str, nodes: _Nodes, roots: Sequence[int], wheres: Sequence[str], number: int
 ) -> tuple[int, tuple[int, ...]]:
     """Return the node that a number leads to, and the fragments on the way."""
     fragments: list[int] = []
     while isinstance(node := nodes[number], Goto):
         if node.fragment in fragments:
             raise NotAFunction(
-                f"{operation} never leaves the loop in {wheres[node.fragment]}: it comes back to where it was "
+                f"{shown} never leaves the loop in {wheres[node.fragment]}: it comes back to where it was "
                 "without an access to shared memory"
             )
         fragments.append(node.fragment)

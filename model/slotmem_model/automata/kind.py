@@ -29,6 +29,10 @@ class NotAFunction(ValueError):
     """
 
 
+class BadProgram(ValueError):
+    """A class that is not a program; the message says what is wrong, and what to do."""
+
+
 class Leaf(NamedTuple):
     """An operation's end: its result, or the fault that stopped it."""
 
@@ -67,6 +71,9 @@ class Kind(Protocol):
     @property
     def below(self) -> str:
         """The file of the function that calls operations."""
+
+    def shown(self, call: Operation) -> str:
+        """Show what is run, for a message."""
 
     def endless(self, operation: Operation, accesses: int) -> str:
         """Say that an operation has made so many accesses and goes on, and what to do."""

@@ -1,8 +1,8 @@
 """Plain loops: when `while self.turn[0] != me: pass` is back where it was.
 
-Interface: `LoopWatch(files, below, at_head)` is a `LineTrace` that calls `at_head(key, where)`
-whenever a `while` of these files is about to test its condition. Two equal keys mean the same
-future, given the same answers; the key is None where that cannot be told.
+Interface: `LoopWatch(files, below, at_head)` is a `LineTrace` that calls `at_head(frame, where)`
+whenever a `while` of these files is about to test its condition. `key(frame)` is what the future
+depends on there: two equal keys mean the same future, given the same answers.
 
 What an operation will do depends on its local variables, on those of the functions that called it,
 and on what Python keeps on its evaluation stacks. The first two are the key. The third is empty
@@ -16,14 +16,17 @@ from __future__ import annotations
 
 import ast
 import linecache
+import threading
 from collections.abc import Callable, Hashable
 from functools import cache
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
+from slotmem_model.automata.kind import BadProgram
 from slotmem_model.automata.source_lines import LineTrace
 
 Key = tuple[Hashable, ...]
+_STARTS_A_THREAD = threading.Thread.start.__code__
 _OF_PYTHON = 1 << 9
 """The flag of a class that a `class` statement made: all that it knows is in its `__dict__`."""
 
@@ -42,7 +45,7 @@ class _Loops(NamedTuple):
 class LoopWatch(LineTrace):
     """See the header."""
 
-    def __init__(self, files: frozenset[str], below: str, at_head: Callable[[Key | None, str], None]) -> None:
+    def __init__(self, files: frozenset[str], below: str, at_head: Callable[[FrameType, str], None]) -> None:
         super().__init__(files)
         self._below, self._at_head = below, at_head
         """The file of the function that calls operations."""
@@ -52,6 +55,13 @@ class LoopWatch(LineTrace):
         super().__enter__()
         self._turns.clear()
         self.begin()
+
+    def _called(self, frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code is _STARTS_A_THREAD:
+            raise BadProgram(
+                "an operation starts a thread: it may touch nothing but shared words; processes are clients"
+            )
+        return super()._called(frame, event, argument)
 
     def _ran(self, frame: FrameType, event: str, argument: object) -> Any:
         super()._ran(frame, event, argument)
@@ -68,11 +78,12 @@ class LoopWatch(LineTrace):
                     turns[line] = turns.get(line, 0) + 1
                 else:
                     where = f"line {line} of {frame.f_code.co_filename.rpartition('/')[2]}"
-                    self._at_head(self._key(frame), where)
+                    self._at_head(frame, where)
         return self._ran
 
-    def _key(self, frame: FrameType | None) -> Key | None:
-        """Return what the future depends on."""
+    def key(self, innermost: FrameType) -> Key | None:
+        """Return what the future depends on at the head of a loop; None if that cannot be told."""
+        frame: FrameType | None = innermost
         parts: list[Hashable] = []
         is_innermost = True
         while frame is not None and frame.f_code.co_filename in self._files:
@@ -123,13 +134,15 @@ def frozen(value: Any) -> Hashable:
 
 def _position(frame: FrameType) -> tuple[int, int, int, int] | None:
     """Return where the call stands that a frame is in."""
-    for at, position in enumerate(frame.f_code.co_positions()):
-        if at * 2 == frame.f_lasti:
-            line, end_line, column, end_column = position
-            if line is None or end_line is None or column is None or end_column is None:
-                return None
-            return line, end_line, column, end_column
-    return None
+    line, end_line, column, end_column = _positions(frame.f_code)[frame.f_lasti // 2]
+    if line is None or end_line is None or column is None or end_column is None:
+        return None
+    return line, end_line, column, end_column
+
+
+@cache
+def _positions(code: CodeType) -> list[tuple[int | None, int | None, int | None, int | None]]:
+    return list(code.co_positions())
 
 
 @cache

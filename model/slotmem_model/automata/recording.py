@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, NamedTuple
 
 from slotmem_model.automata.accesses import EOWNERDEAD, Access, AsItReturns, Raised, Stop, TimedOut, effect
@@ -86,8 +87,10 @@ class _Fragment(NamedTuple):
     where: str
 
 
-MAX_HEADS = 5_000
+MAX_HEADS = 500
 """States in which an operation may come to heads of loops."""
+MAX_TURNS = 10_000
+"""Heads of loops in a row without an access."""
 
 
 class _Recorder:
@@ -95,7 +98,7 @@ class _Recorder:
 
     def __init__(self, place: Place, operation: Operation) -> None:
         self.place, self.words = place, place.kind.words
-        self.operation = operation
+        self.operation, self.shown = operation, place.kind.shown(operation)
         self.path: list[_Frame] = []
         self.depth = self.known = 0
         self.raised = 0
@@ -118,6 +121,8 @@ class _Recorder:
         self.depth, self.raised, self.retries, self.loop_head_next = 0, 0, 0, False
         self.known = len(self.path)
         self.passed = self.heads_passed = 0
+        self.looked = False
+        self.turns: set[Key | int] = set()
         self.stopped_by: Leaf | Goto | None = None
         image = self.image = self.place.kind.image(self.answer)
         try:
@@ -160,8 +165,9 @@ class _Recorder:
             self.path.append(self.frame(access, held))
         frame = self.path[self.depth]
         if frame.access != access:
-            raise NotAFunction(f"{self.operation} does not always do the same: {frame.access} became {access}")
+            raise NotAFunction(f"{self.shown} does not always do the same: {frame.access} became {access}")
         self.depth += 1
+        self.looked = True
         if self.depth == self.known:  # the lines up to here have been noted with the answers before this one
             self.trace.begin()
         self.loop_head_next = False
@@ -171,7 +177,7 @@ class _Recorder:
         """Answer an access on the way to the head of a loop."""
         expected, given = self.fragments[self.current].prefix[self.passed]
         if access != expected:
-            raise NotAFunction(f"{self.operation} does not always do the same: {expected} became {access}")
+            raise NotAFunction(f"{self.shown} does not always do the same: {expected} became {access}")
         self.passed += 1
         return self.given(access, given)
 
@@ -186,7 +192,7 @@ class _Recorder:
             self.stop(Leaf(None, f"{access.kind} to {self.name(access)} of a value that the model does not have"))
         return given
 
-    def at_head(self, key: Key | None, where: str) -> None:
+    def at_head(self, frame: FrameType, where: str) -> None:
         """End the path at the head of a loop, unless it is the one that the fragment begins at, or
         its state cannot be told.
         """
@@ -194,15 +200,23 @@ class _Recorder:
             return
         self.heads_passed += 1
         fragment = self.fragments[self.current]
-        if self.heads_passed <= fragment.heads:
+        if self.heads_passed < fragment.heads:
+            return
+        assert isinstance(self.trace, LoopWatch)
+        key = self.trace.key(frame)
+        if self.heads_passed == fragment.heads:
             self.trace.taken()
+            self.turns = set() if key is None else {key}
+            return
+        if not self.looked:
+            self.turned(key, where)
             return
         if key is None:
             return
         if key not in self.fragment_of:
             if len(self.fragments) > MAX_HEADS:
                 raise TooLarge(
-                    f"{self.operation} comes to the loop in {where} in more than {MAX_HEADS:,} different states; "
+                    f"{self.shown} comes to the loop in {where} in more than {MAX_HEADS:,} different states; "
                     "let it come back with the same local variables: a count of its turns keeps it from that"
                 )
             way = ((frame.access, frame.answers[len(frame.tried)]) for frame in self.path[: self.depth])
@@ -211,6 +225,17 @@ class _Recorder:
         self.note_lines()
         self.image.halt()
         self.stop(Goto(self.fragment_of[key]))
+
+    def turned(self, key: Key | None, where: str) -> None:
+        """Pass the head of a loop that has not looked at shared memory since the last one."""
+        if key is not None and key in self.turns:
+            raise NotAFunction(
+                f"{self.shown} never leaves the loop in {where}: it comes back to where it was without an access to "
+                "shared memory"
+            )
+        if len(self.turns) > MAX_TURNS:
+            raise TooLarge(f"{self.shown} goes on and on in the loop in {where}, without an access to shared memory")
+        self.turns.add(len(self.turns) if key is None else key)
 
     def retry(self) -> None:
         """Begin the next repetition; the second is tabulated, the later ones are only compared with
@@ -238,7 +263,7 @@ class _Recorder:
 
     def counts(self) -> NotAFunction:
         return NotAFunction(
-            f"{self.operation} calls retry() but does not do the same in each repetition; "
+            f"{self.shown} calls retry() but does not do the same in each repetition; "
             "to wait with what it knows already, use image.wait_for(cell, value, ...)"
         )
 
@@ -332,7 +357,7 @@ class _Recorder:
         if node not in self.numbers:
             if len(self.nodes) >= MAX_NODES:
                 raise TooLarge(
-                    f"{self.operation} has more than {MAX_NODES:,} different steps; "
+                    f"{self.shown} has more than {MAX_NODES:,} different steps; "
                     "take fewer slots, smaller slots or fewer values"
                 )
             self.numbers[node] = len(self.nodes)
@@ -350,6 +375,16 @@ def tabulate(
         TooLarge
         NotAFunction
     """
+    graph = _tabulated(algorithm, place, operation, tick)
+    if place.kind.files and _tabulated(algorithm, place, operation, tick) != graph:
+        raise NotAFunction(
+            f"{place.kind.shown(operation)} does not always do the same: it depends on something other than shared words, "
+            "its arguments and private variables; on a clock, random numbers, or what an earlier call left somewhere?"
+        )
+    return graph
+
+
+def _tabulated(algorithm: Callable[[Any], Any], place: Place, operation: Operation, tick: Callable[[], None]) -> Graph:
     recorder = _Recorder(place, operation)
     roots: list[int] = []
     for number, _ in enumerate(recorder.fragments):  # it grows while it is walked
@@ -362,7 +397,7 @@ def tabulate(
         roots.append(root)
     if len(roots) > 1:
         wheres = [fragment.where for fragment in recorder.fragments]
-        return joined(operation, recorder.nodes, roots, wheres, recorder.lines, recorder.entry_lines)
+        return joined(recorder.shown, recorder.nodes, roots, wheres, recorder.lines, recorder.entry_lines)
     recorder.lines[ENTRY] = recorder.entry_lines.get(0, set())
     return Graph(_closed(recorder), roots[0], {edge: frozenset(lines) for edge, lines in recorder.lines.items()})
 
@@ -379,7 +414,7 @@ def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
         return tuple(nodes)
     if len(recorder.heads) != 1:
         raise NotAFunction(
-            f"{recorder.operation} calls retry() but remembers what it read before; "
+            f"{recorder.shown} calls retry() but remembers what it read before; "
             "to wait with what it knows already, use image.wait_for(cell, value, ...)"
         )
     (head,) = recorder.heads

@@ -34,6 +34,10 @@ class SlotsKind:
     below: ClassVar[str] = __file__
     first: ClassVar[int] = 0
 
+    def shown(self, call: Operation) -> str:
+        """Show an operation as it is."""
+        return str(call)
+
     def endless(self, operation: Operation, accesses: int) -> str:
         """Say what to do about a loop."""
         return (

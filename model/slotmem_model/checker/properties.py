@@ -24,7 +24,7 @@ ALWAYS = {
     "linearizable": "what the operations returned can be explained by the specification in some order (ATOMIC-1)",
     "held-once": "no slot is given to a process while another holds it (ATOMIC-2)",
     "nothing-torn": "no get returns parts of two puts (ATOMIC-3)",
-    "nothing-raised": "no operation ends with an error other than APR's",
+    "nothing-raised": "no operation ends with an exception, other than for one of APR's errors",
     "counter": "num_free is the number of free slots whenever nobody is inside an operation (KILL-4)",
     "memory": "in-use flags and slot bytes are the specification's whenever nobody is inside an operation (KILL-2)",
     "no-deadlock": "some process can go on until all are done: no lock stays with the dead (KILL-3)",

@@ -11,9 +11,11 @@ from typing import Any
 
 from slotmem_model.algorithms import catalogue
 from slotmem_model.algorithms.museum.pieces import MUSEUM
+from slotmem_model.automata.kind import BadProgram
 from slotmem_model.checker.model import Configuration
 from slotmem_model.checker.standard import STANDARD, Standard, standard_of
 from slotmem_model.programs.clients import defaults
+from slotmem_model.programs.declared import declarations
 from slotmem_model.programs.question import is_program
 
 
@@ -52,6 +54,8 @@ def questions(arguments: argparse.Namespace) -> Questions:
         return found
     for name in arguments.algorithms or ["reference"]:
         algorithm = catalogue.find(name)
+        if isinstance(algorithm, type) and declarations(algorithm) and not is_program(algorithm):
+            raise BadProgram(f"{name} has shared words and no operation; mark what processes call with @operation")
         if is_program(algorithm):
             found.asked += [Standard(each, "") for each in _of_program(name, algorithm, asked)]
             if not asked:

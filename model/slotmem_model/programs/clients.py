@@ -17,7 +17,8 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 from slotmem_model.automata.client import BadClient, Statement
-from slotmem_model.programs.declared import BadProgram, methods
+from slotmem_model.automata.kind import BadProgram
+from slotmem_model.programs.declared import methods
 from slotmem_model.spec import Operation
 
 ME = "me"

@@ -41,6 +41,7 @@ from slotmem_model.automata.accesses import (
     Stop,
     effect,
 )
+from slotmem_model.automata.kind import BadProgram
 from slotmem_model.automata.shared_words import DEAD, FREE, HELD, LOST, Word
 
 PROCESSES = -1
@@ -49,10 +50,6 @@ ROLE = "__slotmem_role__"
 ROLES = ("operation", "invariant", "final", "sometimes")
 _IMAGE = "_slotmem_image"
 Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-class BadProgram(ValueError):
-    """A class that is not a program; the message says what is wrong, and what to do."""
 
 
 def _marked(role: str) -> Callable[[Method], Method]:
@@ -138,7 +135,7 @@ class _Declared:
         return found
 
     def __set__(self, instance: Any, value: object) -> None:
-        raise AttributeError(
+        raise BadProgram(
             f"self.{self.name} is declared by the class and cannot be assigned; store to a word: self.{self.name}[0] = ..."
         )
 
@@ -210,7 +207,7 @@ def _hashable(value: Hashable, name: str) -> Hashable:
     try:
         hash(value)
     except TypeError:
-        raise TypeError(
+        raise BadProgram(
             f"{name} gets {value!r}, which others could change and cannot be hashed; expected such as a number or a tuple"
         ) from None
     return value

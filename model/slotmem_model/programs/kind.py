@@ -15,15 +15,17 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Callable, Hashable
+from contextlib import redirect_stdout
+from traceback import extract_tb
 from types import FrameType
 from typing import Any, NamedTuple
 
 from slotmem_model.automata.accesses import Image, Raised
 from slotmem_model.automata.client import Statement
-from slotmem_model.automata.kind import ENDED_BY_EXCEPTION, Answer, Ended, Leaf, NotAFunction, TooLarge
+from slotmem_model.automata.kind import ENDED_BY_EXCEPTION, Answer, BadProgram, Ended, Leaf, NotAFunction, TooLarge
 from slotmem_model.automata.shared_words import Word
 from slotmem_model.automata.source_lines import files_of
-from slotmem_model.programs import clients
+from slotmem_model.programs import clients, outside
 from slotmem_model.programs.declared import AtOnce, Binding, RobustLock, bound, declarations, laid_out, methods
 from slotmem_model.spec import SUCCESS, Operation, Result
 
@@ -85,19 +87,32 @@ class ProgramKind:
         binding = Binding(self.binding.words, dict(zip(self.binding.private, kept.private, strict=True)))
         image.hold(kept.held)
         try:
-            value = getattr(bound(algorithm, image, binding), name)(*arguments)
+            with outside.refused(self.files, self.below), redirect_stdout(sys.stderr):
+                value = getattr(bound(algorithm, image, binding), name)(*arguments)
         except (NotAFunction, TooLarge):
             raise
+        except RecursionError as error:
+            raise NotAFunction(
+                f"{self.shown(call)} calls itself without end{line_of(error, self.files)}; an operation may take "
+                f"{sys.getrecursionlimit():,} calls inside one another"
+            ) from None
+        except BadProgram as error:
+            raise BadProgram(f"{error}{line_of(error, self.files)}") from None
         except Raised:
             return ENDED_BY_EXCEPTION
         except (Exception, SystemExit) as error:
-            return Leaf(None, f"raised {type(error).__name__}: {error}".rstrip(": "))
+            said = f"{type(error).__name__}: {error}".rstrip(": ")
+            return Leaf(None, f"raised {said}{line_of(error, self.files)}")
         return Leaf(Result(SUCCESS, answer_of(value, name)), "", Kept(tuple(binding.private.values()), image.held()))
+
+    def shown(self, call: Operation) -> str:
+        """Show what is run as a call."""
+        return clients.shown(call[:-1])
 
     def endless(self, operation: Operation, accesses: int) -> str:
         """Say what to do about a loop that is not understood."""
         return (
-            f"{clients.shown(operation[:-1])} has made {accesses:,} accesses, and goes on{_at(self.files)}; a plain `while` in a "
+            f"{self.shown(operation)} has made {accesses:,} accesses, and goes on{_at(self.files)}; a plain `while` in a "
             "method, that comes back with the same local variables, is understood, and so is a `for` over a few things"
         )
 
@@ -220,5 +235,14 @@ def _at(files: frozenset[str]) -> str:
         frame = frame.f_back
     if frame is None:
         return ""
-    text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-    return f", in line {frame.f_lineno} of {frame.f_code.co_filename.rpartition('/')[2]} ({text})"
+    return _place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def line_of(error: BaseException, files: frozenset[str]) -> str:
+    """Return the place in these files where an error was raised, in words."""
+    frames = [each for each in extract_tb(error.__traceback__) if each.filename in files]
+    return _place(frames[-1].filename, frames[-1].lineno or 0) if frames else ""
+
+
+def _place(file: str, line: int) -> str:
+    return f", in line {line} of {file.rpartition('/')[2]} ({linecache.getline(file, line).strip()})"

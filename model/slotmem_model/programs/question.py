@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import partial
+from types import FrameType
 from typing import Any, NamedTuple
 
-from slotmem_model.automata.kind import Leaf, Question
+from slotmem_model.automata.kind import BadProgram, Leaf, Question
 from slotmem_model.automata.loops import Key, LoopWatch, Unfrozen, frozen
 from slotmem_model.programs import clients
-from slotmem_model.programs.declared import AtOnce, BadProgram, Blocked, Choices, is_program, methods
+from slotmem_model.programs.declared import AtOnce, Blocked, Choices, is_program, methods
 from slotmem_model.programs.kind import Kept, ProgramKind, answer_of
 from slotmem_model.spec import SUCCESS, Operation, Result
 
@@ -65,7 +66,8 @@ def _itself(kind: ProgramKind, state: Memory, operation: Operation, process: int
     image = AtOnce(list(state.values))
     seen: set[tuple[Key, tuple[Any, ...]]] = set()
 
-    def at_head(key: Key | None, _where: str) -> None:
+    def at_head(frame: FrameType, _where: str) -> None:
+        key = watch.key(frame)
         here = (key, tuple(image.values))
         if key is not None and here in seen:
             image.halt()
@@ -73,8 +75,9 @@ def _itself(kind: ProgramKind, state: Memory, operation: Operation, process: int
         if key is not None:
             seen.add((key, tuple(image.values)))
 
+    watch = LoopWatch(kind.files, kind.below, at_head)
     try:
-        with LoopWatch(kind.files, kind.below, at_head):
+        with watch:
             leaf: Leaf = kind.run(kind.algorithm, image, kind.call(operation, state.kept[process], process))
     except Blocked:
         return ()
