@@ -44,6 +44,7 @@ from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Diverged, Trace
 from slotmem_model.given_files import read_text
+from slotmem_model.programs.question import is_program
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 
@@ -102,10 +103,18 @@ def _replay(arguments: argparse.Namespace) -> int:
         heading.append("")
         searched = {"searched": check_observed.as_json(answer)}
         given = check_observed.traced(answer.told)
-    model = compile_model(given.configuration, catalogue.find(name))
-    try:
-        steps = trace.follow(model, given)
-    except Diverged as difference:
+    algorithm = catalogue.find(name)
+    specification = catalogue.specification(given.configuration.specification)
+    # What values the words of a program have is not in the trace.
+    for generations in (1, 4, 16) if is_program(algorithm) else (1,):
+        model = compile_model(given.configuration, algorithm, generations=generations, specification=specification)
+        try:
+            steps = trace.follow(model, given)
+        except Diverged as error:
+            difference = error
+        else:
+            break
+    else:
         _say(arguments, {"verdict": UNDECIDED, "difference": str(difference)}, [_diverged(name, difference)])
         return Exit.UNDECIDED
     broken, steps = first_broken(model, steps)

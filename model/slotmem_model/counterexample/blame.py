@@ -188,8 +188,7 @@ def _unexplained(told: Explanation) -> Blamed:
     number = next(number for number, each in enumerate(told.intervals) if each.last == last)
     interval = told.intervals[number]
     event = _event(told)
-    name = interval.operation[0]
-    allowed = sorted(wording.result(name, result) for result in model.monitor.allowed(told.states[-2].monitor, event))
+    allowed = sorted(interval.said(result) for result in model.monitor.allowed(told.states[-2].monitor, event))
     could = f"it could have returned {wording.listed(allowed, 'or')}" if allowed else "it could not have returned yet"
     sentence = f"{interval} returned {interval.answer}, and no order of the operations explains that: {could}"
     return sentence, frozenset({number}), frozenset()

@@ -23,6 +23,7 @@ from typing import Any
 from slotmem_model.automata import accesses, recording, simulated_image, slots_kind
 from slotmem_model.automata.accesses import Access, AsItReturns, Raised, Stop, TimedOut, effect
 from slotmem_model.automata.kind import NotAFunction
+from slotmem_model.automata.slots_kind import SlotsKind
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.blame import blame
@@ -57,7 +58,7 @@ def _followed(model: Model, steps: Sequence[Step]) -> tuple[tuple[State, ...], l
         for kind, _, what in model.events.table[step.event]:
             if kind == "invoke":
                 current[process] = len(intervals)
-                intervals.append(Interval(process, what, number, local.call or what))
+                intervals.append(Interval(process, what, number, local.call or what, isinstance(model.kind, SlotsKind)))
         at = current[process]
         if step.action is None:
             left = [

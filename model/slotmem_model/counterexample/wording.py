@@ -29,6 +29,12 @@ def operation(what: Operation) -> str:
     return f"{name}({', '.join(hexed(each) if isinstance(each, bytes) else str(each) for each in arguments)})"
 
 
+def call(what: Operation) -> str:
+    """Show an operation of a program as a call: push(1)."""
+    name, *arguments = what
+    return f"{name}({', '.join(map(repr, arguments))})"
+
+
 def result(name: str, what: Result) -> str:
     """Show what an operation of this name answered."""
     if what.status != SUCCESS:
