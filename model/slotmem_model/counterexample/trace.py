@@ -11,8 +11,8 @@
 - `configuration`: the fields of `slotmem_model.checker.model.Configuration`; one left out has its
   default.
 - `operations`: in the order of their first steps. A request is `{"op": "put", "id": 0, "data":
-  "0101"}`: bytes are hexadecimal; of a program of one's own, `{"op": "push", "arguments": [1]}`. One
-  that never returned has no result.
+  "0101"}`: bytes are hexadecimal; of a program of one's own, `{"op": "push", "arguments": [1]}`.
+  One that never returned has no result.
 - `interleaving`: who did which access, in order. Values are not kept: running it finds them again.
 - Processes are numbered from 1.
 
