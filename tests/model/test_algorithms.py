@@ -20,8 +20,8 @@ from slotmem_model.algorithms.museum.pieces import PIECES
 from slotmem_model.algorithms.one_lock import OneLock
 from slotmem_model.algorithms.plain_lock import PlainLock
 from slotmem_model.algorithms.striped import Striped
-from slotmem_model.automata.recording import run_operation
-from slotmem_model.automata.simulated_image import EBUSY, EOWNERDEAD
+from slotmem_model.automata.accesses import EBUSY, EOWNERDEAD
+from slotmem_model.automata.slots_kind import run_operation
 from slotmem_model.checker import naive
 from slotmem_model.checker.model import Configuration, compile_model
 from slotmem_model.spec import NOTFOUND

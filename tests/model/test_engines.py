@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slotmem.slots import Slots
-from slotmem_model.automata.recording import TooLarge
+from slotmem_model.automata.kind import TooLarge
 from slotmem_model.checker import naive
 from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Configuration, compile_model

@@ -16,7 +16,7 @@ from slotmem_model.algorithms.httpd import Httpd
 from slotmem_model.algorithms.museum.pieces import MUSEUM
 from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.properties import PropertyCheck
+from slotmem_model.checker.properties import property_check
 from slotmem_model.counterexample import lanes, picture, trace
 from slotmem_model.counterexample.explain import explain
 
@@ -46,7 +46,7 @@ class Forgetful(Slots):
 def depths(model, broken):
     """Return the depths of all states that break a property, by the oracle's own walk."""
     level, seen, found, depth = [model.initial], {model.initial}, [], 0
-    judge = PropertyCheck(model)
+    judge = property_check(model)
     while level:
         following = []
         for state in level:
@@ -278,7 +278,7 @@ def test_the_oracle_agrees():
     model = compile_model(HTTPD, Httpd)
     found = shortest.find(model)
     assert naive.explore(model).violations[found.broken]
-    assert PropertyCheck(model).violated(found.steps[-1].state, can_go_on=True) == found.broken
+    assert property_check(model).violated(found.steps[-1].state, can_go_on=True) == found.broken
 
 
 BAD = {

@@ -9,8 +9,8 @@ import pytest
 from slotmem.slots import Slots
 from slotmem_model.algorithms import catalogue
 from slotmem_model.algorithms.museum.pieces import MUSEUM
+from slotmem_model.automata.accesses import EOWNERDEAD
 from slotmem_model.automata.automaton import NEVER
-from slotmem_model.automata.simulated_image import EOWNERDEAD
 from slotmem_model.checker import naive
 from slotmem_model.checker.model import Configuration, compile_model
 from slotmem_model.checker.promela import to_promela

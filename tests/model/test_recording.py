@@ -3,9 +3,12 @@
 import pytest
 
 from slotmem_model.automata import recording
-from slotmem_model.automata.recording import IMPOSSIBLE, Leaf, NotAFunction, TooLarge, tabulate
+from slotmem_model.automata.accesses import EBUSY, EDEADLK, EPERM, Access
+from slotmem_model.automata.graph import IMPOSSIBLE
+from slotmem_model.automata.kind import Leaf, NotAFunction, Place, TooLarge
+from slotmem_model.automata.recording import tabulate
 from slotmem_model.automata.shared_words import FREE, HELD, geometry, words_of
-from slotmem_model.automata.simulated_image import EBUSY, EDEADLK, EPERM, Access, Place
+from slotmem_model.automata.slots_kind import SlotsKind
 from slotmem_model.spec import SUCCESS, Result
 
 SHAPE = geometry(item_size=2, item_num=1)
@@ -18,7 +21,7 @@ class Refused(Exception):
         name = "APR_NOTFOUND"
 
 
-def graph(operation, possible=None, **others):
+def graph(operation, possible=None, robust=True, **others):
     """Tabulate a function of an image, over a segment of one slot and the words x and y of three
     values.
     """
@@ -36,7 +39,7 @@ def graph(operation, possible=None, **others):
         def run(self):
             return operation(self.image, self.image.extra["x"], self.image.extra["y"])
 
-    return tabulate(Algorithm, Place(SHAPE, map_, tuple(everything), **others), ("run",))
+    return tabulate(Algorithm, Place(SlotsKind(SHAPE, map_, robust), tuple(everything), **others), ("run",))
 
 
 def nodes(graph):

@@ -6,7 +6,7 @@ import pytest
 
 from slotmem_model.algorithms.striped import Striped
 from slotmem_model.automata import store_buffer
-from slotmem_model.automata.recording import TooLarge
+from slotmem_model.automata.kind import TooLarge
 from slotmem_model.checker import naive
 from slotmem_model.checker.litmus import Litmus, compile_litmus
 from slotmem_model.checker.model import Configuration, compile_model

@@ -19,8 +19,8 @@ import inspect
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from slotmem_model.automata.accesses import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD
 from slotmem_model.automata.shared_words import SLOTS_START
-from slotmem_model.automata.simulated_image import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD
 from slotmem_model.spec import EINVAL, NOTFOUND
 
 TABLE = 0

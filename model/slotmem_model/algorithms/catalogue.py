@@ -29,6 +29,7 @@ from slotmem_model.algorithms.museum.pieces import MUSEUM
 from slotmem_model.automata.client import ARGUMENTS
 from slotmem_model.given_files import opened
 from slotmem_model.overdue import Overdue, bounded
+from slotmem_model.programs.declared import is_program
 
 GROUP = "slotmem.algorithms"
 MUSEUM_PREFIX = "museum:"
@@ -97,6 +98,22 @@ def _tell(line: str) -> None:
     print(f"still importing: {line}", file=sys.stderr, flush=True)
 
 
+def specification(name: str) -> Any:
+    """Return the class of a specification: module:Class or file.py:Class; None for the empty name.
+
+    Raises:
+        ValueError
+    """
+    if not name:
+        return None
+    if not name.rpartition(":")[0]:
+        raise ValueError(f"--spec {name}: expected file.py:Class or module:Class")
+    found = find(name)
+    if not isinstance(found, type):
+        raise ValueError(f"--spec {name}: that is {found!r}; expected a class")
+    return found
+
+
 def _raised_at(error: BaseException) -> str:
     """Return where in somebody's module an error was raised, if it was there."""
     frames = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith("<frozen importlib")]
@@ -142,15 +159,19 @@ def _only(module: ModuleType, name: str) -> Algorithm:
     found = [
         each
         for each in vars(module).values()
-        if isinstance(each, type) and each.__module__ == module.__name__ and any(hasattr(each, op) for op in ARGUMENTS)
+        if isinstance(each, type) and each.__module__ == module.__name__ and _is_algorithm(each)
     ]
     last = [each for each in found if not any(other is not each and issubclass(other, each) for other in found)]
     if len(last) != 1:
         has = ", ".join(each.__name__ for each in last) or "none"
         raise _Ambiguous(
-            f"{name} must have exactly one algorithm (a class with grab, release, ...), but has {has}; name one: {name}:Class"
+            f"{name} must have exactly one algorithm (a class with @operation, or with grab, release, ...), but has {has}; name one: {name}:Class"
         )
     return last[0]
+
+
+def _is_algorithm(each: type) -> bool:
+    return is_program(each) or any(hasattr(each, operation) for operation in ARGUMENTS)
 
 
 def names() -> tuple[str, ...]:

@@ -12,21 +12,21 @@ A process's own work between two accesses belongs to the first: an operation ret
 access. It is invoked with its first one, not before. So the interval in which it may take effect is
 as short as it can be, and no violation of linearizability is missed.
 
-A local state is (statement, registers, slots held, node of the graph). Registers that will not be
-read again are forgotten at once, so that states that differ in nothing else are one.
+A local state is (statement, registers, what the process keeps, node of the graph). Registers that
+will not be read again are forgotten at once, so that states that differ in nothing else are one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import NamedTuple
 
-from slotmem_model.automata import client
+from slotmem_model.automata.accesses import Access
 from slotmem_model.automata.client import Statement
-from slotmem_model.automata.recording import ENDED_BY_EXCEPTION, IMPOSSIBLE, Graph, Leaf, Node, TooLarge
-from slotmem_model.automata.simulated_image import Access
-from slotmem_model.spec import SUCCESS, Operation, Result
+from slotmem_model.automata.graph import IMPOSSIBLE, Graph, Node
+from slotmem_model.automata.kind import ENDED_BY_EXCEPTION, Kind, Leaf, TooLarge
+from slotmem_model.spec import Operation, Result
 
 MAX_LOCALS = 200_000
 BEGIN, EXCEPTION = Access("begin"), Access("exception")
@@ -76,6 +76,8 @@ class Local(NamedTuple):
     """The local state it is in when it dies here."""
     node: int = -1
     """The node of the operation's graph where it stands."""
+    call: Operation | None = None
+    """What that graph is of."""
 
 
 class Automaton(NamedTuple):
@@ -103,8 +105,8 @@ class Events:
 class _Key(NamedTuple):
     at: int
     """The number of the statement, counted over all rounds."""
-    registers: tuple[int | None, ...]
-    holds: int
+    registers: tuple[Hashable, ...]
+    kept: Hashable
     node: int
     inside: bool
     end: str = ""
@@ -117,12 +119,12 @@ class _Builder:
         statements: tuple[Statement, ...],
         rounds: int,
         process: int,
-        item_size: int,
+        kind: Kind,
         graph_of: Callable[[Operation], Graph],
         events: Events,
     ) -> None:
         self.statements, self.length, self.process = statements, rounds * len(statements), process
-        self.item_size, self.graph_of, self.events = item_size, graph_of, events
+        self.kind, self.graph_of, self.events = kind, graph_of, events
         self.names = sorted({statement.register for statement in statements} - {""})
         self.numbers: dict[_Key, int] = {}
         self.waiting: list[_Key] = []
@@ -142,9 +144,9 @@ class _Builder:
         if key.at >= self.length:
             return None
         registers = dict(zip(self.names, key.registers, strict=True))
-        return client.bind(self.statements[key.at % len(self.statements)], registers, self.process, self.item_size)
+        return self.kind.bind(self.statements[key.at % len(self.statements)], registers, self.process)
 
-    def idle(self, at: int, registers: tuple[int | None, ...], holds: int) -> _Key:
+    def idle(self, at: int, registers: tuple[Hashable, ...], kept: Hashable) -> _Key:
         """Return the local state before the next operation that can be done; forget registers that
         will not be read again.
         """
@@ -155,12 +157,12 @@ class _Builder:
                 value if within and self.is_read(name, ahead) else None
                 for name, value in zip(self.names, registers, strict=True)
             )
-            key = _Key(at, registers, holds, -1, inside=False)
+            key = _Key(at, registers, kept, -1, inside=False)
             if at >= self.length:
                 return key._replace(end="done")
             operation = self.operation(key)
             if operation is not None:
-                return key._replace(node=self.graph_of(operation).root)
+                return key._replace(node=self.graph_of(self.call(key, operation)).root)
             at += 1
 
     @staticmethod
@@ -173,23 +175,24 @@ class _Builder:
                 return False
         return False
 
-    def returned(self, key: _Key, operation: Operation, leaf: Leaf, holds: int) -> tuple[_Key, tuple[Event, ...]]:
+    def call(self, key: _Key, operation: Operation) -> Operation:
+        """Return what is run of an operation: its graph is found by it."""
+        return self.kind.call(operation, key.kept, self.process)
+
+    def returned(self, key: _Key, operation: Operation, leaf: Leaf, kept: Hashable) -> tuple[_Key, tuple[Event, ...]]:
         """Return the local state after an operation's end, and the event."""
-        if leaf.fault:
-            return _Key(0, (), 0, -1, inside=False, end="fault", fault=leaf.fault), ()
         if leaf == ENDED_BY_EXCEPTION:
-            return _Key(0, (), holds, -1, inside=False, end="done"), ()
+            return _Key(0, (), kept, -1, inside=False, end="done"), ()
+        ended = None if leaf.fault else self.kind.ended(operation, leaf, kept)
+        if ended is None or ended.fault:
+            fault = ended.fault if ended else leaf.fault
+            return _Key(0, (), self.kind.first, -1, inside=False, end="fault", fault=fault), ()
         assert leaf.result is not None
-        if operation[0] == "get" and leaf.result.status == SUCCESS and len(set(leaf.result.value)) > 1:
-            shown = leaf.result.value.hex(" ")
-            return _Key(0, (), 0, -1, inside=False, end="fault", fault=f"torn: {operation} gave {shown}"), ()
         registers = list(key.registers)
-        if operation[0] == "grab" and leaf.result.status == SUCCESS:
-            holds |= 1 << leaf.result.value
-            register = self.statements[key.at % len(self.statements)].register
-            if register:
-                registers[self.names.index(register)] = leaf.result.value
-        return self.idle(key.at + 1, tuple(registers), holds), (("return", self.process, leaf.result),)
+        register = self.statements[key.at % len(self.statements)].register
+        if register and ended.value is not None:
+            registers[self.names.index(register)] = ended.value
+        return self.idle(key.at + 1, tuple(registers), ended.kept), (("return", self.process, leaf.result),)
 
     @staticmethod
     def exception(node: Node, moved: Callable[[int], Move]) -> Action:
@@ -205,29 +208,29 @@ class _Builder:
     def local(self, key: _Key) -> Local:
         """Describe a local state, numbering those that it leads to."""
         operation = self.operation(key) if not key.end else None
+        holds, locked = self.kind.holds(key.kept), self.kind.held(key.kept)
         if operation is None:
-            return Local((), None, key.inside, key.holds, (), key.end, key.fault)
+            return Local((), None, key.inside, holds, (), key.end, key.fault)
         begun: tuple[Event, ...] = () if key.inside else (("invoke", self.process, operation),)
-        holds = key.holds
-        if operation[0] == "release" and operation[1] >= 0 and not key.inside:
-            holds &= ~(1 << operation[1])
-        graph = self.graph_of(operation)
+        call = self.call(key, operation)
+        kept = key.kept if key.inside else self.kind.begun(operation, key.kept)
+        graph = self.graph_of(call)
 
         def move(value: int, target: int) -> Move:
             if (value, target) == IMPOSSIBLE:
                 return NEVER
             node = graph.nodes[target]
             if isinstance(node, Leaf):
-                after, ended = self.returned(key, operation, node, holds)
+                after, ended = self.returned(key, operation, node, kept)
             else:
-                after, ended = key._replace(node=target, inside=True, holds=holds), ()
+                after, ended = key._replace(node=target, inside=True, kept=kept), ()
             return Move(self.number(after), value, self.events.number(begun + ended))
 
         node = graph.nodes[key.node]
-        dead = self.number(_Key(0, (), key.holds, -1, inside=False, end="dead"))
+        dead = self.number(_Key(0, (), key.kept, -1, inside=False, end="dead"))
         if isinstance(node, Leaf):  # it answers without looking at shared memory
             actions: tuple[Action, ...] = (Action(BEGIN, (move(0, key.node),)),)
-            return Local(actions, operation, key.inside, key.holds, (), crash=dead, node=key.node)
+            return Local(actions, operation, key.inside, holds, locked, crash=dead, node=key.node, call=call)
         actions = (Action(node.access, tuple(to and move(*to) for to in node.moves)),)
         if node.timeout is not None:
             moves = tuple(None if to else move(index, node.timeout) for index, to in enumerate(node.moves))
@@ -237,14 +240,14 @@ class _Builder:
         if node.unanswered:
             moves = tuple(to and move(*to) for to in node.unanswered)
             actions = (*actions, Action(node.access._replace(raises=True), moves))
-        return Local(actions, operation, key.inside, key.holds, node.held, crash=dead, node=key.node)
+        return Local(actions, operation, key.inside, holds, node.held, crash=dead, node=key.node, call=call)
 
 
 def build(
     statements: tuple[Statement, ...],
     rounds: int,
     process: int,
-    item_size: int,
+    kind: Kind,
     graph_of: Callable[[Operation], Graph],
     events: Events,
 ) -> Automaton:
@@ -253,6 +256,6 @@ def build(
     Raises:
         TooLarge
     """
-    builder = _Builder(statements, rounds, process, item_size, graph_of, events)
-    builder.number(builder.idle(0, (None,) * len(builder.names), 0))
+    builder = _Builder(statements, rounds, process, kind, graph_of, events)
+    builder.number(builder.idle(0, (None,) * len(builder.names), kind.first))
     return Automaton(tuple(builder.local(key) for key in builder.waiting), process)  # it grows while it is walked

@@ -5,8 +5,6 @@ Interface:
 - `tabulate(algorithm, place, operation)` returns a `Graph`: which access comes first; for each
   value that the word may have at that moment, what it becomes and which access comes next; at the
   ends, what the operation answered.
-- `run_operation(instance, operation)` does one operation and returns how it ended.
-
 How it works. The image does not know the other processes, so a word may hold any value of its
 domain when it is read. The operation is run; whenever it reads, it gets the first answer not yet
 tried. When it has ended, the last answer that has an alternative is changed and the operation is
@@ -27,88 +25,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, NamedTuple
 
-from slotmem_model.automata.simulated_image import (
-    EOWNERDEAD,
-    Access,
-    AsItReturns,
-    Place,
-    Raised,
-    SimulatedImage,
-    Stop,
-    TimedOut,
-    effect,
+from slotmem_model.automata.accesses import EOWNERDEAD, Access, AsItReturns, Raised, Stop, TimedOut, effect
+from slotmem_model.automata.graph import (
+    ENTRY,
+    IMPOSSIBLE,
+    RAISED,
+    RAISED_AS_IT_RETURNED,
+    TIMED_OUT,
+    Edge,
+    Goto,
+    Graph,
+    Node,
+    joined,
 )
+from slotmem_model.automata.kind import Leaf, NotAFunction, Place, TooLarge
+from slotmem_model.automata.loops import Key, LoopWatch
 from slotmem_model.automata.source_lines import Line, LineTrace
-from slotmem_model.spec import SUCCESS, Operation, Result
+from slotmem_model.spec import Operation
 
 MAX_NODES = 200_000
 MAX_ACCESSES = 1_000
 """An operation with more accesses than this is taken for an endless loop."""
 REPETITIONS = 8
 """The number of times that a loop is played before it is believed to go on for ever."""
-
-
-class TooLarge(ValueError):
-    """A graph, an automaton or a state that does not fit."""
-
-
-class NotAFunction(ValueError):
-    """An operation that does different things for the same answers, so that nothing can be said
-    about it.
-    """
-
-
-Edge = tuple[int, int]
-"""(node, value index)"""
-ENTRY: Edge = (-1, 0)
-"""From the call to the first access."""
-TIMED_OUT, RAISED, RAISED_AS_IT_RETURNED = -1, -2, -3
-"""Value indexes that stand for a wait that timed out, for an exception before an access, and, less
-the value index that was found, for one as a call returned.
-"""
-
-
-class Leaf(NamedTuple):
-    """An operation's end: its result, or the fault that stopped it."""
-
-    result: Result | None
-    fault: str = ""
-
-
-IMPOSSIBLE = (-1, -1)
-"""The move for a value that the word never has."""
-
-
-class Node(NamedTuple):
-    """Before an access: `moves[value index]` is (new value index, next node), None if it must wait,
-    or IMPOSSIBLE.
-    """
-
-    access: Access
-    held: tuple[int, ...]
-    """Words of the mutexes held at this moment; after a death they are the ones that change."""
-    moves: tuple[tuple[int, int] | None, ...]
-    """The next nodes are numbers in `Graph.nodes`."""
-    timeout: int | None = None
-    """The next node if the wait times out."""
-    exception: int | None = None
-    """The next node if an exception is raised before the access."""
-    unanswered: tuple[tuple[int, int] | None, ...] = ()
-    """Like `moves`, if one is raised as the call returns."""
-
-
-class Graph(NamedTuple):
-    """All nodes of one operation; node 0 is the root.
-
-    An edge to a number beyond the end does not exist.
-    """
-
-    nodes: tuple[Node | Leaf, ...]
-    root: int
-    lines: dict[Edge, frozenset[Line]]
-    """The source lines that run between an access that found this value and the next one."""
 
 
 @dataclass
@@ -133,16 +75,30 @@ _EXCEPTIONS = 2
 """How many exceptions may be raised in one operation: the second on the way out of the first."""
 _OUTSIDE = "outside"
 _AGAIN = Leaf(None, "again")
-ENDED_BY_EXCEPTION = Leaf(None)
-"""The end of an operation that never answers: what it did and what it did not, nobody was told."""
+
+
+class _Fragment(NamedTuple):
+    """What follows once an operation is at the head of a loop in a certain state."""
+
+    prefix: tuple[tuple[Access, Any], ...]
+    """The answers that lead there."""
+    heads: int
+    """How many heads of loops are passed on the way, this one included."""
+    where: str
+
+
+MAX_HEADS = 500
+"""States in which an operation may come to heads of loops."""
+MAX_TURNS = 10_000
+"""Heads of loops in a row without an access."""
 
 
 class _Recorder:
     """The walk over all answers to one operation."""
 
     def __init__(self, place: Place, operation: Operation) -> None:
-        self.place = place
-        self.operation = operation
+        self.place, self.words = place, place.kind.words
+        self.operation, self.shown = operation, place.kind.shown(operation)
         self.path: list[_Frame] = []
         self.depth = self.known = 0
         self.raised = 0
@@ -150,22 +106,30 @@ class _Recorder:
         self.loop_head_next = False
         self.loop_start = self.playing = 0
         self.heads: set[int] = set()
-        self.nodes: list[Node | Leaf] = []
-        self.numbers: dict[Node | Leaf, int] = {}
-        self.trace = LineTrace(place.files)
+        self.nodes: list[Node | Leaf | Goto] = []
+        self.numbers: dict[Node | Leaf | Goto, int] = {}
+        kind = place.kind
+        self.trace = LoopWatch(kind.files, kind.below, self.at_head) if kind.files else LineTrace(place.files)
         self.lines: dict[Edge, set[Line]] = {}
+        self.fragments = [_Fragment((), 0, "")]
+        self.fragment_of: dict[Key, int] = {}
+        self.current = 0
+        self.entry_lines: dict[int, set[Line]] = {}
 
-    def run(self, algorithm: Callable[[Any], Any]) -> Leaf:
+    def run(self, algorithm: Callable[[Any], Any]) -> Leaf | Goto:
         """Do the operation once, along the current path and then along first answers."""
         self.depth, self.raised, self.retries, self.loop_head_next = 0, 0, 0, False
         self.known = len(self.path)
-        self.stopped_by: Leaf | None = None
-        image = SimulatedImage(self.place, self.answer)
+        self.passed = self.heads_passed = 0
+        self.looked = False
+        self.turns: set[Key | int] = set()
+        self.stopped_by: Leaf | Goto | None = None
+        image = self.image = self.place.kind.image(self.answer)
         try:
             with self.trace:
                 if not self.path:
                     self.trace.begin()
-                leaf = made_and_run(algorithm, image, self.operation)
+                leaf = self.place.kind.run(algorithm, image, self.operation)
         except Stop:
             assert self.stopped_by is not None
             self.trace.taken()  # what `finally` and `except` run after the stop does not count
@@ -184,7 +148,7 @@ class _Recorder:
             frame = self.path[self.depth - 1]
             frame.lines.setdefault(len(frame.tried), set()).update(lines)
         else:
-            self.lines.setdefault(ENTRY, set()).update(lines)
+            self.entry_lines.setdefault(self.current, set()).update(lines)
 
     def answer(self, access: Access, held: tuple[int, ...]) -> Any:
         """Answer an access from the path, or extend the path by it."""
@@ -192,22 +156,33 @@ class _Recorder:
             return self.retry()
         if self.retries > 1:
             return self.played(access, held)
+        if self.passed < len(self.fragments[self.current].prefix):
+            return self.on_the_way(access)
         self.note_lines()
-        if self.depth == MAX_ACCESSES:
-            raise TooLarge(
-                f"{self.operation} has made {MAX_ACCESSES:,} accesses, and goes on: a loop that waits must say so, "
-                "with image.retry() or image.wait_for(cell, value)"
-            )
+        if self.passed + self.depth == MAX_ACCESSES:
+            raise TooLarge(self.place.kind.endless(self.operation, MAX_ACCESSES))
         if self.depth == len(self.path):
             self.path.append(self.frame(access, held))
         frame = self.path[self.depth]
         if frame.access != access:
-            raise NotAFunction(f"{self.operation} does not always do the same: {frame.access} became {access}")
+            raise NotAFunction(f"{self.shown} does not always do the same: {frame.access} became {access}")
         self.depth += 1
+        self.looked = True
         if self.depth == self.known:  # the lines up to here have been noted with the answers before this one
             self.trace.begin()
         self.loop_head_next = False
-        given = frame.answers[len(frame.tried)]
+        return self.given(access, frame.answers[len(frame.tried)])
+
+    def on_the_way(self, access: Access) -> Any:
+        """Answer an access on the way to the head of a loop."""
+        expected, given = self.fragments[self.current].prefix[self.passed]
+        if access != expected:
+            raise NotAFunction(f"{self.shown} does not always do the same: {expected} became {access}")
+        self.passed += 1
+        return self.given(access, given)
+
+    def given(self, access: Access, given: Any) -> Any:
+        """Give an answer, or raise what it stands for."""
         if given == _TIMEOUT:
             raise TimedOut(f"waited too long for {self.name(access)}")
         self.raised += given == _EXCEPTION or isinstance(given, AsItReturns)
@@ -216,6 +191,51 @@ class _Recorder:
         if given == _OUTSIDE:
             self.stop(Leaf(None, f"{access.kind} to {self.name(access)} of a value that the model does not have"))
         return given
+
+    def at_head(self, frame: FrameType, where: str) -> None:
+        """End the path at the head of a loop, unless it is the one that the fragment begins at, or
+        its state cannot be told.
+        """
+        if self.image.stopped:
+            return
+        self.heads_passed += 1
+        fragment = self.fragments[self.current]
+        if self.heads_passed < fragment.heads:
+            return
+        assert isinstance(self.trace, LoopWatch)
+        key = self.trace.key(frame)
+        if self.heads_passed == fragment.heads:
+            self.trace.taken()
+            self.turns = set() if key is None else {key}
+            return
+        if not self.looked:
+            self.turned(key, where)
+            return
+        if key is None:
+            return
+        if key not in self.fragment_of:
+            if len(self.fragments) > MAX_HEADS:
+                raise TooLarge(
+                    f"{self.shown} comes to the loop in {where} in more than {MAX_HEADS:,} different states; "
+                    "let it come back with the same local variables: a count of its turns keeps it from that"
+                )
+            way = ((frame.access, frame.answers[len(frame.tried)]) for frame in self.path[: self.depth])
+            self.fragment_of[key] = len(self.fragments)
+            self.fragments.append(_Fragment((*fragment.prefix, *way), self.heads_passed, where))
+        self.note_lines()
+        self.image.halt()
+        self.stop(Goto(self.fragment_of[key]))
+
+    def turned(self, key: Key | None, where: str) -> None:
+        """Pass the head of a loop that has not looked at shared memory since the last one."""
+        if key is not None and key in self.turns:
+            raise NotAFunction(
+                f"{self.shown} never leaves the loop in {where}: it comes back to where it was without an access to "
+                "shared memory"
+            )
+        if len(self.turns) > MAX_TURNS:
+            raise TooLarge(f"{self.shown} goes on and on in the loop in {where}, without an access to shared memory")
+        self.turns.add(len(self.turns) if key is None else key)
 
     def retry(self) -> None:
         """Begin the next repetition; the second is tabulated, the later ones are only compared with
@@ -243,30 +263,34 @@ class _Recorder:
 
     def counts(self) -> NotAFunction:
         return NotAFunction(
-            f"{self.operation} calls retry() but does not do the same in each repetition; "
+            f"{self.shown} calls retry() but does not do the same in each repetition; "
             "to wait with what it knows already, use image.wait_for(cell, value, ...)"
         )
 
-    def stop(self, leaf: Leaf) -> None:
+    def stop(self, leaf: Leaf | Goto) -> None:
         self.stopped_by = leaf
         raise Stop
 
     def name(self, access: Access) -> str:
-        return self.place.map.words[access.word].name
+        return self.words[access.word].name
 
     def frame(self, access: Access, held: tuple[int, ...]) -> _Frame:
         """Return an access with all that may be answered to it."""
         touches = access.word >= 0
-        values = self.place.map.words[access.word].values if touches else (0,)
+        values = self.words[access.word].values if touches else (0,)
         possible = self.place.possible[access.word] if touches else frozenset({0})
         outcomes: list[tuple[Any, int] | None] = []
         for index, value in enumerate(values):
             done = effect(access, value)
             if done is not None and touches:
                 answer, new = done
-                if access.kind == "add" and self.place.map.words[access.word].kind == "round":
+                if access.kind == "add" and self.words[access.word].kind == "round":
                     new %= len(values)
-                done = (answer, values.index(new)) if new in values else (_OUTSIDE, index)
+                if new in values:
+                    done = (answer, values.index(new))
+                else:
+                    self.place.kind.found(access.word, new)
+                    done = (_OUTSIDE, index)
             outcomes.append(done)
         answers = list(dict.fromkeys(done[0] for index in sorted(possible) if (done := outcomes[index]) is not None))
         if access.kind == "lock" and self.place.timeouts:
@@ -276,7 +300,7 @@ class _Recorder:
             answers.append(_EXCEPTION)
         return _Frame(access, held, outcomes, possible, answers, self.loop_head_next)
 
-    def ended(self, leaf: Leaf) -> int:
+    def ended(self, leaf: Leaf | Goto) -> int:
         """Note where the path led, and drop accesses whose answers have all been tried.
 
         Return the number of the last node that was finished.
@@ -329,11 +353,11 @@ class _Recorder:
             if lines := frame.lines.get(answers.get(answer, -1)):
                 self.lines.setdefault((number, index), set()).update(lines)
 
-    def number(self, node: Node | Leaf) -> int:
+    def number(self, node: Node | Leaf | Goto) -> int:
         if node not in self.numbers:
             if len(self.nodes) >= MAX_NODES:
                 raise TooLarge(
-                    f"{self.operation} has more than {MAX_NODES:,} different steps; "
+                    f"{self.shown} has more than {MAX_NODES:,} different steps; "
                     "take fewer slots, smaller slots or fewer values"
                 )
             self.numbers[node] = len(self.nodes)
@@ -351,13 +375,31 @@ def tabulate(
         TooLarge
         NotAFunction
     """
+    graph = _tabulated(algorithm, place, operation, tick)
+    if place.kind.files and _tabulated(algorithm, place, operation, tick) != graph:
+        raise NotAFunction(
+            f"{place.kind.shown(operation)} does not always do the same: it depends on something other than shared words, "
+            "its arguments and private variables; on a clock, random numbers, or what an earlier call left somewhere?"
+        )
+    return graph
+
+
+def _tabulated(algorithm: Callable[[Any], Any], place: Place, operation: Operation, tick: Callable[[], None]) -> Graph:
     recorder = _Recorder(place, operation)
-    while True:
-        tick()
-        root = recorder.ended(recorder.run(algorithm))
-        if not recorder.path:
-            break
-    return Graph(_closed(recorder), root, {edge: frozenset(lines) for edge, lines in recorder.lines.items()})
+    roots: list[int] = []
+    for number, _ in enumerate(recorder.fragments):  # it grows while it is walked
+        recorder.current = number
+        while True:
+            tick()
+            root = recorder.ended(recorder.run(algorithm))
+            if not recorder.path:
+                break
+        roots.append(root)
+    if len(roots) > 1:
+        wheres = [fragment.where for fragment in recorder.fragments]
+        return joined(recorder.shown, recorder.nodes, roots, wheres, recorder.lines, recorder.entry_lines)
+    recorder.lines[ENTRY] = recorder.entry_lines.get(0, set())
+    return Graph(_closed(recorder), roots[0], {edge: frozenset(lines) for edge, lines in recorder.lines.items()})
 
 
 def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
@@ -366,12 +408,13 @@ def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
     Raises:
         NotAFunction: if repetitions differ.
     """
+    nodes = [node for node in recorder.nodes if not isinstance(node, Goto)]
     again = recorder.numbers.get(_AGAIN)
     if again is None:
-        return tuple(recorder.nodes)
+        return tuple(nodes)
     if len(recorder.heads) != 1:
         raise NotAFunction(
-            f"{recorder.operation} calls retry() but remembers what it read before; "
+            f"{recorder.shown} calls retry() but remembers what it read before; "
             "to wait with what it knows already, use image.wait_for(cell, value, ...)"
         )
     (head,) = recorder.heads
@@ -389,35 +432,5 @@ def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
             moves=tuple(turned(at, value, move) for value, move in enumerate(node.moves)),
             timeout=head if node.timeout == again else node.timeout,
         )
-        for at, node in enumerate(recorder.nodes)
+        for at, node in enumerate(nodes)
     )
-
-
-def made_and_run(algorithm: Callable[[Any], Any], image: SimulatedImage, operation: Operation) -> Leaf:
-    """Make an algorithm, do an operation and return how it ended; failing to make it is a fault."""
-    try:
-        instance = algorithm(image)
-    except (Exception, SystemExit) as error:
-        return Leaf(None, f"raised {type(error).__name__}: {error}, when it was made")
-    return run_operation(instance, operation)
-
-
-def run_operation(instance: Any, operation: Operation) -> Leaf:
-    """Do an operation on an algorithm, and return how it ended: an error with a status is an
-    answer, any other is a fault.
-    """
-    name, *arguments = operation
-    try:
-        value = getattr(instance, name)(*arguments)
-    except (NotAFunction, TooLarge):
-        raise
-    except Raised:
-        return ENDED_BY_EXCEPTION
-    except (Exception, SystemExit) as error:
-        status = getattr(error, "status", None)
-        if status is None:
-            return Leaf(None, f"raised {type(error).__name__}: {error}")
-        return Leaf(Result(status.name))
-    if name == "grab" and type(value) is not int:
-        return Leaf(None, f"raised TypeError: it returned {value!r}, which is not a slot id")
-    return Leaf(Result(SUCCESS, tuple(value) if name == "slots" else value))

@@ -16,7 +16,7 @@ wrapped.
 from __future__ import annotations
 
 from itertools import starmap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 NUM_FREE_START = 24
 SLOTS_START = 32
@@ -78,18 +78,21 @@ class Word(NamedTuple):
     """One word of shared memory. A state has the index of its value."""
 
     name: str
-    values: tuple[int, ...]
-    initial: int = 0
+    values: tuple[Any, ...]
+    """Numbers; of a program's word, whatever can be hashed."""
+    initial: Any = 0
     """The initial value (not its index)."""
     kind: str = "memory"
-    """memory, round (memory that `fetch_add` wraps), or mutex."""
+    """memory, round (memory that `fetch_add` wraps), mutex, or any (a program's word)."""
 
     def shown(self, index: int) -> str:
         """Return a value as a person would write it, given its index."""
         return self.said(self.values[index])
 
-    def said(self, value: int) -> str:
+    def said(self, value: Any) -> str:
         """Return a value as a person would write it."""
+        if self.kind == "any":
+            return repr(value)
         if self.kind == "mutex":
             return MUTEX_STATES[value]
         return str(value - _UINT32) if value > _UINT32 // 2 else str(value)

@@ -19,10 +19,10 @@ dies only with an empty buffer.
 
 from __future__ import annotations
 
+from slotmem_model.automata.accesses import Access
 from slotmem_model.automata.automaton import MAX_LOCALS, NEVER, Action, Automaton, Local, Move
-from slotmem_model.automata.recording import TooLarge
+from slotmem_model.automata.kind import TooLarge
 from slotmem_model.automata.shared_words import Word
-from slotmem_model.automata.simulated_image import Access
 
 _FROM_BUFFER = {"load": "reread", "await": "reawait"}
 _Store = tuple[int, int]

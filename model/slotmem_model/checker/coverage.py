@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from slotmem_model.automata.recording import ENTRY, RAISED, RAISED_AS_IT_RETURNED, TIMED_OUT
+from slotmem_model.automata.graph import ENTRY, RAISED, RAISED_AS_IT_RETURNED, TIMED_OUT
 from slotmem_model.automata.source_lines import Line
 from slotmem_model.checker.model import Model
 
@@ -22,10 +22,10 @@ def lines_run(model: Model, steps: Iterable[Taken]) -> set[Line]:
     found: set[Line] = set()
     for process, at, number, value in steps:
         local = model.processes[process].locals[at]
-        if local.operation is None:
+        if local.call is None:
             continue
         access = local.actions[number].access
-        lines, kind = model.graph_of(local.operation).lines, access.kind
+        lines, kind = model.graph_of(local.call).lines, access.kind
         if not local.inside and kind != "drain":
             found |= lines.get(ENTRY, frozenset())
         if kind == "timeout":
@@ -43,5 +43,5 @@ def lines_run(model: Model, steps: Iterable[Taken]) -> set[Line]:
 
 def lines_known(model: Model) -> set[Line]:
     """Return every line that ran when the model was tabulated, explored or not."""
-    operations = {local.operation for automaton in model.processes for local in automaton.locals if local.operation}
-    return {line for operation in operations for ran in model.graph_of(operation).lines.values() for line in ran}
+    calls = {local.call for automaton in model.processes for local in automaton.locals if local.call}
+    return {line for call in calls for ran in model.graph_of(call).lines.values() for line in ran}

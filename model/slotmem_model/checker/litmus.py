@@ -25,9 +25,10 @@ from typing import Any, NamedTuple
 
 from slotmem_model.automata.automaton import Events, build
 from slotmem_model.automata.client import Statement
+from slotmem_model.automata.kind import Place
 from slotmem_model.automata.recording import tabulate
 from slotmem_model.automata.shared_words import ExtraWord, geometry, words_of
-from slotmem_model.automata.simulated_image import Place
+from slotmem_model.automata.slots_kind import SlotsKind
 from slotmem_model.automata.store_buffer import buffered
 from slotmem_model.checker.model import MEMORIES, Configuration, Model
 
@@ -99,16 +100,17 @@ def compile_litmus(test: Litmus, memory: str) -> Model:
     shape = geometry(item_size=1, item_num=1)
     names = dict.fromkeys((*VARIABLES, *test.shown))
     map_ = words_of(shape, values=1, slack=0, extra=tuple(ExtraWord(name, VALUES) for name in names))
-    place = Place(shape, map_, tuple(frozenset(range(len(word.values))) for word in map_.words))
+    kind = SlotsKind(shape, map_)
+    place = Place(kind, tuple(frozenset(range(len(word.values))) for word in map_.words))
     algorithm = partial(Program, test)
     graph_of = cache(partial(tabulate, algorithm, place))
     events = Events()
     clients = tuple((Statement("run", (process,)),) for process in range(len(test.processes)))
-    automata = [build(client, 1, process, 1, graph_of, events) for process, client in enumerate(clients)]
+    automata = [build(client, 1, process, kind, graph_of, events) for process, client in enumerate(clients)]
     if memory == "tso":
         automata = [buffered(automaton, map_.words) for automaton in automata]
     configuration = Configuration(f"litmus {test.name}", len(clients), 1, memory=memory, linearizable=False)
-    return Model(configuration, map_, clients, tuple(automata), events, None, algorithm, place, graph_of)
+    return Model(configuration, clients, tuple(automata), events, None, algorithm, place, graph_of)
 
 
 def outcomes(test: Litmus, memory: str) -> frozenset[Outcome]:

@@ -19,15 +19,18 @@ from functools import cache, partial
 from itertools import chain
 from typing import Any, NamedTuple
 
-from slotmem_model import spec
 from slotmem_model.automata import client
 from slotmem_model.automata.automaton import NEVER, Action, Automaton, Events, Move, build
 from slotmem_model.automata.client import Statement
-from slotmem_model.automata.recording import Graph, tabulate
-from slotmem_model.automata.shared_words import DEAD, HELD, Geometry, Map, geometry, words_of
-from slotmem_model.automata.simulated_image import Place
+from slotmem_model.automata.graph import Graph
+from slotmem_model.automata.kind import Kind, Place, Question
+from slotmem_model.automata.recording import tabulate
+from slotmem_model.automata.shared_words import DEAD, HELD, Map, Word
+from slotmem_model.automata.slots_kind import SlotsKind
 from slotmem_model.automata.store_buffer import buffered
 from slotmem_model.checker.monitor import Monitor
+from slotmem_model.checker.slots_question import slots_question
+from slotmem_model.programs.question import is_program, program_question
 from slotmem_model.spec import Operation
 
 MEMORIES = ("sc", "tso")
@@ -41,6 +44,7 @@ class Configuration:
     algorithm: str = "reference"
     processes: int = 2
     slots: int = 2
+    """0 for a program of one's own, which has none."""
     rounds: int = 1
     clients: tuple[str, ...] = (client.DEFAULT,)
     """One client for all processes, or one for each."""
@@ -59,10 +63,15 @@ class Configuration:
     """
     linearizable: bool = True
     """Whether the monitor runs along."""
+    specification: str = ""
+    """The class that says what a program of one's own must do, as module:Class or file.py:Class;
+    empty: the one that it names itself, or else itself, run one operation at a time.
+    """
 
     def __str__(self) -> str:
         counted = ((self.processes, "process", "es"), (self.slots, "slot", "s"), (self.rounds, "round", "s"))
-        parts = [self.algorithm, *(f"{number} {noun}{plural * (number != 1)}" for number, noun, plural in counted)]
+        shown = [each for each in counted if each[0]]
+        parts = [self.algorithm, *(f"{number} {noun}{plural * (number != 1)}" for number, noun, plural in shown)]
         if self.crashes:
             parts.append(f"{self.crashes} crash" + "es" * (self.crashes > 1))
         if self.memory != "sc":
@@ -79,6 +88,8 @@ class Configuration:
             parts.append("exceptions")
         if not self.linearizable:
             parts.append("no monitor")
+        if self.specification:
+            parts.append(f"specification {self.specification}")
         if self.clients != (client.DEFAULT,):
             parts.append(" | ".join(self.clients))
         return ", ".join(parts)
@@ -108,7 +119,6 @@ class Model:
     """A configuration, compiled."""
 
     configuration: Configuration
-    map: Map
     clients: tuple[tuple[Statement, ...], ...]
     processes: tuple[Automaton, ...]
     events: Events
@@ -118,9 +128,25 @@ class Model:
     graph_of: Callable[[Operation], Graph] = field(repr=False)
 
     @property
+    def kind(self) -> Kind:
+        """The kind of program that it is."""
+        return self.place.kind
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """Shared memory."""
+        return self.place.kind.words
+
+    @property
+    def map(self) -> Map:
+        """The words of slots; there are none in a model of another kind."""
+        assert isinstance(self.kind, SlotsKind)
+        return self.kind.map
+
+    @property
     def initial(self) -> State:
         """The initial state."""
-        words = tuple(word.values.index(word.initial) for word in self.map.words)
+        words = tuple(word.values.index(word.initial) for word in self.words)
         return State((0,) * len(self.processes), words, self.monitor.initial if self.monitor else 1)
 
     def successors(self, state: State) -> Iterator[Step]:
@@ -171,38 +197,66 @@ def compile_model(
     *,
     files: frozenset[str] = frozenset(),
     tick: Callable[[], None] = lambda: None,
+    generations: int = 1,
+    specification: Any = None,
 ) -> Model:
     """Compile a configuration. algorithm makes an instance from an image; the source lines of
     `files` that its steps run are noted. tick is called often meanwhile, and may end it by raising.
+    generations: how often the values of a program's words are extended, for each of its calls.
+    specification: the class that the configuration names.
 
     Raises:
         ValueError: for a configuration that means nothing.
         BadClient, TooLarge, NotAFunction: kinds of ValueError.
     """
     check(configuration)
-    count = configuration.processes
-    clients = [client.parse(text, configuration.slots) for text in configuration.clients]
-    clients = clients if len(clients) > 1 else clients * count
-    values = 1 + max(client.largest_value(statements, process) for process, statements in enumerate(clients))
-    shape = geometry(configuration.slot_bytes, configuration.slots, configuration.pregrab, configuration.stripes)
-    # Each process is at most one count ahead or behind in each round.
-    extra = getattr(algorithm, "extra_words", ())
-    map_ = words_of(shape, values, slack=count * configuration.rounds, extra=extra)
-    place, automata, events, graph_of = _automata(configuration, algorithm, clients, shape, map_, files, tick)
+    asked = _question(configuration, algorithm, generations, specification)
+    place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, tick)
     if configuration.memory == "tso":
-        automata = [buffered(automaton, map_.words) for automaton in automata]
-    initial = spec.fresh(configuration.slot_bytes, configuration.slots, configuration.pregrab)
-    lowest_first = getattr(algorithm, "lowest_first", True)
-    monitor = Monitor(initial, count, events.table, lowest_first=lowest_first) if configuration.linearizable else None
-    return Model(configuration, map_, tuple(clients), tuple(automata), events, monitor, algorithm, place, graph_of)
+        automata = [buffered(automaton, place.kind.words) for automaton in automata]
+    monitor = Monitor(asked.initial, configuration.processes, events.table, asked.step)
+    return Model(
+        configuration,
+        asked.clients,
+        tuple(automata),
+        events,
+        monitor if configuration.linearizable else None,
+        algorithm,
+        place,
+        graph_of,
+    )
+
+
+def _question(
+    configuration: Configuration, algorithm: Callable[[Any], Any], generations: int, specification: Any
+) -> Question:
+    if is_program(algorithm):
+        return program_question(
+            algorithm,
+            configuration.clients,
+            processes=configuration.processes,
+            rounds=configuration.rounds,
+            generations=generations,
+            specification=specification,
+        )
+    if configuration.slots < 1:
+        raise ValueError(f"slots must be at least 1, got {configuration.slots}")
+    return slots_question(
+        algorithm,
+        configuration.clients,
+        processes=configuration.processes,
+        slots=configuration.slots,
+        slot_bytes=configuration.slot_bytes,
+        pregrab=configuration.pregrab,
+        stripes=configuration.stripes,
+        rounds=configuration.rounds,
+    )
 
 
 def _automata(
     configuration: Configuration,
     algorithm: Callable[[Any], Any],
-    clients: list[tuple[Statement, ...]],
-    shape: Geometry,
-    map_: Map,
+    asked: Question,
     files: frozenset[str],
     tick: Callable[[], None],
 ) -> tuple[Place, list[Automaton], Events, Callable[[Operation], Graph]]:
@@ -212,22 +266,18 @@ def _automata(
     Registers are forgotten after each round, so one round does all that any round does; only the
     last building has all of them.
     """
-    possible = [{word.values.index(word.initial)} for word in map_.words]
-    possible[map_.num_free] = set(range(configuration.slots + 1))
-    robust = getattr(algorithm, "robust", True)
+    kind, possible = asked.kind, [set(values) for values in asked.possible]
     rounds = 1
     while True:
-        place = Place(
-            shape, map_, tuple(map(frozenset, possible)), configuration.timeouts, robust, configuration.exceptions
-        )
+        place = Place(kind, tuple(map(frozenset, possible)), configuration.timeouts, configuration.exceptions)
         graph_of = cache(partial(tabulate, algorithm, place, tick=tick))
         while True:
             events = Events()
             automata = [
-                build(statements, rounds, process, configuration.slot_bytes, graph_of, events)
-                for process, statements in enumerate(clients)
+                build(statements, rounds, process, kind, graph_of, events)
+                for process, statements in enumerate(asked.clients)
             ]
-            if _widen(possible, automata, configuration.crashes > 0):
+            if kind.grow() or _widen(possible, automata, configuration.crashes > 0):
                 break
             if rounds == configuration.rounds:
                 # Tracing lines is slow, so it is done only once, for what is asked afterwards.
@@ -260,7 +310,7 @@ def check(configuration: Configuration) -> None:
     """
     for name, least in (
         ("processes", 1),
-        ("slots", 1),
+        ("slots", 0),
         ("rounds", 1),
         ("crashes", 0),
         ("slot_bytes", 1),

@@ -2,7 +2,7 @@
 
 Interface:
 
-- `Monitor(initial, processes, events)` begins with nothing pending; `advance(number, event)`
+- `Monitor(initial, processes, events, step)` begins with nothing pending; `advance(number, event)`
   returns the number of the set that follows.
 - Number 0 is the empty set: no explanation is left, a violation of linearizability (ATOMIC-1).
 - `states(number)` are the abstract states that memory may be in when nobody is inside an operation.
@@ -17,17 +17,16 @@ the judges of single histories, this is one more automaton of the product: confi
 are numbered, and what follows is remembered, so that the search over a million states asks a few
 thousand times.
 
-An operation that timed out waiting has not taken effect. An algorithm that does not promise the
-lowest free slot (GRAB-2) says `lowest_first = False`: then a grab may give any free one.
+An operation that timed out waiting has not taken effect.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from slotmem_model import spec
 from slotmem_model.automata.automaton import Event
-from slotmem_model.spec import Operation, Result, Slots
+from slotmem_model.automata.kind import Step
+from slotmem_model.spec import Operation, Result
 
 TIMED_OUT = Result("APR_TIMEUP")
 
@@ -39,7 +38,7 @@ class Taken(NamedTuple):
 
 
 _Pending = tuple[Operation | Taken | None, ...]
-_Configuration = tuple[Slots, _Pending]
+_Configuration = tuple[Any, _Pending]
 _Set = frozenset[int]
 """Configurations are numbered too."""
 
@@ -47,16 +46,14 @@ _Set = frozenset[int]
 class Monitor:
     """Numbered sets of configurations, and the transitions between them."""
 
-    def __init__(
-        self, initial: Slots, processes: int, events: list[tuple[Event, ...]], *, lowest_first: bool = True
-    ) -> None:
+    def __init__(self, initial: Any, processes: int, events: list[tuple[Event, ...]], step: Step) -> None:
         self._events = events
-        self._lowest_first = lowest_first
+        self._specification = step
         self._configurations: list[_Configuration] = []
         self._configuration_numbers: dict[_Configuration, int] = {}
         self._sets: list[_Set] = [frozenset()]
         self._numbers: dict[_Set, int] = {self._sets[0]: 0}
-        self._steps: dict[tuple[Slots, Operation], tuple[spec.Stepped, ...]] = {}
+        self._steps: dict[tuple[Any, Operation, int], tuple[tuple[Any, Result], ...]] = {}
         self._invocations: dict[tuple[int, int, Operation], int] = {}
         self._returns: dict[tuple[int, int], dict[Result, _Set]] = {}
         self.initial = self._number(frozenset({self._configuration(initial, (None,) * processes)}))
@@ -84,7 +81,7 @@ class Monitor:
             before = frozenset(self._invoked(one, other, operation) for one in before)
         return frozenset().union(*(self._returned(one, process) for one in before)) - {TIMED_OUT}
 
-    def states(self, number: int) -> frozenset[Slots]:
+    def states(self, number: int) -> frozenset[Any]:
         """Return every abstract state that may be memory's now, whatever pending operations have
         done so far.
         """
@@ -111,7 +108,7 @@ class Monitor:
             self._sets.append(configurations)
         return self._numbers[configurations]
 
-    def _configuration(self, state: Slots, pending: _Pending) -> int:
+    def _configuration(self, state: Any, pending: _Pending) -> int:
         configuration = (state, pending)
         if configuration not in self._configuration_numbers:
             self._configuration_numbers[configuration] = len(self._configurations)
@@ -155,17 +152,17 @@ class Monitor:
             for process, operation in enumerate(pending):
                 if operation is None or isinstance(operation, Taken):
                     continue
-                for after, result in self._step(state, operation):
+                for after, result in self._step(state, operation, process):
                     following = (after, _with(pending, process, Taken(result)))
                     if following not in found:
                         found.add(following)
                         waiting.append(following)
         return found
 
-    def _step(self, state: Slots, operation: Operation) -> tuple[spec.Stepped, ...]:
-        key = (state, operation)
+    def _step(self, state: Any, operation: Operation, process: int) -> tuple[tuple[Any, Result], ...]:
+        key = (state, operation, process)
         if key not in self._steps:
-            self._steps[key] = spec.steps(state, operation, lowest_first=self._lowest_first)
+            self._steps[key] = self._specification(state, operation, process)
         return self._steps[key]
 
 

@@ -10,7 +10,7 @@ from collections import deque
 
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.properties import PropertyCheck, Seen, full_events
+from slotmem_model.checker.properties import Seen, full_events, property_check
 
 _BETWEEN_LOOKS = 4096
 _STATE_BYTES = 500  # of a state in a Python set, about
@@ -21,7 +21,8 @@ def explore(model: Model, limits: Limits | None = None) -> Exploration:
     limits = limits or Limits()
     began = time.monotonic()
     outcome = Exploration("naive")
-    judge, full = PropertyCheck(model), full_events(model)
+    judge, full = property_check(model), full_events(model)
+    outcome.seen.met = judge.met
     found = {model.initial}
     waiting = deque([(model.initial, 0)])
     while waiting:
@@ -71,4 +72,4 @@ def _look(model: Model, state: State, steps: list[Step], seen: Seen, full: froze
         for action in local.actions:
             if action.access.kind in ("lock", "trylock"):
                 word = action.access.word
-                seen.waited |= model.map.words[word].values[state.words[word]] == 1
+                seen.waited |= model.words[word].values[state.words[word]] == 1

@@ -31,7 +31,7 @@ from collections.abc import Iterator, Sequence
 from slotmem_model.automata.automaton import NEVER, Action, Automaton
 from slotmem_model.automata.shared_words import DEAD, LOST
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.properties import OUTSIDE, PropertyCheck, fault_property
+from slotmem_model.checker.properties import OUTSIDE, fault_property, property_check
 
 IMPOSSIBLE = "impossible"
 """Not a property: a word had a value that the automata hold to be impossible; a bug in the
@@ -157,7 +157,7 @@ class _Writer:
     def waiting(self) -> tuple[int, tuple[tuple[int, int], ...]]:
         """Return an action that is never possible."""
         first = min(self.word)
-        return self.word[first], (_WAITS,) * len(self.model.map.words[first].values)
+        return self.word[first], (_WAITS,) * len(self.model.words[first].values)
 
     def action(self, action: Action, impossible: int) -> tuple[int, tuple[tuple[int, int], ...]]:
         """Return the number of the word that an action accesses, and what it does for each of its
@@ -166,9 +166,7 @@ class _Writer:
         if not action.access.touches:  # any word will do, and stays as it is
             (move,), first = action.moves, min(self.word)
             assert move
-            return self.word[first], tuple(
-                (move.target, index) for index in range(len(self.model.map.words[first].values))
-            )
+            return self.word[first], tuple((move.target, index) for index in range(len(self.model.words[first].values)))
         rows = (
             _WAITS if move is None else (impossible, index) if move == NEVER else (move.target, move.value)
             for index, move in enumerate(action.moves)
@@ -178,13 +176,13 @@ class _Writer:
     def described(self, action: Action) -> str:
         """Describe an action."""
         word = action.access.word
-        return action.access.kind + (f" {self.model.map.words[word].name}" if word >= 0 else "")
+        return action.access.kind + (f" {self.model.words[word].name}" if word >= 0 else "")
 
     # -- the state ---------------------------------------------------------------------------------
 
     def state(self) -> Iterator[str]:
         """Declare the variables."""
-        words = [self.model.map.words[word] for word in self.word]
+        words = [self.model.words[word] for word in self.word]
         for number, word in enumerate(words):
             plain = word.values == tuple(range(len(word.values)))
             values = "" if plain else f": index of {', '.join(map(str, word.values))}"
@@ -219,7 +217,7 @@ class _Writer:
             *(f"!word[{self.word[mark]}]" for mark in map_.marks if mark in self.word),
         ]
         judged = f"({' && '.join(quiet)} && word[{self.word[map_.num_free]}] != {free} -> {_NUMBER['counter']} : 0)"
-        if PropertyCheck(self.model).held_once and len(self.numbers) > 1:
+        if property_check(self.model).held_once and len(self.numbers) > 1:
             twice = " || ".join(
                 f"(HOLDS_{process} & ({' | '.join(f'HOLDS_{other}' for other in range(process))}))"
                 for process in self.numbers[1:]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.properties import OUTSIDE, PropertyCheck
+from slotmem_model.checker.properties import OUTSIDE, property_check
 
 _STATE_BYTES = 700  # of a state and what is remembered of it, about
 
@@ -41,7 +41,7 @@ class _Came(NamedTuple):
 def find(model: Model, broken: str = "", limits: Limits | None = None) -> Counterexample | None:
     """Return the nearest violation; None if there is none, or none was found within the limits."""
     limits = limits or Limits()
-    judge, looked = PropertyCheck(model), Exploration("shortest")
+    judge, looked = property_check(model), Exploration("shortest")
     came = {model.initial: _Came(None, -1, 0)}
     level = [model.initial]
     while level:

@@ -7,6 +7,8 @@ same questions, as far as they apply to it; with an option of the question, only
 examples:
   slotmem check                              all of that, with a table
   slotmem check mine.py:Class                a class of your own, the same questions
+  slotmem check counter.py                   a program of your own: not slots, but shared words
+  slotmem check lock.py --spec mutex.py:Mutex --client 'enter; leave'
   slotmem check httpd                        the shortest way to two processes with one slot
   slotmem check httpd --svg race.svg         the same as a picture; --trace for `slotmem replay`
   slotmem check --processes 3 --crashes 2    the reference, another question
@@ -32,6 +34,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count as count_from
 from pathlib import Path
 
 from slotmem_model.algorithms import catalogue
@@ -43,7 +46,7 @@ from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
 from slotmem_model.checker.promela import to_promela
-from slotmem_model.checker.properties import ALWAYS, SOMETIMES
+from slotmem_model.checker.properties import ALWAYS, OUTSIDE, SOMETIMES, put_to
 from slotmem_model.checker.standard import Standard
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_explain as check_observed
@@ -56,6 +59,7 @@ from slotmem_model.counterexample import picture, trace
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.overdue import Overdue, bounded
+from slotmem_model.programs.question import is_program
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 _SEARCH_BYTES = 4 << 30
@@ -96,6 +100,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         default=None,
         help="an exception may end an operation at any access, and another one its way out",
+    )
+    question.add_argument(
+        "--spec",
+        dest="specification",
+        metavar="CLASS",
+        help="what a program must do: file.py:Class or module:Class, plain Python with methods of the same names "
+        "(default: the program itself, one operation at a time)",
     )
     question.add_argument(
         "--no-linearizable", action="store_false", default=None, dest="linearizable", help="do not run the monitor"
@@ -236,8 +247,19 @@ class _Checking:
         its_own = files_of(algorithm)
         files = frozenset[str]() if self.arguments.por else its_own
         try:
-            with bounded(limits.left(), its_own):
-                model = compile_model(configuration, algorithm, files=files, tick=tick)
+            for generations in (2**power for power in count_from(0)):
+                with bounded(limits.left(), its_own):
+                    model = compile_model(
+                        configuration,
+                        algorithm,
+                        files=files,
+                        tick=tick,
+                        generations=generations,
+                        specification=catalogue.specification(configuration.specification),
+                    )
+                row = Row(configuration, self.explore(model, limits), expected, put=put_to(model))
+                if OUTSIDE not in row.outcome.violations or not is_program(algorithm):
+                    break
         except _Spent:
             self.rows.append(Row(configuration, outcome, expected))
             return
@@ -245,7 +267,6 @@ class _Checking:
             outcome.reason = f"the budget of {limits.seconds:g} s is used up: {overdue}"
             self.rows.append(Row(configuration, outcome, expected))
             return
-        row = Row(configuration, self.explore(model, limits), expected)
         self.rows.append(row)
         if files and row.outcome.verdict == HELD:
             judge_lines(row, model, algorithm)

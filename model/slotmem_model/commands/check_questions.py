@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from slotmem_model.algorithms import catalogue
 from slotmem_model.algorithms.museum.pieces import MUSEUM
+from slotmem_model.automata.kind import BadProgram
 from slotmem_model.checker.model import Configuration
 from slotmem_model.checker.standard import STANDARD, Standard, standard_of
+from slotmem_model.programs.clients import defaults
+from slotmem_model.programs.declared import declarations
+from slotmem_model.programs.question import is_program
 
 
 @dataclass
@@ -49,6 +54,13 @@ def questions(arguments: argparse.Namespace) -> Questions:
         return found
     for name in arguments.algorithms or ["reference"]:
         algorithm = catalogue.find(name, arguments.budget_s)
+        if isinstance(algorithm, type) and declarations(algorithm) and not is_program(algorithm):
+            raise BadProgram(f"{name} has shared words and no operation; mark what processes call with @operation")
+        if is_program(algorithm):
+            found.asked += [Standard(each, "") for each in _of_program(name, algorithm, asked)]
+            if not asked:
+                found.standard.add(name)
+            continue
         piece = MUSEUM.get(name.removeprefix(catalogue.MUSEUM_PREFIX)) if ":" in name else None
         if asked or (arguments.promela and piece is None):
             found.asked.append(Standard(Configuration(name, **asked), ""))
@@ -60,3 +72,24 @@ def questions(arguments: argparse.Namespace) -> Questions:
             found.left_out += standard.left_out
             found.standard.add(name)
     return found
+
+
+_OF_SLOTS = ("slots", "slot_bytes", "pregrab", "stripes", "timeouts", "exceptions")
+"""What can be asked of slots alone."""
+
+
+def _of_program(name: str, algorithm: Any, asked: dict[str, Any]) -> list[Configuration]:
+    """Return the configurations of a program: its own clients, or those asked.
+
+    Raises:
+        ValueError: if an option is about slots.
+    """
+    catalogue.specification(asked.get("specification", ""))  # a wrong name is told first
+    if wrong := [key for key in _OF_SLOTS if key in asked]:
+        options = ", ".join(f"--{key.replace('_', '-')}" for key in wrong)
+        raise ValueError(f"{options}: that can be asked of slots, and {name} is a program of its own; leave it out")
+    each = [asked["clients"]] if "clients" in asked else defaults(algorithm, asked.get("processes", 2))
+    return [
+        Configuration(name, **{"slots": 0, "processes": max(2, len(clients)), **asked, "clients": tuple(clients)})
+        for clients in each
+    ]

@@ -26,6 +26,7 @@ _MORE = {
     "full": "more --processes than --slots",
     "waited": "more --processes, or --stripes 1",
     "crash": "--crashes 1",
+    "sometimes": "--client, more --processes or --rounds",
 }
 """The options that ask for what never happened."""
 
@@ -52,7 +53,7 @@ def remains(rows: Sequence[Row]) -> list[str]:
         return []
     found = []
     for name in sorted(set.intersection(*(set(row.never) for row in rows))):
-        kind = "crash" if name.startswith("crash") else name
+        kind = name.partition(" ")[0]
         # A process that begins with a lock is not inside before it has it: having waited will do.
         is_met = name == "two-inside" and any("waited" not in row.never for row in rows)
         if not is_met and (name != "waited" or any(row.takes_locks for row in rows)):

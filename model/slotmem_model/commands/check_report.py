@@ -21,14 +21,12 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, TextIO
 
-from slotmem_model.automata import client
-from slotmem_model.automata.client import Statement
 from slotmem_model.automata.source_lines import SourceStatement
 from slotmem_model.checker import litmus
 from slotmem_model.checker.exploration import Exploration, Progress
 from slotmem_model.checker.litmus import LITMUS
 from slotmem_model.checker.model import MEMORIES, Configuration
-from slotmem_model.checker.properties import ALWAYS, OUTSIDE, is_owned
+from slotmem_model.checker.properties import ALWAYS, OUTSIDE, Put
 from slotmem_model.counterexample import lanes, trace
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import Trace
@@ -46,7 +44,6 @@ _WIDEST = {
     "sc reaches": 30,
 }
 """Cells of the plain table that are longer are folded."""
-_NEEDS_MONITOR = ("linearizable", "memory")
 
 
 @dataclass
@@ -59,6 +56,8 @@ class Row:
     """The verdict that it must have; empty: none in particular."""
     told: Explanation | None = None
     """A counterexample, if one was looked for and found."""
+    put: Put = field(default_factory=Put)
+    """What was put to it, once it is compiled."""
     takes_locks: bool = True
     statements: list[SourceStatement] = field(default_factory=list)
     """The statements of the algorithm that ought to run, if the properties held."""
@@ -75,8 +74,7 @@ class Row:
         """The number of properties that hold, or the names of the broken ones."""
         if broken := [name for name in ALWAYS if name in self.outcome.violations]:
             return f"broken: {', '.join(broken)}"
-        number = len(ALWAYS) - (0 if self.configuration.linearizable else len(_NEEDS_MONITOR))
-        number -= not is_owned(_clients(self.configuration))  # then nobody holds anything, and held-once says nothing
+        number = len(self.put.properties)
         if self.outcome.verdict == HELD:
             return f"{number} hold"
         return f"{number} hold so far" if self.outcome.states else "nothing explored"
@@ -88,13 +86,7 @@ class Row:
         """
         if not self.outcome.complete:
             return ()
-        seen = self.outcome.seen
-        found = [("two-inside", seen.two_inside), ("full", seen.full), ("waited", seen.waited)]
-        missing = [name for name, happened in found if not happened]
-        if self.configuration.crashes:
-            names = dict.fromkeys(statement.name for each in _clients(self.configuration) for statement in each)
-            missing += [f"crash in {name}" for name in names if name not in seen.crashed_in]
-        return tuple(missing)
+        return tuple(name for name in self.put.sometimes if not self.outcome.seen.happened(name))
 
     def cells(self) -> tuple[str, ...]:
         """Return the row of the table."""
@@ -109,10 +101,6 @@ class Row:
         """Yield how many lines never ran, if any."""
         if number := sum(not each.excused for each in self.never_ran):
             yield f"{number} line{'s' * (number != 1)}"
-
-
-def _clients(configuration: Configuration) -> list[tuple[Statement, ...]]:
-    return [client.parse(text, configuration.slots) for text in configuration.clients]
 
 
 def table(rows: Sequence[Row]) -> list[str]:

@@ -33,7 +33,7 @@ from typing import Any
 from slotmem_model.algorithms import catalogue
 from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Model, Step, compile_model
-from slotmem_model.checker.properties import PropertyCheck
+from slotmem_model.checker.properties import property_check
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
 from slotmem_model.commands.amounts import amount
@@ -44,6 +44,7 @@ from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Diverged, Trace
 from slotmem_model.given_files import read_text
+from slotmem_model.programs.question import is_program
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 
@@ -102,10 +103,18 @@ def _replay(arguments: argparse.Namespace) -> int:
         heading.append("")
         searched = {"searched": check_observed.as_json(answer)}
         given = check_observed.traced(answer.told)
-    model = compile_model(given.configuration, catalogue.find(name))
-    try:
-        steps = trace.follow(model, given)
-    except Diverged as difference:
+    algorithm = catalogue.find(name)
+    specification = catalogue.specification(given.configuration.specification)
+    # What values the words of a program have is not in the trace.
+    for generations in (1, 4, 16) if is_program(algorithm) else (1,):
+        model = compile_model(given.configuration, algorithm, generations=generations, specification=specification)
+        try:
+            steps = trace.follow(model, given)
+        except Diverged as error:
+            difference = error
+        else:
+            break
+    else:
         _say(arguments, {"verdict": UNDECIDED, "difference": str(difference)}, [_diverged(name, difference)])
         return Exit.UNDECIDED
     broken, steps = first_broken(model, steps)
@@ -139,7 +148,7 @@ def first_broken(model: Model, steps: tuple[Step, ...]) -> tuple[str, tuple[Step
     """Return the property that breaks first along some steps, and the steps up to there; if none
     does, the empty string and all steps.
     """
-    judge = PropertyCheck(model)
+    judge = property_check(model)
     states = [model.initial, *(step.state for step in steps)]
     for number, state in enumerate(states):
         can_go_on = any(step.action is not None for step in model.successors(state))
@@ -154,7 +163,7 @@ def told_steps(told: Explanation) -> list[dict[str, Any]]:
     steps = []
     for number, each in enumerate(told.happenings):
         interval = None if each.interval is None else told.intervals[each.interval]
-        words = told.model.map.words
+        words = told.model.words
         steps.append(
             {
                 "step": number + 1,

@@ -7,9 +7,10 @@ has its own function.
 from __future__ import annotations
 
 from slotmem_model.automata.shared_words import FREE, HELD
-from slotmem_model.checker.properties import PropertyCheck, fault_property
+from slotmem_model.checker.properties import SlotsCheck, fault_property
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.story import Explanation
+from slotmem_model.programs.kind import ProgramKind
 from slotmem_model.spec import SUCCESS
 
 Blamed = tuple[str, frozenset[int], frozenset[int]]
@@ -24,6 +25,8 @@ def blame(told: Explanation) -> Blamed:
         "memory": _memory,
         "no-deadlock": _deadlock,
         "linearizable": _unexplained,
+        "invariant": _said,
+        "final": _said,
     }.get(told.broken, _fault)(told)
 
 
@@ -115,7 +118,7 @@ def _memory(told: Explanation) -> Blamed:
     model, last = told.model, told.states[-1]
     assert model.monitor is not None
     inuse = tuple(last.words[word] == 1 for word in model.map.inuse)
-    data = PropertyCheck.bytes_of(model, last.words)
+    data = SlotsCheck.bytes_of(model, last.words)
     allowed = model.monitor.states(last.monitor)
 
     def differences(flags: tuple[bool, ...], contents: tuple[bytes, ...]) -> int:
@@ -150,16 +153,18 @@ def _deadlock(told: Explanation) -> Blamed:
             continue
         word = local.actions[0].access.word
         words.add(word)
-        parts.append(
-            f"{wording.process(process)} waits for ever for the {model.map.words[word].name}, {_holder(told, word)}"
-        )
+        if model.words[word].kind == "mutex":
+            what = f"the {model.words[word].name}, {_holder(told, word)}"
+        else:
+            what = f"{model.words[word].name} to change: it is {model.words[word].shown(last.words[word])}"
+        parts.append(f"{wording.process(process)} waits for ever for {what}")
     ongoing = {number for number, interval in enumerate(told.intervals) if interval.last is None}
     return "; ".join(parts), frozenset(ongoing | _writers(told, words)), frozenset(words)
 
 
 def _holder(told: Explanation, word: int) -> str:
     """Describe who holds a mutex at the end: a clause to follow its name."""
-    values = told.model.map.words[word].values
+    values = told.model.words[word].values
     takers = [
         each for each in told.happenings if each.word == word and each.writes and values[each.after] in (HELD, FREE)
     ]
@@ -183,13 +188,21 @@ def _unexplained(told: Explanation) -> Blamed:
     number = next(number for number, each in enumerate(told.intervals) if each.last == last)
     interval = told.intervals[number]
     event = _event(told)
-    name = interval.operation[0]
-    allowed = sorted(wording.result(name, result) for result in model.monitor.allowed(told.states[-2].monitor, event))
-    sentence = (
-        f"{interval} returned {interval.answer}, and no order of the operations explains that: "
-        f"it could have returned {wording.listed(allowed, 'or')}"
-    )
+    allowed = sorted(interval.said(result) for result in model.monitor.allowed(told.states[-2].monitor, event))
+    could = f"it could have returned {wording.listed(allowed, 'or')}" if allowed else "it could not have returned yet"
+    sentence = f"{interval} returned {interval.answer}, and no order of the operations explains that: {could}"
     return sentence, frozenset({number}), frozenset()
+
+
+def _said(told: Explanation) -> Blamed:
+    """Tell what a program's own method says of the last state, and who wrote last."""
+    kind, words = told.model.kind, told.states[-1].words
+    assert isinstance(kind, ProgramKind)
+    shown = [f"{word.name} is {word.shown(value)}" for word, value in zip(kind.words, words, strict=True)]
+    writers = [each.interval for each in told.happenings if each.writes and each.interval is not None]
+    when = " when all processes are done" if told.broken == "final" else ""
+    sentence = f"{kind.failing(told.broken, words)}{when}: {wording.listed(shown)}"
+    return sentence, frozenset(writers[-2:]), frozenset(range(len(words)))
 
 
 def _event(told: Explanation) -> int:

@@ -20,17 +20,10 @@ from collections.abc import Sequence
 from types import CodeType, FrameType
 from typing import Any
 
-from slotmem_model.automata import recording, simulated_image
-from slotmem_model.automata.recording import NotAFunction, made_and_run
-from slotmem_model.automata.simulated_image import (
-    Access,
-    AsItReturns,
-    Raised,
-    SimulatedImage,
-    Stop,
-    TimedOut,
-    effect,
-)
+from slotmem_model.automata import accesses, recording, simulated_image, slots_kind
+from slotmem_model.automata.accesses import Access, AsItReturns, Raised, Stop, TimedOut, effect
+from slotmem_model.automata.kind import NotAFunction
+from slotmem_model.automata.slots_kind import SlotsKind
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.blame import blame
@@ -65,12 +58,12 @@ def _followed(model: Model, steps: Sequence[Step]) -> tuple[tuple[State, ...], l
         for kind, _, what in model.events.table[step.event]:
             if kind == "invoke":
                 current[process] = len(intervals)
-                intervals.append(Interval(process, what, number))
+                intervals.append(Interval(process, what, number, local.call or what, isinstance(model.kind, SlotsKind)))
         at = current[process]
         if step.action is None:
             left = [
                 f"; {word.name}: {word.shown(old)} -> {word.shown(new)}"
-                for word, old, new in zip(model.map.words, before.words, step.state.words, strict=True)
+                for word, old, new in zip(model.words, before.words, step.state.words, strict=True)
                 if old != new
             ]
             happenings.append(Happening(process, None, 0, 0, "dies" + "".join(left), at))
@@ -101,7 +94,7 @@ def _happening(
     buffer: deque[_Buffered],
 ) -> Happening:
     """Describe a step. buffer is what the process has stored and memory does not have yet."""
-    words, word = model.map.words, access.word
+    words, word = model.words, access.word
     before, after = (state.words[word], following.words[word]) if word >= 0 else (0, 0)
     if access.kind == "buffer":
         after = words[word].values.index(access.argument) if access.argument in words[word].values else before
@@ -135,7 +128,7 @@ class _Rerun:
     """One operation of the real algorithm, run along the answers of a trace."""
 
     def __init__(self, model: Model, interval: Interval, steps: list[tuple[int, Happening]]) -> None:
-        self.words = model.map.words
+        self.words, self.files = model.words, model.kind.files
         self.operation = interval.operation
         self.steps = deque(
             (at, step) for at, step in steps if step.access and step.access.kind not in ("begin", "drain")
@@ -146,7 +139,7 @@ class _Rerun:
             if step.access and step.access.kind == "begin" and method is not None:
                 self.sources[at] = _source(method.__module__, method.__code__, method.__code__.co_firstlineno)
         try:
-            made_and_run(model.algorithm, SimulatedImage(model.place, self.answer), self.operation)
+            model.kind.run(model.algorithm, model.kind.image(self.answer), interval.asked)
         except Stop:
             return
 
@@ -159,12 +152,12 @@ class _Rerun:
         at, step = self.steps.popleft()
         assert step.access is not None
         if step.access.kind == "exception":
-            self.sources[at] = _asking(sys._getframe(1))
+            self.sources[at] = _asking(sys._getframe(1), self.files)
             raise Raised
         kind = _PLAIN.get(step.access.kind, step.access.kind)
         if access != step.access._replace(kind=kind, raises=False):
             raise NotAFunction(f"{self.operation} does not always do the same: {step.access} became {access}")
-        self.sources[at] = _asking(sys._getframe(1))
+        self.sources[at] = _asking(sys._getframe(1), self.files)
         if step.access.kind == "timeout":
             raise TimedOut(f"waited too long for {self.words[access.word].name}")
         done = effect(access, self.words[access.word].values[step.before] if access.word >= 0 else 0)
@@ -172,12 +165,14 @@ class _Rerun:
         return AsItReturns(done[0]) if step.access.raises else done[0]
 
 
-_NOT_ALGORITHMS = {recording.__file__, simulated_image.__file__, __file__}
+_NOT_ALGORITHMS = {accesses.__file__, recording.__file__, simulated_image.__file__, slots_kind.__file__, __file__}
 
 
-def _asking(frame: FrameType | None) -> Source:
-    """Return the place of the innermost frame that is the algorithm's."""
-    while frame is not None and frame.f_code.co_filename in _NOT_ALGORITHMS:
+def _asking(frame: FrameType | None, files: frozenset[str]) -> Source:
+    """Return the place of the innermost frame of the algorithm; files: where a program's are."""
+    while frame is not None and (
+        frame.f_code.co_filename not in files if files else frame.f_code.co_filename in _NOT_ALGORITHMS
+    ):
         frame = frame.f_back
     assert frame is not None
     return _source(frame.f_globals["__name__"], frame.f_code, frame.f_lineno)

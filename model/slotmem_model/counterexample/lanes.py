@@ -47,7 +47,7 @@ class _Drawing:
         count = len(told.model.processes)
         self.where = max((len(_where(each)) for each in told.happenings), default=0)
         room = (WIDTH - _STEP - 4 - self.where - _TEXT) // count - 2
-        widest = max(len(each.text) for each in told.happenings) + 2
+        widest = max((len(each.text) for each in told.happenings), default=0) + 2
         self.width = max(_NARROWEST, min(room, max(widest, 14), _WIDEST))
         self.inside = [False] * count
         self.lines: list[str] = []
@@ -100,7 +100,7 @@ class _Drawing:
 
     def memory(self, state: State) -> None:
         """Write the words that the run uses, and what they hold."""
-        words = self.told.model.map.words
+        words = self.told.model.words
         shown = [f"{words[word].name} {words[word].shown(state.words[word])}" for word in used_words(self.told)]
         for part in textwrap.wrap(" · ".join(shown), WIDTH - _STEP - 4) or []:
             self.lines.append(f"{'':{_STEP}}    {part}")

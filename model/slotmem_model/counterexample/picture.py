@@ -40,7 +40,7 @@ def drawn(told: Explanation) -> str:
 class _Picture:
     def __init__(self, told: Explanation) -> None:
         self.told = told
-        self.words = told.model.map.words
+        self.words = told.model.words
         count = max(1, len(told.happenings))
         shown = max((len(self.value(each)) for each in told.happenings), default=1)
         self.column = max(44.0, min(shown * 7.2 + 12, 100.0), min(150.0, 900 / count))

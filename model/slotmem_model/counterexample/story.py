@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from slotmem_model.automata.simulated_image import Access
+from slotmem_model.automata.accesses import Access
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.counterexample import wording
 from slotmem_model.spec import Operation, Result
@@ -68,6 +68,10 @@ class Interval:
     process: int
     operation: Operation
     first: int
+    asked: Operation
+    """What was run: `slotmem_model.automata.kind.Kind.call`."""
+    of_slots: bool = True
+    """Whether it is an operation of slots, not of a program of one's own."""
     last: int | None = None
     """None if it was still going on at the end, or its process died."""
     result: Result | None = None
@@ -77,14 +81,18 @@ class Interval:
     @property
     def call(self) -> str:
         """The operation as a call."""
-        return wording.operation(self.operation)
+        return wording.operation(self.operation) if self.of_slots else wording.call(self.operation)
 
     @property
     def answer(self) -> str:
         """What it returned, in a few words; empty if it did not."""
         if self.fault:
             return self.fault.rpartition(" gave ")[2]
-        return "" if self.result is None else wording.result(self.operation[0], self.result)
+        return "" if self.result is None else self.said(self.result)
+
+    def said(self, result: Result) -> str:
+        """Show a result that it could have."""
+        return wording.result(self.operation[0], result) if self.of_slots else repr(result.value)
 
     def __str__(self) -> str:
         return f"{self.call} of {wording.process(self.process)}"

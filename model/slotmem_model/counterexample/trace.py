@@ -11,7 +11,8 @@
 - `configuration`: the fields of `slotmem_model.checker.model.Configuration`; one left out has its
   default.
 - `operations`: in the order of their first steps. A request is `{"op": "put", "id": 0, "data":
-  "0101"}`: bytes are hexadecimal. One that never returned has no result.
+  "0101"}`: bytes are hexadecimal; of a program of one's own, `{"op": "push", "arguments": [1]}`.
+  One that never returned has no result.
 - `interleaving`: who did which access, in order. Values are not kept: running it finds them again.
 - Processes are numbered from 1.
 
@@ -116,7 +117,7 @@ def record(model: Model, broken: str, sentence: str, steps: Sequence[Step]) -> T
 def name_of(model: Model, state: State, step: Step) -> str:
     """Name what a step from a state does."""
     local = model.processes[step.process].locals[state.locals[step.process]]
-    return wording.access(None if step.action is None else local.actions[step.action].access, model.map.words)
+    return wording.access(None if step.action is None else local.actions[step.action].access, model.words)
 
 
 def follow(model: Model, trace: Trace) -> tuple[Step, ...]:
@@ -150,7 +151,7 @@ def dumped(trace: Trace) -> str:
         "configuration": asdict(trace.configuration),
         "breaks": trace.breaks,
         "sentence": trace.sentence,
-        "operations": [_dumped(done) for done in trace.operations],
+        "operations": [_dumped(done, of_slots=bool(trace.configuration.slots)) for done in trace.operations],
         "interleaving": [{"process": move.process + 1, "does": move.does} for move in trace.interleaving],
     }
     if trace.before:
@@ -163,9 +164,9 @@ def dumped(trace: Trace) -> str:
     return "{" + ",".join(f"\n {json.dumps(key)}: {_folded(value)}" for key, value in given.items()) + "\n}\n"
 
 
-def _dumped(done: Done) -> dict[str, Any]:
-    given = {"process": done.process + 1, "request": request(done.operation)}
-    given |= {} if done.result is None else {"result": answer(done.result)}
+def _dumped(done: Done, *, of_slots: bool = True) -> dict[str, Any]:
+    given = {"process": done.process + 1, "request": request(done.operation, of_slots=of_slots)}
+    given |= {} if done.result is None else {"result": answer(done.result, of_slots=of_slots)}
     return given | ({"time": list(done.time)} if done.time else {})
 
 
@@ -176,17 +177,30 @@ def _folded(value: Any) -> str:
     return "[" + ",".join(f"\n  {json.dumps(item)}" for item in value) + "]"
 
 
-def request(operation: Operation) -> dict[str, Any]:
-    """Return an operation as a request object: {"op": "put", "id": 0, "data": "0101"}."""
+def request(operation: Operation, *, of_slots: bool = True) -> dict[str, Any]:
+    """Return an operation as a request object: {"op": "put", "id": 0, "data": "0101"}; of a program
+    {"op": "push", "arguments": [1]}.
+    """
     name, *arguments = operation
+    if not of_slots:
+        return {"op": name, "arguments": [_plain(each) for each in arguments]}
     named = zip(_ARGUMENTS.get(name, ()), arguments, strict=False)  # a length may be left out
     return {"op": name} | {key: value.hex() if isinstance(value, bytes) else value for key, value in named}
 
 
-def answer(result: Result) -> dict[str, Any]:
+def _plain(value: Any) -> Any:
+    """Return a value of a program as JSON has it: what JSON does not have, as Python writes it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, bool | int | str) else repr(value)
+
+
+def answer(result: Result, *, of_slots: bool = True) -> dict[str, Any]:
     """Return a result as an object: {"status": "APR_SUCCESS", "value": 0}; bytes are "data" in
     hexadecimal.
     """
+    if not of_slots:
+        return {"status": result.status, "value": _plain(result.value)}
     if isinstance(result.value, bytes):
         return {"status": result.status, "data": result.value.hex()}
     return {"status": result.status} | ({} if result.value is None else {"value": result.value})
@@ -253,12 +267,13 @@ def _items(given: dict[str, Any], key: str) -> list[tuple[int, Any]]:
 def _done(given: Any, where: str) -> Done:
     asked = _get(given, "request", dict, where)
     name = _get(asked, "op", str, where)
+    given_as = _get(asked, "arguments", list, where) if "arguments" in asked else []
     arguments = [
         _data(asked, where, key) if key in ("data", "expected") else _get(asked, key, int, where)
         for key in _ARGUMENTS.get(name, ())
         if key != "nbytes" or key in asked
     ]
-    operation = (name, *arguments)
+    operation = (name, *arguments, *given_as)
     time = _numbers(given, "time", where) if "time" in given else ()
     if time and len(time) != 1 + ("result" in given):
         raise BadTrace(

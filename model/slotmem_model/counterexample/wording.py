@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from slotmem_model.automata.accesses import Access
 from slotmem_model.automata.shared_words import LOST, Word
-from slotmem_model.automata.simulated_image import Access
 from slotmem_model.spec import SUCCESS, Operation, Result
 
 
@@ -27,6 +27,12 @@ def operation(what: Operation) -> str:
     """Show an operation as a call: put(0, 01 01)."""
     name, *arguments = what
     return f"{name}({', '.join(hexed(each) if isinstance(each, bytes) else str(each) for each in arguments)})"
+
+
+def call(what: Operation) -> str:
+    """Show an operation of a program as a call: push(1)."""
+    name, *arguments = what
+    return f"{name}({', '.join(map(repr, arguments))})"
 
 
 def result(name: str, what: Result) -> str:

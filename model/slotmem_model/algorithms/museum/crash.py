@@ -9,7 +9,7 @@ from __future__ import annotations
 from slotmem_model.algorithms.base import TABLE, Refused
 from slotmem_model.algorithms.one_lock import OneLock
 from slotmem_model.algorithms.striped import Striped
-from slotmem_model.automata.simulated_image import EBUSY, EOWNERDEAD
+from slotmem_model.automata.accesses import EBUSY, EOWNERDEAD
 from slotmem_model.spec import NOTFOUND
 
 

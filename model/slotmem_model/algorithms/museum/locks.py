@@ -11,7 +11,7 @@ from slotmem_model.algorithms.httpd_locked import HttpdLocked
 from slotmem_model.algorithms.plain_lock import PlainLock
 from slotmem_model.algorithms.striped import Striped
 from slotmem_model.algorithms.ticket_lock import TicketLock
-from slotmem_model.automata.simulated_image import EBUSY
+from slotmem_model.automata.accesses import EBUSY
 from slotmem_model.spec import EINVAL, NOTFOUND
 
 

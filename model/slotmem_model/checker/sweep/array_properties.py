@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slotmem_model.checker.exploration import Exploration
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.properties import PropertyCheck, fault_property, full_events
+from slotmem_model.checker.properties import fault_property, full_events, property_check
 from slotmem_model.checker.sweep.packing import Packing
 from slotmem_model.checker.sweep.rows import Rows, distinct
 
@@ -25,7 +25,7 @@ class ArrayCheck:
 
     def __init__(self, model: Model, packing: Packing) -> None:
         self.model, self.packing = model, packing
-        self.judge = PropertyCheck(model)
+        self.judge = property_check(model)
         automata = [automaton.locals for automaton in model.processes]
         self.dead = [np.array([local.end == "dead" for local in locals_], np.int64) for locals_ in automata]
         self.inside = [np.array([local.inside for local in locals_], np.int64) for locals_ in automata]
@@ -37,7 +37,7 @@ class ArrayCheck:
         self.is_full = np.zeros(len(model.events.table), np.bool_)
         self.is_full[list(full_events(model))] = True
         self.masks = [np.uint64(mask) for mask in packing.memory_masks()]
-        self.quiet: dict[tuple[int, ...], str] = {}
+        self.judged: dict[tuple[tuple[int, ...], tuple[bool, bool]], str] = {}
 
     def broken(self, rows: Rows, locals_: Locals, outcome: Exploration) -> Truths:
         """Return which states break a property other than no-deadlock, and count them."""
@@ -63,23 +63,34 @@ class ArrayCheck:
             empty = (rows[field.column] >> np.uint64(field.shift) & np.uint64(field.mask)) == 0
             _count(outcome, "linearizable", int((empty & ~broken).sum()))
             broken |= empty
-        inside = sum(self.inside[process][local] for process, local in enumerate(locals_))
-        where = np.flatnonzero((inside == 0) & ~broken)
-        if len(where):
-            self.judge_quiet(rows, where, broken, outcome)
+        quiet = sum(self.inside[process][local] for process, local in enumerate(locals_)) == 0
+        parts = {(True, False): quiet}
+        if self.judge.everywhere:
+            over = np.ones(len(rows[0]), np.bool_)
+            for process, local in enumerate(locals_):
+                over &= self.over[process][local]
+            parts = {(True, True): quiet & over, (True, False): quiet & ~over, (False, False): ~quiet}
+        for when, part in parts.items():
+            where = np.flatnonzero(part & ~broken)
+            if len(where):
+                self.judge_memory(rows, where, broken, outcome, when)
         return broken
 
-    def judge_quiet(self, rows: Rows, where: NDArray[np.int64], broken: Truths, outcome: Exploration) -> None:
-        """Judge memory in states in which nobody is inside an operation."""
+    def judge_memory(
+        self, rows: Rows, where: NDArray[np.int64], broken: Truths, outcome: Exploration, when: tuple[bool, bool]
+    ) -> None:
+        """Judge memory in some states; when: whether nobody is inside an operation, and whether all
+        are done.
+        """
         memory = [column[where] & mask for column, mask in zip(rows, self.masks, strict=True)]
         contents = list(zip(*(column.tolist() for column in distinct(memory)), strict=True))
         bad = {}
         for content in contents:
-            if content not in self.quiet:
-                state = self.packing.unpack(content)
-                self.quiet[content] = self.judge.quiet(state.words, state.monitor)
-            if self.quiet[content]:
-                bad[content] = self.quiet[content]
+            if (content, when) not in self.judged:
+                state, (quiet, over) = self.packing.unpack(content), when
+                self.judged[content, when] = self.judge.memory(state.words, state.monitor, quiet=quiet, over=over)
+            if self.judged[content, when]:
+                bad[content] = self.judged[content, when]
         for content, name in bad.items():
             same = np.ones(len(where), np.bool_)
             for column, value in zip(memory, content, strict=True):

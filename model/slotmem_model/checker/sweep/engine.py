@@ -26,7 +26,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from slotmem_model.automata.recording import TooLarge
+from slotmem_model.automata.kind import TooLarge
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model
 from slotmem_model.checker.sweep import packing as packed
@@ -117,6 +117,7 @@ class _Sweep:
         # In a loop, what a reduction leaves for later can be put off for ever: it is not used then.
         self.independent = Independent(model) if por and self.acyclic else None
         self.outcome = Exploration("sweep")
+        self.outcome.seen.met = self.judge.judge.met
 
     def run(self) -> Exploration:
         outcome = self.outcome

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slotmem_model.automata.automaton import NEVER, Action, Automaton, Local
-from slotmem_model.automata.recording import TooLarge
+from slotmem_model.automata.kind import TooLarge
 from slotmem_model.automata.shared_words import DEAD, HELD
 from slotmem_model.checker.model import Model, State
 
@@ -189,7 +189,7 @@ def _table(model: Model, packing: Packing, automaton: Automaton, ranks: list[int
             for column, delta in zip(add, row, strict=True):
                 column.append(delta % 2**64)
             info.append(move.event << JUMP_BITS | (ranks[move.target] - ranks[at]) if move else BLOCKED)
-            held = touches and model.map.words[word].kind == "mutex" and model.map.words[word].values[value] == 1
+            held = touches and model.words[word].kind == "mutex" and model.words[word].values[value] == 1
             waited.append(held and action.access.kind in ("lock", "trylock"))
     return Table(
         base,
