@@ -58,6 +58,8 @@ from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
+SYNONYMS = ("explore", "prove", "model", "modelcheck", "simulate")
+
 _SEARCH_BYTES = 4 << 30
 """The memory that the search for a counterexample may take by default."""
 

@@ -27,6 +27,8 @@ from slotmem_stress.bench.measure import PROCESSES, WORKLOADS, BenchReport, Work
 from slotmem_stress.bench.rivals import BASELINE
 from slotmem_stress.commands.arguments import add_json, check_writable, in_words
 
+SYNONYMS = ("benchmark", "perf", "performance", "measure", "speed", "time")
+
 FULL = (90.0, 5)
 QUICK = (12.0, 3)
 
