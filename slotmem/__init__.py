@@ -12,6 +12,7 @@ Start reading at `slotmem.interface` (what can be called) and `slotmem.slots` (w
 """
 
 from slotmem.interface import Instance, Outcome, Provider, PythonInstance, Restored, Type
+from slotmem.lock import Last, Lock
 from slotmem.providers import attach, create, provider
 from slotmem.status import (
     AccessDenied,
@@ -28,6 +29,7 @@ from slotmem.status import (
     NoSegment,
     NoSharedMemory,
     NoSpace,
+    NotHeld,
     NotInUse,
     OtherBoot,
     OtherNamespace,
@@ -57,13 +59,16 @@ __all__ = [
     "InvalidArgument",
     "InvalidName",
     "InvalidSize",
+    "Last",
     "LengthOutOfRange",
+    "Lock",
     "LockTimeout",
     "Mismatch",
     "NoFreeSlot",
     "NoSegment",
     "NoSharedMemory",
     "NoSpace",
+    "NotHeld",
     "NotInUse",
     "OtherBoot",
     "OtherNamespace",

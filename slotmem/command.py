@@ -4,7 +4,8 @@ A subcommand is a module in the entry-point group `slotmem.commands`, so that ea
 own and none imports upwards:
 
 - its docstring: the first line is shown in `slotmem --help`, the rest at the end of its own help;
-- `configure(parser)` adds its arguments; `run(arguments)` runs it and returns the exit code.
+- `configure(parser)` adds its arguments; `run(arguments)` runs it and returns the exit code;
+- `SYNONYMS`, if it has that, is a literal of other words for it, by which it is suggested.
 
 Exit codes: what `run` returns (0 held, 1 violated, 2 usage or environment, 3 undecided); 2 for a
 usage error, an error of slotmem, a missing package, or an exception that nobody foresaw, which is a
@@ -30,7 +31,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple
@@ -240,11 +241,23 @@ def _load(name: str) -> ModuleType:
         raise _Missing(f"it needs the package {top!r}, which is not installed; pip install {what}") from None
 
 
-def _suggestion(name: str, commands: Iterable[str]) -> str:
+def _suggestion(name: str, commands: Mapping[str, _Command]) -> str:
+    """Name the commands that are meant by a word that is none: by spelling, else by meaning."""
     from difflib import get_close_matches  # rarely needed
 
-    close = get_close_matches(name, commands, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(commands))}"
+    meant = get_close_matches(name, commands, n=1)
+    meant = meant or [command for command, found in sorted(commands.items()) if name.lower() in _synonyms(found)]
+    return f"; did you mean {' or '.join(map(repr, meant))}?" if meant else f"; known: {', '.join(sorted(commands))}"
+
+
+def _synonyms(found: _Command) -> Sequence[str]:
+    """Return the other words for a command, without importing it."""
+    module = _parsed(found)
+    for statement in module.body if module else ():
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "SYNONYMS":
+            with suppress(ValueError):  # not a literal
+                return tuple(map(str, ast.literal_eval(statement.value)))
+    return ()
 
 
 def _extra(found: _Command, missing: str) -> str:
@@ -263,12 +276,18 @@ def _extra(found: _Command, missing: str) -> str:
 
 def _help_line(found: _Command) -> str:
     """Return the first line of a command's docstring, without importing the command."""
+    if (module := _parsed(found)) is None:
+        return f"(not usable: there is no module {found.module})"
+    return (ast.get_docstring(module) or "").partition("\n")[0]
+
+
+def _parsed(found: _Command) -> ast.Module | None:
+    """Return the parsed source of a command's module; None if it cannot be read."""
     with suppress(ImportError, SyntaxError, AttributeError):  # AttributeError: a loader without sources
         spec = importlib.util.find_spec(found.module)
         if spec is not None and spec.loader is not None:
-            source = spec.loader.get_source(found.module)  # type: ignore[attr-defined]
-            return (ast.get_docstring(ast.parse(source or "")) or "").partition("\n")[0]
-    return f"(not usable: there is no module {found.module})"
+            return ast.parse(spec.loader.get_source(found.module) or "")  # type: ignore[attr-defined]
+    return None
 
 
 def _is_unread(fd: int) -> bool:

@@ -34,6 +34,11 @@ class Recoverable(Bounded):
     """The code that holds a mutex while it runs."""
     calling: frozenset[CodeType]
     """The code that calls a user's function meanwhile."""
+    reentered = (
+        "a signal handler called into the segment whose operation it had interrupted, or the function given to "
+        "update into its own; let the handler note the signal and act on it later, the function only compute"
+    )
+    """What `Reentered` says to a thread that holds the mutex already."""
 
     def __init__(self, image: Any) -> None:
         shape = image.geometry
@@ -85,10 +90,7 @@ class Recoverable(Bounded):
                 status = self.image.lock(mutex)
             elif status == EDEADLK:  # never in the model: no signals
                 if self._is_interrupted(mutex, sys._getframe(1)):
-                    raise Reentered(
-                        "a signal handler called into the segment whose operation it had interrupted, or the function given to "
-                        "update into its own; let the handler note the signal and act on it later, the function only compute"
-                    )
+                    raise Reentered(self.reentered)
                 status = ENOTRECOVERABLE if self.owners[which] == GIVEN_UP else EOWNERDEAD
             elif status == ENOTRECOVERABLE:
                 status = self.image.revive(mutex) or EOWNERDEAD

@@ -55,7 +55,7 @@ class ShmProvider(BaseProvider):
         self, found: Names | None, item_size: int, item_num: int, type: Type, replace: bool, begun: list[Segment]
     ) -> SlotInstance:
         shape = control.shape_of(item_size, item_num, type)
-        contents = _Contents(found if type & Type.PERSIST else None, shape)
+        contents = Filling(found if type & Type.PERSIST else None, shape)
         if found is None:
             made = segment.anonymous(shape, contents)
         else:
@@ -113,7 +113,7 @@ def _store(
     end()  # with all locks held: a put that comes now would not have been stored
 
 
-class _Contents:
+class Filling:
     """What a segment is filled with: nothing, or the contents of its persisted file."""
 
     def __init__(self, found: Names | None, shape: Geometry) -> None:

@@ -182,6 +182,12 @@ class Reentered(SlotmemError, RuntimeError):
     status = Status.APR_EBUSY
 
 
+class NotHeld(SlotmemError, RuntimeError):
+    """A release of a `slotmem.Lock` that this thread does not hold."""
+
+    status = Status.APR_EGENERAL
+
+
 class Unrecoverable(SlotmemError):
     """A lock that cannot be made usable again: its memory was overwritten."""
 

@@ -27,6 +27,8 @@ from slotmem.inspect.opened import open_bytes
 from slotmem.memory.layout import Geometry
 from slotmem.status import Mismatch, SlotOutOfRange
 
+SYNONYMS = ("list", "ls", "show", "cat", "dump", "info", "status", "stat", "ps", "view", "look", "print", "doctor")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""

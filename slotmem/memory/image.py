@@ -77,6 +77,10 @@ class SharedImage(_Mapped):
         for mutex in self.mutexes:
             posix.initialize(mutex)
 
+    def described(self, which: int) -> str:
+        """Say which lock that is, to somebody who waited for it in vain."""
+        return f"the lock of {'the table' if which == 0 else f'slots {which - 1} + n*{self.geometry.stripes}'}"
+
     def revive(self, mutex: Any) -> int:
         """Make a mutex usable again that answered ENOTRECOVERABLE, and try to take it. Return the
         errno: ENOTRECOVERABLE where the C library does not let us.
@@ -98,11 +102,10 @@ class SharedImage(_Mapped):
         status = posix.lock(mutex, deadline_s)
         if status == EBUSY:
             which = self.mutexes.index(mutex)
-            guarded = "the table" if which == 0 else f"slots {which - 1} + n*{self.geometry.stripes}"
             tid = posix.holder(self.memory, self._mutex_start(which))
             who = f"; {posix.describe_thread(tid)} holds it" if tid else ""
             raise LockTimeout(
-                f"timed out after {self.timeout_s} s waiting for the lock of {guarded}{who}; "
+                f"timed out after {self.timeout_s} s waiting for {self.described(which)}{who}; "
                 "raise timeout_s, or end the process that holds it"
             )
         return status

@@ -3,6 +3,7 @@
 Interface:
 
 - `resolve(name, runtime_dir, generation)` returns a `Names`, or None for anonymous memory.
+- `resolve_lock(name, runtime_dir)` returns those of a `slotmem.Lock`.
 - `shm_object_name(segment)` is the POSIX shared memory object that APR would use for a segment
   name.
 
@@ -96,3 +97,17 @@ def resolve(name: str | None, runtime_dir: str, generation: int) -> Names | None
             f"the name {name[:20]!r}... is too long: its file name may have {MAX_FILE_NAME_BYTES} bytes; shorten it"
         )
     return Names(name, segment, shm_object_name(segment), persisted)
+
+
+def resolve_lock(name: str, runtime_dir: str) -> Names:
+    """Return the names that belong to a lock's name; a lock has no generations, and nothing of it
+    is stored.
+
+    Raises:
+        InvalidName: as for a segment, and for a name that means anonymous memory.
+        WrongType
+    """
+    if resolve(name, runtime_dir, 0) is None:
+        raise InvalidName(f"a lock needs a name by which other processes find it, got {name!r}; give it one")
+    path = f"{name}.lock" if name.startswith("/") else f"{runtime_dir}/slotmem-lock-{name}.lock"
+    return Names(name, path, shm_object_name(path), "")

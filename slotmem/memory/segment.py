@@ -111,9 +111,17 @@ def object_path(names: Names) -> str:
 
 
 def publish(
-    names: Names, shape: Geometry, contents: Contents, *, begun: list[Segment], replace: bool = False
+    names: Names,
+    shape: Geometry,
+    contents: Contents,
+    *,
+    begun: list[Segment],
+    replace: bool = False,
+    keep: bool = False,
 ) -> Segment:
     """Make a segment, let `contents` complete its bytes, and link it into place.
+
+    keep: leave what stands there already, dead or alive, and refuse.
 
     It is put into `begun` before it has its name: whatever happens on the way to the caller's
     caller, somebody knows what to unlink.
@@ -127,7 +135,7 @@ def publish(
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(0.001)
-        if not make_way(names, replace=replace):
+        if not keep and not make_way(names, replace=replace):
             continue
         with _nameless(names, shape) as fd:
             segment = _build(fd, names, shape, contents)
@@ -138,7 +146,9 @@ def publish(
                     fcntl.flock(fd, fcntl.LOCK_SH)  # not in one step: another creator may come in between
                     if _is_at(os.fstat(fd), names):
                         return segment
-            except FileExistsError:
+            except FileExistsError as error:
+                if keep:
+                    raise SegmentExists(f"segment {names.name!r} exists (object {path}); attach it") from error
                 continue
             except BaseException:
                 segment.unlink()

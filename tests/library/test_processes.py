@@ -300,7 +300,7 @@ def test_nobody_attaches_before_the_creator_is_sure(tmp_path, monkeypatch):
     """CREATE-8: until the creator knows that what it restored is right nobody can attach, and
     afterwards everybody can.
     """
-    confirm = shm._Contents.confirm
+    confirm = shm.Filling.confirm
     refused = []
 
     def confirm_late(contents):
@@ -310,7 +310,7 @@ def test_nobody_attaches_before_the_creator_is_sure(tmp_path, monkeypatch):
         return confirm(contents)
 
     monkeypatch.setattr(segment, "_TRIES", 3)
-    monkeypatch.setattr(shm._Contents, "confirm", confirm_late)
+    monkeypatch.setattr(shm.Filling, "confirm", confirm_late)
     with open_provider(tmp_path) as provider, open_provider(tmp_path) as other:
         provider.create("table", 8, 1)
         assert len(refused) == 1

@@ -62,6 +62,8 @@ from slotmem_model.overdue import Overdue, bounded
 from slotmem_model.programs.question import is_program
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
+SYNONYMS = ("explore", "prove", "model", "modelcheck", "simulate")
+
 _SEARCH_BYTES = 4 << 30
 """The memory that the search for a counterexample may take by default."""
 

@@ -47,6 +47,8 @@ from slotmem_model.given_files import read_text
 from slotmem_model.programs.question import is_program
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
+SYNONYMS = ("rerun", "reproduce", "trace", "counterexample")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""

@@ -30,6 +30,8 @@ from slotmem_stress.bench.kill import kill
 from slotmem_stress.bench.measure import WorkerFailed, measure
 from slotmem_stress.commands.arguments import add_json, check_writable, in_words
 
+SYNONYMS = ("benchmark", "perf", "performance", "measure", "speed", "time")
+
 FULL = (90.0, 5)
 QUICK = (12.0, 3)
 KILLS, QUICK_KILLS = 20, 2

@@ -43,6 +43,8 @@ from slotmem_stress.history.records import DESCRIPTION, BadHistory
 from slotmem_stress.history.wording import window_lines, window_title
 from slotmem_stress.page import html_report
 
+SYNONYMS = ("history", "linearize", "linearizability", "evaluate")
+
 _LARGE_BYTES = 10 * 2**20
 
 

@@ -50,6 +50,8 @@ from slotmem_stress.run.runner import run as run_stress
 from slotmem_stress.run.settings import Settings
 from slotmem_stress.run.window_trace import to_trace
 
+SYNONYMS = ("fuzz", "hammer", "load", "run", "soak", "torture", "chaos")
+
 __all__ = ["configure", "run"]
 
 _BETWEEN_LINES_S = 5.0

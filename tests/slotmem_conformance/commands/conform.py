@@ -41,6 +41,8 @@ from slotmem_model.verdict import Exit
 from slotmem_stress.canary import Canary
 from slotmem_stress.commands.arguments import in_words
 
+SYNONYMS = ("test", "conformance", "suite", "compliance", "certify")
+
 _EVIDENCE_LINES = 24
 
 

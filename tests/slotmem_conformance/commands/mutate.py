@@ -35,6 +35,8 @@ from slotmem_conformance.mutation.workshop import Workshop, source
 from slotmem_model.given_files import read_text
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
+SYNONYMS = ("mutants", "mutation")
+
 FORMAT = "slotmem mutation 1"
 
 

@@ -17,6 +17,8 @@ from slotmem_conformance.vectors import vectors
 from slotmem_model.given_files import read_text
 from slotmem_model.verdict import Exit
 
+SYNONYMS = ("generate", "export", "fixtures")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""

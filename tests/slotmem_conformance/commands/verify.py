@@ -36,6 +36,8 @@ from slotmem_model.verdict import Exit, exit_code
 from slotmem_stress.canary import Canary
 from slotmem_stress.commands.arguments import in_words
 
+SYNONYMS = ("test", "tests", "all", "prove", "selftest")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
