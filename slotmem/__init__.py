@@ -12,6 +12,7 @@ Start reading at `slotmem.interface` (what can be called) and `slotmem.slots` (w
 """
 
 from slotmem.interface import Instance, Outcome, Provider, Restored, Type
+from slotmem.owners import Owner
 from slotmem.providers import attach, create, provider
 from slotmem.status import (
     AccessDenied,
@@ -68,6 +69,7 @@ __all__ = [
     "OtherUser",
     "OutOfResources",
     "Outcome",
+    "Owner",
     "Planted",
     "Provider",
     "ReadOnly",

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
 from slotmem.interface import Outcome, Restored, Type, View
+from slotmem.owners import Owner, owner_of, reap
 from slotmem.slots import Slots
 from slotmem.status import Closed, InvalidSize, WrongType
 
@@ -95,6 +96,29 @@ class SlotInstance:
     def dptr(self, item_id: int) -> memoryview:
         """Return the slot's own memory (DPTR-1)."""
         return self.algorithm().dptr(item_id)
+
+    def owner(self, item_id: int) -> Owner | None:
+        """Return the process that marked a slot in use; None if it is free, or nobody knows: restored
+        from a file, or marked by httpd (OWNER-1).
+
+        Raises:
+            SlotOutOfRange
+        """
+        return owner_of(self.algorithm(), item_id)
+
+    def reap(self, callback: Callable[[int, Owner], object] | None = None) -> list[int]:
+        """Release every slot whose owner is dead, and return their ids (REAP-1).
+
+        With a callback, only those are released for which `callback(item_id, owner)` returns
+        something true. It is called with no lock held; of two processes that reap at once, both may
+        be shown a slot, and one releases it.
+
+        Raises:
+            WrongType: callback cannot be called.
+        """
+        if callback is not None and not callable(callback):
+            raise WrongType(f"reap takes a function of a slot's id and its owner, got {callback!r}")
+        return reap(self.algorithm(), callback)
 
     def view(self, item_id: int, structure: builtins.type[View]) -> View:
         """Lay a ctypes structure over the slot.

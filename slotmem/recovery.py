@@ -4,7 +4,7 @@
 rules an owner of a mutex may end anywhere:
 
 - `_enter(which, status)`   waits for a mutex, and repairs what its last owner left unfinished
-- `repair(which)`           finishes a put, and counts the free slots again
+- `repair(which)`           finishes a put, counts the free slots again, and forgets their tenants
 - `unlock_all()`            before the memory is unmapped
 
 A repair needs no memory to speak of: it copies and counts in pieces.
@@ -47,6 +47,7 @@ class Recoverable(Bounded):
         self.words = image.words
         self.mutexes = image.mutexes
         self.marks = image.marks
+        self.me, self.tenants, self.putters, self.putting = image.me, image.tenants, image.putters, image.putting
         self.owners = image.owners
         self.nobody = image.nobody
         self.table_mutex = image.mutexes[TABLE]
@@ -119,12 +120,16 @@ class Recoverable(Bounded):
                     self.memory[start + at : start + end] = self.redo[copy + at : copy + end]
                 if not self.pregrab:
                     self.inuse[item_id] = 1
+                self.putters[item_id] = self.putting[which]
                 self.words[word] = 0
         if which == TABLE:
             free = 0
             for at in range(self.inuse_start, self.payload_end, _CHUNK):
                 free += self.memory[at : min(at + _CHUNK, self.payload_end)].count(0)
             self.num_free[0] = free
+            for item_id, tenant in enumerate(self.tenants):
+                if tenant and not self.inuse[item_id]:
+                    self.tenants[item_id] = 0
 
     def unlock_all(self) -> None:  # never in the model: no client closes
         """Unlock what an exception from a trace function has kept this thread from unlocking.

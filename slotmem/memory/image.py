@@ -15,6 +15,7 @@ from __future__ import annotations
 import mmap
 import threading
 import time
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -24,12 +25,29 @@ from slotmem.memory.layout import (
     MUTEX_BYTES,
     NUM_FREE_START,
     PAGE_BYTES,
+    PUTTING_AT,
     REDO_HEADER_BYTES,
     Geometry,
     redo_stride,
 )
 from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE
+from slotmem.memory.processes import ME
 from slotmem.status import LockTimeout
+
+
+class _Forgotten:
+    """Words that are 0 whatever is stored there."""
+
+    def __getitem__(self, index: int) -> int:
+        return 0
+
+    def __setitem__(self, index: int, value: int) -> None: ...
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+
+FORGOTTEN = _Forgotten()
 
 
 class _Mapped:
@@ -44,6 +62,18 @@ class _Mapped:
         self.redo_start = geometry.redo_start
         self.marks: Any = [0] * geometry.mutexes
         self.owners: Any = (0,) * geometry.mutexes  # nobody gives up a lock of one process
+        self.me = ME
+        self.tenants: Any = FORGOTTEN
+        self.putters: Any = FORGOTTEN
+        self.putting: Any = FORGOTTEN
+
+    def _keep_tenants(self, words: memoryview) -> None:
+        """Show the words that say who has which slot."""
+        shape = self.geometry
+        middle, last = (shape.tenants_start // 8 + shape.item_num * times for times in (1, 2))
+        self.tenants, self.putters = words[middle - shape.item_num : middle], words[middle:last]
+        first, step = (shape.mutexes_start + PUTTING_AT) // 8, MUTEX_BYTES // 8
+        self.putting = words[first : first + step * shape.mutexes : step]
 
 
 class SharedImage(_Mapped):
@@ -53,6 +83,7 @@ class SharedImage(_Mapped):
         super().__init__(memory, geometry)
         calls = posix.pthread()
         self.words = memoryview(memory).cast("Q")
+        self._keep_tenants(self.words)
         self.mutexes = [posix.at(memory, self._mutex_start(which)) for which in range(geometry.mutexes)]
         self.nobody = _nobody()
         first, step = (geometry.mutexes_start + MARK_AT) // 8, MUTEX_BYTES // 8
@@ -110,6 +141,7 @@ class ThreadImage(_Mapped):
     def __init__(self, memory: mmap.mmap, geometry: Geometry, timeout_s: float | None = None) -> None:
         super().__init__(memory, geometry)
         self.words = memoryview(memory).cast("Q")
+        self._keep_tenants(self.words)
         self.mutexes = [_ThreadMutex() for _ in range(geometry.mutexes)]
         self.nobody = _ThreadMutex()
         self.timeout_s = timeout_s

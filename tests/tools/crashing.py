@@ -79,7 +79,8 @@ class WatchedImage:
     def __init__(self, image: Any, watch: Watch) -> None:
         self.geometry, self.mutexes, self.redo_start = image.geometry, image.mutexes, image.redo_start
         self.nobody, self.revive, self.owners = image.nobody, image.revive, image.owners
-        for sequence in ("memory", "inuse", "num_free", "redo", "words", "marks"):
+        self.me = image.me
+        for sequence in ("memory", "inuse", "num_free", "redo", "words", "marks", "tenants", "putters", "putting"):
             setattr(self, sequence, WatchedBytes(getattr(image, sequence), watch))
         for call in ("trylock", "lock", "unlock", "consistent"):
             setattr(self, call, self._watched(getattr(image, call), watch))

@@ -14,7 +14,7 @@ refused (EDEADLK), and so is to unlock one that it does not hold (EPERM); neithe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from slotmem_model.automata.shared_words import (
@@ -115,6 +115,11 @@ class SimulatedImage:
         self.words = _RedoWords(self, shape, place.map)
         self.redo_start = shape.redo_start
         self.marks = _Words(self, place.map.marks)
+        self.me = [0]
+        asked = bool(place.map.tenants)
+        self.tenants = _Words(self, place.map.tenants) if asked else _Forgotten()
+        self.putters = _Words(self, place.map.putters) if asked else _Forgotten()
+        self.putting = _Words(self, place.map.putting) if asked else _Forgotten()
         self.mutexes = list(place.map.mutexes)
         self.nobody = -1
         self.owners = (0,) * shape.mutexes
@@ -253,6 +258,21 @@ class _Words:
 
     def __len__(self) -> int:
         return len(self._words)
+
+
+class _Forgotten(_Words):
+    """Words that nobody asks for, so that to access them is no step."""
+
+    def __init__(self) -> None:
+        self._words = ()
+
+    def __getitem__(self, index: int) -> int:
+        return 0
+
+    def __setitem__(self, index: int, value: int) -> None: ...
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
 
 
 class _Memory:

@@ -56,6 +56,7 @@ class RealImage:
             image.consistent,
         )
         self.revive, self.owners, self.marks = image.revive, image.owners, image.marks
+        self.me, self.tenants, self.putters, self.putting = image.me, image.tenants, image.putters, image.putting
         declared = getattr(algorithm, "extra_words", ())
         if len(declared) > MAX_EXTRA_WORDS:
             raise Unsupported(
