@@ -98,8 +98,8 @@ class SlotInstance:
         return self.algorithm().dptr(item_id)
 
     def owner(self, item_id: int) -> Owner | None:
-        """Return the process that marked a slot in use; None if it is free, or nobody knows: restored
-        from a file, or marked by httpd (OWNER-1).
+        """Return the process that marked a slot in use; None if it is free, or nobody knows: it was
+        restored from a file, or httpd marked it (OWNER-1).
 
         Raises:
             SlotOutOfRange

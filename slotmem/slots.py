@@ -47,7 +47,8 @@ The rules that make it safe (ATOMIC-1 to ATOMIC-3, KILL-2 to KILL-4, SIGNAL-1):
    of a put without PREGRAB), so that nobody who dies leaves a slot that is in use to the wrong one.
    On a free slot it means nothing; release clears it for the sake of httpd, which knows of none.
    put reads the tenant before it looks at `inuse`, so that a put that comes late, into a slot that
-   has been released and grabbed meanwhile, does not count as the new tenant's.
+   has been released and grabbed meanwhile, does not count as the new tenant's. (It does if the new
+   tenant is the old one: a stranger's put that began in the tenancy before. That much is left.)
 
 The lock's prelude and postlude are written out in every operation. A helper class used with `with`
 would make grab and release together 84 to 93 % slower, put 62 to 68 %, get 80 to 87 % (medians of

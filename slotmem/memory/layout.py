@@ -10,10 +10,10 @@ A segment, as httpd maps it (x86-64; all offsets in bytes, all integers native):
 The length word is APR's, and says `apr_length`. httpd looks no further, so our control block lies
 behind::
 
-    control_start    +128               redo_start                               tenants_start    total
-    | header         | mutexes          | redo records, one for each stripe      | u64 tenant,     |
-    | magic, version,| 64 bytes each:   | u64 item id + 1 (0: none) | u64 length | u64 putter,     |
-    | boot, waiting..| table, stripes   | the bytes                              | one each a slot |
+    control_start    +128               redo_start                          tenants_start    total
+    | header         | mutexes          | redo records, one for each stripe | tenants, then   |
+    | magic, version,| 64 bytes each:   | u64 item id + 1 (0: none)         | putters: a u64  |
+    | boot, owner ...| table, stripes   | u64 length | the bytes            | each for a slot |
 
 The *mark* of a mutex is the last of the eight words of its 64 bytes: 1 if what the mutex guards may
 have been left half changed. The word before it says whose slot the put of the redo record is for.
@@ -173,7 +173,6 @@ def geometry(item_size: int, item_num: int, type_: int, pregrab: bool) -> Geomet
     post: __return__.control_start % LINE_BYTES == 0 and __return__.redo_start % LINE_BYTES == 0
     post: __return__.mutexes_start >= __return__.control_start + CONTROL_HEADER_BYTES
     post: __return__.redo_start >= __return__.mutexes_start + __return__.mutexes * MUTEX_BYTES
-    post: __return__.tenants_start >= __return__.redo_start + __return__.stripes * __return__.redo_stride
     post: __return__.total >= __return__.tenants_start + TENANT_BYTES * item_num
     post: __return__.total % PAGE_BYTES == 0
     post: __return__.first_stripe + __return__.stripes == __return__.mutexes

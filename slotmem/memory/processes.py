@@ -25,7 +25,7 @@ def _token(pid: int, started_ticks: int) -> int:
 
 def process_id(token: int) -> int:
     """Return the process id of a token."""
-    return token % 2**_ID_BITS
+    return token & (1 << _ID_BITS) - 1
 
 
 def started_ticks(token: int) -> int:

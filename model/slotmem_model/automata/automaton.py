@@ -25,7 +25,7 @@ from slotmem_model.automata import client
 from slotmem_model.automata.client import Statement
 from slotmem_model.automata.recording import IMPOSSIBLE, Graph, Leaf, TooLarge
 from slotmem_model.automata.simulated_image import Access
-from slotmem_model.spec import SUCCESS, Operation, Result
+from slotmem_model.spec import SUCCESS, As, Operation, Result
 
 MAX_LOCALS = 200_000
 BEGIN = Access("begin")
@@ -119,7 +119,9 @@ class _Builder:
         item_size: int,
         graph_of: Callable[[Operation], Graph],
         events: Events,
+        tenants: bool,
     ) -> None:
+        self.tenants = tenants
         self.statements, self.length, self.process = statements, rounds * len(statements), process
         self.item_size, self.graph_of, self.events = item_size, graph_of, events
         self.names = sorted({statement.register for statement in statements} - {""})
@@ -141,7 +143,8 @@ class _Builder:
         if key.at >= self.length:
             return None
         registers = dict(zip(self.names, key.registers, strict=True))
-        return client.bind(self.statements[key.at % len(self.statements)], registers, self.process, self.item_size)
+        asked = client.bind(self.statements[key.at % len(self.statements)], registers, self.process, self.item_size)
+        return (*asked, As(self.process + 1)) if asked and self.tenants else asked
 
     def idle(self, at: int, registers: tuple[int | None, ...], holds: int) -> _Key:
         """Return the local state before the next operation that can be done; forget registers that
@@ -228,12 +231,14 @@ def build(
     item_size: int,
     graph_of: Callable[[Operation], Graph],
     events: Events,
+    tenants: bool = False,
 ) -> Automaton:
-    """Make the automaton of a client that does `rounds` rounds of its statements.
+    """Make the automaton of a client that does `rounds` rounds of its statements. tenants: whether
+    its operations say who asks.
 
     Raises:
         TooLarge
     """
-    builder = _Builder(statements, rounds, process, item_size, graph_of, events)
+    builder = _Builder(statements, rounds, process, item_size, graph_of, events, tenants)
     builder.number(builder.idle(0, (None,) * len(builder.names), 0))
     return Automaton(tuple(builder.local(key) for key in builder.waiting), process)  # it grows while it is walked

@@ -9,11 +9,14 @@ A further argument is a length, as with get: `get(a, 1)`, `put(a, me, 3)`. A put
 is refused, for what it leaves would look torn; one that is too long, or empty, may be asked. So may
 the nearest ids that a segment does not have: -1 and the number of its slots. Registers are
 forgotten at the end of a round.
+
+`tenant(a)` asks which process has a slot, and `reclaim(a, 2)` releases it if process 2 has it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from slotmem_model.spec import Operation
@@ -21,6 +24,8 @@ from slotmem_model.spec import Operation
 DEFAULT = "grab -> a; put(a, me); get(a); release(a)"
 ARGUMENTS = {"grab": 0, "fgrab": 1, "release": 1, "get": 1, "put": 2, "num_free_slots": 0, "slots": 0}
 """The operations, and how many arguments each must have; get and put may have a length as well."""
+OF_TENANTS = {"tenant": 1, "reclaim": 2}
+"""Further ones, about who has a slot; see `asks_for_tenants`."""
 _WITH_LENGTH = ("get", "put")
 _CALL = re.compile(r"(?P<name>[a-z_]+)\s*(?:\((?P<arguments>[^()]*)\))?\s*(?:->\s*(?P<register>[a-z]\w*))?$")
 ME = "me"
@@ -50,22 +55,23 @@ def parse(text: str, slots: int) -> tuple[Statement, ...]:
     Raises:
         BadClient: says which statement is wrong, and why.
     """
+    known_operations = ARGUMENTS | OF_TENANTS
     statements: list[Statement] = []
     registers: set[str] = set()
     for part in filter(None, (part.strip() for part in text.split(";"))):
         match = _CALL.match(part)
-        if match is None or match["name"] not in ARGUMENTS:
-            known = ", ".join(ARGUMENTS)
+        if match is None or match["name"] not in known_operations:
+            known = ", ".join(known_operations)
             raise BadClient(f"client statement {part!r} is not one of {known}; expected e.g. {DEFAULT!r}")
         given = [word.strip() for word in (match["arguments"] or "").split(",") if word.strip()]
-        needed = ARGUMENTS[match["name"]]
+        needed = known_operations[match["name"]]
         if len(given) != needed and not (match["name"] in _WITH_LENGTH and len(given) == needed + 1):
             raise BadClient(f"{match['name']} takes {needed} arguments, got {len(given)} in {part!r}")
         if match["register"] and match["name"] != "grab":
             raise BadClient(f"only grab returns a slot that a register can keep, got {part!r}")
         arguments = tuple(int(word) if word.removeprefix("-").isdigit() else word for word in given)
         for at, argument in enumerate(arguments):
-            is_value = match["name"] == "put" and at == 1
+            is_value = match["name"] in ("put", "reclaim") and at == 1  # a process is a number, too
             if at == needed:
                 if not isinstance(argument, int):
                     raise BadClient(f"the length in {part!r} is not a number")
@@ -82,6 +88,11 @@ def parse(text: str, slots: int) -> tuple[Statement, ...]:
     if not statements:
         raise BadClient(f"the client is empty; expected e.g. {DEFAULT!r}")
     return tuple(statements)
+
+
+def asks_for_tenants(clients: Iterable[tuple[Statement, ...]]) -> bool:
+    """Return whether clients ask who has a slot; only then does anybody have one in the model."""
+    return any(statement.name in OF_TENANTS for statements in clients for statement in statements)
 
 
 def largest_value(statements: tuple[Statement, ...], process: int) -> int:

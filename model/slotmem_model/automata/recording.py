@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 from slotmem_model.automata.simulated_image import Access, Place, SimulatedImage, Stop, TimedOut, effect
 from slotmem_model.automata.source_lines import Line, LineTrace
-from slotmem_model.spec import SUCCESS, Operation, Result
+from slotmem_model.spec import SUCCESS, As, Operation, Result
 
 MAX_NODES = 200_000
 MAX_ACCESSES = 1_000
@@ -341,6 +341,9 @@ def _closed(recorder: _Recorder) -> tuple[Node | Leaf, ...]:
 
 def made_and_run(algorithm: Callable[[Any], Any], image: SimulatedImage, operation: Operation) -> Leaf:
     """Make an algorithm, do an operation and return how it ended; failing to make it is a fault."""
+    if isinstance(operation[-1], As):
+        image.me[0] = operation[-1].process
+        operation = operation[:-1]
     try:
         instance = algorithm(image)
     except (Exception, SystemExit) as error:

@@ -127,9 +127,7 @@ class Map(NamedTuple):
     """Words that an algorithm declares for itself (`extra_words` of the class), by name."""
 
 
-def words_of(
-    shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, ...] = (), tenants: int = 0
-) -> Map:
+def words_of(shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, ...] = (), tenants: int = 0) -> Map:
     """Return the words of a segment.
 
     values: how many different bytes clients store, 0 included. slack: how far the free counter may

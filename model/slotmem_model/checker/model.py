@@ -181,11 +181,14 @@ def compile_model(
     shape = geometry(configuration.slot_bytes, configuration.slots, configuration.pregrab, configuration.stripes)
     # Each process is at most one count ahead or behind in each round.
     extra = getattr(algorithm, "extra_words", ())
-    map_ = words_of(shape, values, slack=count * configuration.rounds, extra=extra)
+    tenants = count if client.asks_for_tenants(clients) else 0
+    map_ = words_of(shape, values, slack=count * configuration.rounds, extra=extra, tenants=tenants)
     place, automata, events, graph_of = _automata(configuration, algorithm, clients, shape, map_, files, tick)
     if configuration.memory == "tso":
         automata = [buffered(automaton, map_.words) for automaton in automata]
     initial = spec.fresh(configuration.slot_bytes, configuration.slots, configuration.pregrab)
+    if tenants:
+        initial = initial._replace(tenants=(None,) * configuration.slots)
     lowest_first = getattr(algorithm, "lowest_first", True)
     monitor = Monitor(initial, count, events.table, lowest_first=lowest_first) if configuration.linearizable else None
     return Model(configuration, map_, tuple(clients), tuple(automata), events, monitor, algorithm, place, graph_of)
@@ -216,7 +219,7 @@ def _automata(
         while True:
             events = Events()
             automata = [
-                build(statements, rounds, process, configuration.slot_bytes, graph_of, events)
+                build(statements, rounds, process, configuration.slot_bytes, graph_of, events, bool(map_.tenants))
                 for process, statements in enumerate(clients)
             ]
             if _widen(possible, automata, configuration.crashes > 0):

@@ -39,10 +39,11 @@ from typing import Any, NamedTuple
 from slotmem_model.checker.model import Configuration, Model, State, Step, check
 from slotmem_model.counterexample import wording
 from slotmem_model.json_words import KINDS, shortened
-from slotmem_model.spec import Operation, Result
+from slotmem_model.spec import As, Operation, Result
 
 FORMAT = "slotmem trace 1"
 _ARGUMENTS = {"put": ("id", "data"), "get": ("id", "nbytes"), "release": ("id",), "fgrab": ("id",)}
+_ARGUMENTS |= {"tenant": ("id",), "reclaim": ("id", "tenant")}
 
 
 class BadTrace(ValueError):
@@ -172,7 +173,7 @@ def _folded(value: Any) -> str:
 
 def request(operation: Operation) -> dict[str, Any]:
     """Return an operation as a request object: {"op": "put", "id": 0, "data": "0101"}."""
-    name, *arguments = operation
+    name, *arguments = (part for part in operation if not isinstance(part, As))  # the process stands beside it
     named = zip(_ARGUMENTS.get(name, ()), arguments, strict=False)  # a length may be left out
     return {"op": name} | {key: value.hex() if isinstance(value, bytes) else value for key, value in named}
 
