@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import builtins
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, Self
 
+from slotmem.asynchronous import grab_async
 from slotmem.interface import Outcome, Restored, Type, View
 from slotmem.owners import Owner, owner_of, reap
 from slotmem.slots import Slots
@@ -96,6 +98,34 @@ class SlotInstance:
     def dptr(self, item_id: int) -> memoryview:
         """Return the slot's own memory (DPTR-1)."""
         return self.algorithm().dptr(item_id)
+
+    @contextmanager
+    def grabbed(self, timeout_s: float | None = 0) -> Iterator[int]:
+        """Grab a slot for the length of a `with`, which gets its id; timeout_s as in `grab`.
+
+        At the end it is released, if it is still this grab's (WAITING-2).
+
+        Raises:
+            NoFreeSlot
+        """
+        item_id = self.grab(timeout_s)
+        algorithm = self.algorithm()
+        tenant = algorithm.tenants[item_id]
+        try:
+            yield item_id
+        finally:
+            with suppress(Closed):
+                algorithm.reclaim(item_id, tenant)
+
+    async def grab_async(self, timeout_s: float | None = None) -> int:
+        """Grab a slot, or wait for one in a thread while the event loop goes on (WAITING-3).
+
+        Cancelled, it keeps no slot. None waits for ever.
+
+        Raises:
+            NoFreeSlot: none came free within timeout_s.
+        """
+        return await grab_async(self.algorithm(), timeout_s)
 
     def owner(self, item_id: int) -> Owner | None:
         """Return the process that marked a slot in use; None if it is free, or nobody knows: it was

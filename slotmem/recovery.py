@@ -47,6 +47,7 @@ class Recoverable(Bounded):
         self.words = image.words
         self.mutexes = image.mutexes
         self.marks = image.marks
+        self.waiting = image.waiting
         self.me, self.tenants, self.putters, self.putting = image.me, image.tenants, image.putters, image.putting
         self.owners = image.owners
         self.nobody = image.nobody

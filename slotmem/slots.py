@@ -13,6 +13,7 @@
 - `trylock`, `lock`, `unlock`, `consistent`, `revive`   as in `slotmem.memory.mutex`
 - `tenants`    for each slot who has it, `putters`, whose slot it was at its last put; `putting`,
   one for each mutex: whose slot the redo record is for; `me[0]`, this process
+- `waiting[0]`, `sleep`, `wake`   as in `slotmem.waiting`
 - `marks`      one for each mutex; `owners`, what each says of its owner; `nobody`, a mutex that
   nobody holds
 
@@ -69,9 +70,10 @@ from slotmem.memory.mutex import EDEADLK, GIVEN_UP
 from slotmem.recovery import TABLE
 from slotmem.status import NoFreeSlot, NotInUse
 from slotmem.tenancy import COUNTERS, Tenancy
+from slotmem.waiting import ONCE, Waiting
 
 
-class Slots(Tenancy):
+class Slots(Tenancy, Waiting):
     """The slot operations, safe under concurrency and SIGKILL.
 
     See `slotmem.interface.Instance` for their meaning.
@@ -84,8 +86,10 @@ class Slots(Tenancy):
 
     # -- the table ---------------------------------------------------------------------------------
 
-    def grab(self) -> int:
-        """Take the lowest free slot and return its id (GRAB-1 to GRAB-4)."""
+    def grab(self, timeout_s: float | None = 0) -> int:
+        """Take the lowest free slot and return its id (GRAB-1 to GRAB-4), or wait for one
+        (WAITING-1).
+        """
         mutex, marks, num_free = self.table_mutex, self.marks, self.num_free
         trylock, unlock = self.trylock, self.unlock
         status = 0
@@ -100,6 +104,8 @@ class Slots(Tenancy):
                     self.tenants[item_id] = self.me[0]
                     self.inuse[item_id] = 1
                     num_free[0] = (num_free[0] or COUNTERS) - 1
+                elif timeout_s != 0:
+                    self.waiting[0] = 1
                 unlock(mutex)
             except BaseException:
                 marks[TABLE] = 1
@@ -111,6 +117,8 @@ class Slots(Tenancy):
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
         if item_id < 0:
+            if timeout_s != 0 and timeout_s is not ONCE:
+                return self.grab_later(timeout_s)
             raise NoFreeSlot(f"all {self.item_num} slots are in use; release one first")
         return item_id
 
@@ -160,6 +168,9 @@ class Slots(Tenancy):
                     free = num_free[0] + 1
                     num_free[0] = free if free < COUNTERS else 0
                     self.tenants[item_id] = 0
+                    waited = self.waiting[0]
+                    if waited:
+                        self.waiting[0] = 0
                 unlock(mutex)
             except BaseException:
                 marks[TABLE] = 1
@@ -172,6 +183,8 @@ class Slots(Tenancy):
             raise
         if not used:
             raise NotInUse(f"slot {item_id} is not in use, so it cannot be released; grab it first")
+        if waited:
+            self.image.wake()
 
     def num_free_slots(self) -> int:
         """Count the free slots (COUNT-2).

@@ -64,6 +64,9 @@ class Tenancy(Recoverable):
                     free = num_free[0] + 1
                     num_free[0] = free if free < COUNTERS else 0
                     self.tenants[item_id] = 0
+                    waited = self.waiting[0]
+                    if waited:
+                        self.waiting[0] = 0
                 unlock(mutex)
             except BaseException:
                 marks[TABLE] = 1
@@ -74,4 +77,6 @@ class Tenancy(Recoverable):
             marks[TABLE] = 1
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
+        if has_it and waited:
+            self.image.wake()
         return bool(has_it)

@@ -12,13 +12,15 @@ All three have the attributes that the header of `slotmem.slots` lists.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import threading
 import time
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
+from slotmem.memory import futex
 from slotmem.memory import mutex as posix
 from slotmem.memory.layout import (
     MARK_AT,
@@ -27,12 +29,13 @@ from slotmem.memory.layout import (
     PAGE_BYTES,
     PUTTING_AT,
     REDO_HEADER_BYTES,
+    WAITING_AT,
     Geometry,
     redo_stride,
 )
 from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE
 from slotmem.memory.processes import ME
-from slotmem.status import LockTimeout
+from slotmem.status import LockTimeout, Unsupported
 
 
 class _Forgotten:
@@ -63,6 +66,7 @@ class _Mapped:
         self.marks: Any = [0] * geometry.mutexes
         self.owners: Any = (0,) * geometry.mutexes  # nobody gives up a lock of one process
         self.me = ME
+        self.waiting: Any = FORGOTTEN
         self.tenants: Any = FORGOTTEN
         self.putters: Any = FORGOTTEN
         self.putting: Any = FORGOTTEN
@@ -84,6 +88,9 @@ class SharedImage(_Mapped):
         calls = posix.pthread()
         self.words = memoryview(memory).cast("Q")
         self._keep_tenants(self.words)
+        start = geometry.control_start + WAITING_AT
+        self.waiting = memoryview(memory)[start : start + 4].cast("I")
+        self._waiting_word = ctypes.c_uint32.from_buffer(memory, start)  # keeps the memory, and so its address
         self.mutexes = [posix.at(memory, self._mutex_start(which)) for which in range(geometry.mutexes)]
         self.nobody = _nobody()
         first, step = (geometry.mutexes_start + MARK_AT) // 8, MUTEX_BYTES // 8
@@ -101,6 +108,14 @@ class SharedImage(_Mapped):
         """Make every mutex, unlocked; nobody else may be using the memory."""
         for mutex in self.mutexes:
             posix.initialize(mutex)
+
+    def sleep(self, timeout_s: float) -> None:
+        """Sleep for as long as somebody is said to wait."""
+        futex.wait(ctypes.addressof(self._waiting_word), 1, timeout_s)
+
+    def wake(self) -> None:
+        """Wake everybody who sleeps, in all processes."""
+        futex.wake(ctypes.addressof(self._waiting_word))
 
     def revive(self, mutex: Any) -> int:
         """Make a mutex usable again that answered ENOTRECOVERABLE, and try to take it. Return the
@@ -142,12 +157,25 @@ class ThreadImage(_Mapped):
         super().__init__(memory, geometry)
         self.words = memoryview(memory).cast("Q")
         self._keep_tenants(self.words)
+        self.waiting = [0]
+        self._freed = threading.Condition()
         self.mutexes = [_ThreadMutex() for _ in range(geometry.mutexes)]
         self.nobody = _ThreadMutex()
         self.timeout_s = timeout_s
 
     def initialize(self) -> None:
         """Do nothing: the locks start unlocked."""
+
+    def sleep(self, timeout_s: float) -> None:
+        """Sleep for as long as somebody is said to wait."""
+        with self._freed:
+            if self.waiting[0]:
+                self._freed.wait(timeout_s)
+
+    def wake(self) -> None:
+        """Wake every thread that sleeps."""
+        with self._freed:
+            self._freed.notify_all()
 
     def trylock(self, mutex: _ThreadMutex) -> int:
         """Take a mutex if it is free; return 0, EBUSY or EDEADLK."""
@@ -209,6 +237,17 @@ class ForeignImage(_Mapped):
         return 0
 
     lock = unlock = consistent = revive = trylock
+
+    def sleep(self, timeout_s: float) -> NoReturn:
+        """Refuse: nobody would wake us.
+
+        Raises:
+            Unsupported
+        """
+        del timeout_s
+        raise Unsupported(
+            "a segment without a control block has nothing to wait at; grab without timeout_s, and try again later"
+        )
 
 
 @cache

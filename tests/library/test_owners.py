@@ -219,7 +219,9 @@ def test_a_zombie_is_dead(four):
 
 
 def test_who_cannot_be_seen_counts_as_alive(monkeypatch):
-    """Where /proc hides a process that exists, nothing is taken from it; one that is gone is dead."""
+    """Where /proc hides a process that exists, nothing is taken from it; only from one that is
+    gone.
+    """
 
     def hidden(pid):
         raise FileNotFoundError(pid)

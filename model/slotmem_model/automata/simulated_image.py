@@ -116,6 +116,7 @@ class SimulatedImage:
         self.redo_start = shape.redo_start
         self.marks = _Words(self, place.map.marks)
         self.me = [0]
+        self.waiting = _Forgotten()  # no client of a model waits for a slot
         asked = bool(place.map.tenants)
         self.tenants = _Words(self, place.map.tenants) if asked else _Forgotten()
         self.putters = _Words(self, place.map.putters) if asked else _Forgotten()
