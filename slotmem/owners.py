@@ -52,7 +52,7 @@ def owner_of(algorithm: Slots, item_id: int) -> Owner | None:
 
 
 def reap(algorithm: Slots, callback: Callable[[int, Owner], object] | None) -> list[int]:
-    """Release the slots of the dead, and return their ids (REAP-1, REAP-2).
+    """Release the slots of the dead, and return their ids (REAP-1).
 
     Whoever is dead grabs nothing any more: a slot that still has its token is still its slot.
     """
