@@ -104,7 +104,7 @@ class Slots(Tenancy, Waiting):
                     self.tenants[item_id] = self.me[0]
                     self.inuse[item_id] = 1
                     num_free[0] = (num_free[0] or COUNTERS) - 1
-                elif timeout_s != 0:
+                elif timeout_s != 0:  # never in the model: nobody waits for a slot
                     self.waiting[0] = 1
                 unlock(mutex)
             except BaseException:
@@ -117,7 +117,7 @@ class Slots(Tenancy, Waiting):
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
         if item_id < 0:
-            if timeout_s != 0 and timeout_s is not ONCE:
+            if timeout_s != 0 and timeout_s is not ONCE:  # never in the model: nobody waits for a slot
                 return self.grab_later(timeout_s)
             raise NoFreeSlot(f"all {self.item_num} slots are in use; release one first")
         return item_id
@@ -169,7 +169,7 @@ class Slots(Tenancy, Waiting):
                     num_free[0] = free if free < COUNTERS else 0
                     self.tenants[item_id] = 0
                     waited = self.waiting[0]
-                    if waited:
+                    if waited:  # never in the model: nobody waits for a slot
                         self.waiting[0] = 0
                 unlock(mutex)
             except BaseException:
@@ -183,7 +183,7 @@ class Slots(Tenancy, Waiting):
             raise
         if not used:
             raise NotInUse(f"slot {item_id} is not in use, so it cannot be released; grab it first")
-        if waited:
+        if waited:  # never in the model: nobody waits for a slot
             self.image.wake()
 
     def num_free_slots(self) -> int:

@@ -65,7 +65,7 @@ class Tenancy(Recoverable):
                     num_free[0] = free if free < COUNTERS else 0
                     self.tenants[item_id] = 0
                     waited = self.waiting[0]
-                    if waited:
+                    if waited:  # never in the model: nobody waits for a slot
                         self.waiting[0] = 0
                 unlock(mutex)
             except BaseException:
@@ -77,6 +77,6 @@ class Tenancy(Recoverable):
             marks[TABLE] = 1
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
-        if has_it and waited:
+        if has_it and waited:  # never in the model: nobody waits for a slot
             self.image.wake()
         return bool(has_it)

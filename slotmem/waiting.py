@@ -29,7 +29,9 @@ class Waiting(Recoverable):
 
     grab: Callable[..., int]
 
-    def grab_later(self, timeout_s: float | None, is_over: Callable[[], bool] = lambda: False) -> int:
+    def grab_later(  # never in the model: nobody waits for a slot
+        self, timeout_s: float | None, is_over: Callable[[], bool] = lambda: False
+    ) -> int:
         """Grab a slot as soon as one is free (WAITING-1); the caller has found none.
 
         is_over is asked whenever a sleep has ended, and may end the wait.

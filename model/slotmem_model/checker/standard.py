@@ -51,7 +51,11 @@ _OF_TENANTS = (
     Configuration(slots=1, clients=("grab -> a; put(a, me); tenant(a); release(a)",), crashes=2),
     Configuration(clients=("fgrab(0); put(0, 1); release(0); grab -> a; tenant(a)", "tenant(0); tenant(1)"), crashes=1),
     Configuration(
-        processes=3, slots=1, crashes=1, clients=("grab -> a", "reclaim(0, 1); grab -> a; tenant(0)", "reclaim(0, 1)")
+        processes=3,
+        slots=1,
+        crashes=1,
+        timeouts=True,
+        clients=("grab -> a", "reclaim(0, 1); grab -> a; tenant(0)", "reclaim(0, 1)"),
     ),
     # A put that its death cut short is finished, but does not count for who has the slot now.
     Configuration(
@@ -65,7 +69,7 @@ _OF_TENANTS = (
         slots=1,
         slot_bytes=1,
         crashes=1,
-        clients=("put(0, 1); tenant(0)", "get(0); reclaim(0, 1)"),
+        clients=("put(0, 1)", "get(0); tenant(0)"),
     ),
 )
 """Only algorithms that know tenants are asked."""
