@@ -17,6 +17,7 @@ from slotmem.providers import attach, create, provider
 from slotmem.status import (
     AccessDenied,
     Closed,
+    Ended,
     Forged,
     InvalidArgument,
     InvalidName,
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AccessDenied",
     "Closed",
+    "Ended",
     "Forged",
     "Instance",
     "InvalidArgument",

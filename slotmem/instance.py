@@ -22,8 +22,10 @@ from slotmem.asynchronous import grab_async
 from slotmem.interface import Outcome, Restored, Type, View
 from slotmem.owners import Owner, owner_of, reap
 from slotmem.slots import Slots
-from slotmem.status import Closed, InvalidSize, WrongType
+from slotmem.status import Closed, InvalidSize, NotInUse, WrongType
+from slotmem.typed import TypedSlots
 
+_BOUND = ("grab", "fgrab", "release", "get", "put", "update", "compare_and_put", "num_free_slots", "slots")
 NOT_PERSISTENT = Restored(Outcome.NOT_PERSISTENT)
 
 
@@ -52,6 +54,8 @@ class SlotInstance:
         self.release = algorithm.release
         self.get = algorithm.get
         self.put = algorithm.put
+        self.update = algorithm.update
+        self.compare_and_put = algorithm.compare_and_put
         self.num_free_slots = algorithm.num_free_slots
         self.slots = algorithm.slots
 
@@ -157,16 +161,55 @@ class SlotInstance:
             WrongType
             InvalidSize: if it is larger than a slot.
         """
-        size = self.slot_size()
+        self._fit(structure)
         given: Any = structure
-        if not _is_structure(given):
-            raise WrongType(f"view takes a ctypes.Structure or Union class with _fields_, got {given!r}")
-        if ctypes.sizeof(given) > size:
-            raise InvalidSize(
-                f"{given.__name__} has {ctypes.sizeof(given)} bytes, a slot {size}; make item_size at least that large"
-            )
         overlay: View = given.from_buffer(self.dptr(item_id))
         return overlay
+
+    def typed(self, structure: builtins.type[View]) -> TypedSlots[View]:
+        """Return the slots as one ctypes structure each, to be read and written by value.
+
+        Raises:
+            WrongType
+            InvalidSize: if it is larger than a slot.
+        """
+        return TypedSlots(self, structure, self._fit(structure))
+
+    def _fit(self, structure: Any) -> int:
+        """Return the number of bytes of a structure that fits into a slot."""
+        size = self.slot_size()
+        if not _is_structure(structure):
+            raise WrongType(f"a ctypes.Structure or Union class with _fields_ is needed, got {structure!r}")
+        nbytes = ctypes.sizeof(structure)
+        if nbytes > size:
+            raise InvalidSize(
+                f"{structure.__name__} has {nbytes} bytes, a slot {size}; make item_size at least that large"
+            )
+        return nbytes
+
+    def __len__(self) -> int:
+        return self.num_slots()
+
+    def __bool__(self) -> bool:
+        return True  # an instance is not "empty" when it has no slots
+
+    def items(self) -> Iterator[tuple[int, bytes]]:
+        """Iterate over the slots that are in use at the moment of the call: (id, bytes).
+
+        Each slot is read by itself. With PREGRAB one that has been released meanwhile is left out;
+        without, to read it marks it in use, as `get` does.
+        """
+        for item_id in self.slots():
+            try:
+                yield item_id, self.get(item_id)
+            except NotInUse:
+                continue
+
+    def __reduce__(self) -> NoReturn:
+        raise WrongType(
+            f"an instance is memory of this process, and cannot be pickled; send the name {self._name!r} and the "
+            "runtime directory instead, and call slotmem.provider(runtime_dir=...).attach(name) over there"
+        )
 
     def algorithm(self) -> Slots:
         """Return the algorithm underneath.
@@ -197,7 +240,7 @@ class SlotInstance:
         self._at_close = _nothing  # it may hold the memory too
         algorithm.trylock = self._raise_closed
         algorithm.checked_id = self._raise_closed  # type: ignore[method-assign]
-        for operation in ("grab", "fgrab", "release", "get", "put", "num_free_slots", "slots"):
+        for operation in _BOUND:
             setattr(self, operation, self._raise_closed)
 
     def _raise_closed(self, *_: Any, **__: Any) -> NoReturn:

@@ -17,6 +17,7 @@ from typing import Any, Self
 from weakref import WeakSet
 
 from slotmem.arguments import checked_generation, checked_runtime_dir, checked_shape, checked_timeout
+from slotmem.endings import at_exit, exit_on_sigterm
 from slotmem.environment import telling
 from slotmem.instance import SlotInstance
 from slotmem.interface import Type
@@ -41,6 +42,7 @@ class BaseProvider(ABC):
         runtime_dir: str | os.PathLike[str] | None = None,
         generation: int = 0,
         timeout_s: float | None = None,
+        store_on_sigterm: bool = False,
         algorithm: type[Slots] = Slots,
     ) -> None:
         self.runtime_dir = checked_runtime_dir(runtime_dir)
@@ -51,8 +53,11 @@ class BaseProvider(ABC):
         self._others: WeakSet[SlotInstance] = WeakSet()  # attached or anonymous: they go with their last reference
         self._closed = False
         self._lock = threading.RLock()  # one create, restart or close at a time; a signal handler may come in between
+        if store_on_sigterm:
+            exit_on_sigterm()
+        self._ends_with = os.getpid()
         _living.add(self)
-        atexit.register(self.close)
+        at_exit(self.close)
 
     @classmethod
     def from_spec(cls, argument: str, **options: Any) -> Self:
@@ -81,6 +86,9 @@ class BaseProvider(ABC):
         """
         with self._lock, telling(f"segment {name!r} cannot be created"):
             self._check_open()
+            if self._ends_with != os.getpid():  # made before a fork: a worker of multiprocessing forgets that
+                at_exit(self.close)
+                self._ends_with = os.getpid()
             found = names.resolve(name, self.runtime_dir, self._generation)
             if found is not None and (present := self._created.get(found.segment)) is not None:
                 return present

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import Any, Literal, overload
 
-from slotmem.interface import Instance, Provider, Type
+from slotmem.instance import SlotInstance
+from slotmem.interface import Type
 from slotmem.plain import PlainProvider
 from slotmem.shm import ShmProvider
 from slotmem.status import InvalidArgument, WrongType
@@ -19,10 +20,26 @@ GROUP = "slotmem.providers"
 # Ours are known without installed metadata: the library also works when it is merely on the path.
 _BUILT_IN: dict[str, Any] = {"shm": ShmProvider.from_spec, "plain": PlainProvider.from_spec}
 
-_default: Provider | None = None
+_default: ShmProvider | None = None
 _default_lock = threading.Lock()
 
 
+@overload
+def provider(
+    spec: Literal["shm"] = "shm",
+    *,
+    runtime_dir: str | os.PathLike[str] | None = None,
+    generation: int = 0,
+    **options: Any,
+) -> ShmProvider: ...
+@overload
+def provider(
+    spec: Literal["plain"], *, runtime_dir: str | os.PathLike[str] | None = None, generation: int = 0, **options: Any
+) -> PlainProvider: ...
+@overload
+def provider(
+    spec: str, *, runtime_dir: str | os.PathLike[str] | None = None, generation: int = 0, **options: Any
+) -> Any: ...
 def provider(
     spec: str = "shm", *, runtime_dir: str | os.PathLike[str] | None = None, generation: int = 0, **options: Any
 ) -> Any:
@@ -55,17 +72,17 @@ def provider(
         raise
 
 
-def create(name: str | None, item_size: int, item_num: int, type: Type = Type(0)) -> Instance:
+def create(name: str | None, item_size: int, item_num: int, type: Type = Type(0)) -> SlotInstance:
     """Create a segment with the default provider; see `slotmem.interface.Provider.create`."""
     return default_provider().create(name, item_size, item_num, type)
 
 
-def attach(name: str) -> Instance:
+def attach(name: str) -> SlotInstance:
     """Attach to a segment with the default provider; see `slotmem.interface.Provider.attach`."""
     return default_provider().attach(name)
 
 
-def default_provider() -> Provider:
+def default_provider() -> ShmProvider:
     """Return this process's default provider, `shm` on the default runtime directory; made at the
     first use.
 
@@ -76,3 +93,13 @@ def default_provider() -> Provider:
         if _default is None or getattr(_default, "_closed", False):
             _default = ShmProvider()
         return _default
+
+
+def _after_fork() -> None:
+    """Replace the lock: a thread that held it does not exist in the child."""
+    global _default_lock
+    _default_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

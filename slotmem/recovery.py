@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import sys
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from slotmem.bounds import Bounded
 from slotmem.memory.layout import REDO_HEADER_BYTES, SLOTS_START
 from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD, GIVEN_UP
-from slotmem.status import Forged, Reentered, Unrecoverable
+from slotmem.status import Ended, Forged, NotInUse, Reentered, Unrecoverable
 
 TABLE = 0
+COUNTERS = 2**32  # how many values the free counter has; one that drifted in httpd's hands goes round, as there
 _CHUNK = 2**16  # bytes copied or counted at a time
 
 
@@ -49,6 +50,8 @@ class Recoverable(Bounded):
         self.marks = image.marks
         self.waiting = image.waiting
         self.me, self.tenants, self.putters, self.putting = image.me, image.tenants, image.putters, image.putting
+        self.dirty = image.dirty
+        self.ended = image.ended
         self.owners = image.owners
         self.nobody = image.nobody
         self.table_mutex = image.mutexes[TABLE]
@@ -81,9 +84,9 @@ class Recoverable(Bounded):
                         "let the handler note the signal and act on it later"
                     )
                 status = ENOTRECOVERABLE if self.owners[which] == GIVEN_UP else EOWNERDEAD
-            elif status == ENOTRECOVERABLE:  # never in the model: everybody makes it consistent
+            elif status == ENOTRECOVERABLE:
                 status = self.image.revive(mutex) or EOWNERDEAD
-                if status == ENOTRECOVERABLE:
+                if status == ENOTRECOVERABLE:  # never in the model: it can be revived there
                     raise Unrecoverable(
                         f"mutex {which} was given up by an owner, and the C library does not let it be made usable again; "
                         "stop every process that uses this segment and create it again"
@@ -93,13 +96,26 @@ class Recoverable(Bounded):
                     f"mutex {which} answered errno {status}: its memory was overwritten; create the segment again"
                 )
         if status == EOWNERDEAD:
-            self.marks[which] = 1
+            self.dirty[which] = 1
             self.consistent(mutex)
         elif not self.marks[which]:
             return 0
         self.repair(which)
-        self.marks[which] = 0
+        self.dirty[which] = 0
+        if self.ended[which]:  # never in the model: no client closes
+            self._raise_ended()
         return 0
+
+    def end(self) -> None:  # never in the model: no client closes
+        """Refuse every operation from now on, in whatever process: the segment has ended."""
+        for which in range(len(self.mutexes)):
+            self.ended[which] = 1
+
+    def _raise_ended(self) -> NoReturn:  # never in the model: no client closes
+        raise Ended(
+            "the server of this segment has closed it, or was restarted: what is put here now, nobody would ever see; "
+            "attach to the name again"
+        )
 
     def repair(self, which: int) -> None:
         """Make whole what a mutex guards. The caller holds it; its last owner may have ended at any
@@ -140,9 +156,12 @@ class Recoverable(Bounded):
         """
         for which, mutex in enumerate(self.mutexes):
             if self.owners[which] != GIVEN_UP and not self._is_interrupted(mutex, sys._getframe(1)):
-                self.marks[which] = 1
+                self.dirty[which] = 1
                 self.consistent(mutex)
                 self.unlock(mutex)
+
+    def _refuse(self, item_id: int) -> NoReturn:
+        raise NotInUse(f"slot {item_id} is not in use; with PREGRAB grab it before get and put")
 
     def _is_interrupted(self, mutex: Any, frame: FrameType) -> bool:  # never in the model: no signals
         """Return whether an operation below this one on the thread's stack may hold the mutex.

@@ -12,6 +12,8 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -25,7 +27,7 @@ from slotmem.memory.image import ForeignImage, SharedImage
 from slotmem.memory.layout import PAGE_BYTES, PAYLOAD_START, Geometry
 from slotmem.memory.names import Names
 from slotmem.memory.segment import Segment
-from slotmem.status import Mismatch
+from slotmem.status import Ended, Mismatch
 
 
 class ShmProvider(BaseProvider):
@@ -36,6 +38,8 @@ class ShmProvider(BaseProvider):
             private folder of the user.
         generation: the number of this server lifetime, part of the segment name of relative names.
         timeout_s: the longest wait for any lock, in seconds; None waits for ever.
+        store_on_sigterm: let SIGTERM end this process by `sys.exit(143)`, so that what is
+            persistent is stored; without, SIGTERM ends it at once, as SIGKILL does.
 
     Raises:
         Unsupported: on systems other than Linux.
@@ -63,7 +67,7 @@ class ShmProvider(BaseProvider):
             found.name if found else "none",
             self._slots(SharedImage(made.memory, shape, self.timeout_s)),
             restored=contents.restored,
-            at_close=self._at_close(found, partial(_destroy, made)),
+            at_close=self._at_close(found, partial(_destroy, made, self.timeout_s)),
             role="created here",
         )
 
@@ -83,19 +87,30 @@ class ShmProvider(BaseProvider):
         return SlotInstance(found.name, algorithm, at_close=_nothing, role=role)
 
 
-def _destroy(made: Segment, instance: SlotInstance) -> None:
+def _destroy(made: Segment, timeout_s: float | None, instance: SlotInstance) -> None:
     """Store the segment if it is persistent, then remove its name."""
     if made.names is None:
         return
     if instance.type & Type.PERSIST:
-        instance.algorithm().snapshot(partial(_store, made.names, made.shape))
-    made.unlink()
+        with suppress(Ended):  # it has been stored, and then could not be unlinked
+            store = partial(_store, made.names, made.shape, timeout_s, instance.algorithm().end)
+            instance.algorithm().snapshot(store)
+    made.unlink(timeout_s)
+    instance.algorithm().end()
 
 
-def _store(names: Names, shape: Geometry, memory: mmap.mmap, where: slice) -> None:
+def _store(
+    names: Names,
+    shape: Geometry,
+    timeout_s: float | None,
+    end: Callable[[], None],
+    memory: mmap.mmap,
+    where: slice,
+) -> None:
     payload = [memoryview(memory)[where]]  # not copied: it may be a gigabyte
     parts = files.cleared(shape, payload) if shape.type & Type.CLEARINUSE else payload
-    storing.store(names.persisted, files.encode(shape, parts))
+    storing.store(names.persisted, files.encode(shape, parts), timeout_s)
+    end()  # with all locks held: a put that comes now would not have been stored
 
 
 class _Contents:

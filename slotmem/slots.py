@@ -14,8 +14,8 @@
 - `tenants`    for each slot who has it, `putters`, whose slot it was at its last put; `putting`,
   one for each mutex: whose slot the redo record is for; `me[0]`, this process
 - `waiting[0]`, `sleep`, `wake`   as in `slotmem.waiting`
-- `marks`      one for each mutex; `owners`, what each says of its owner; `nobody`, a mutex that
-  nobody holds
+- `marks`      one for each mutex, with two halves: `dirty` and `ended`
+- `owners`     what each mutex says of its owner; `nobody`, a mutex that nobody holds
 
 An image of a real segment is the mapped memory itself. A simulated one answers the same accesses
 one at a time, so that a model checker can explore every interleaving and every crash of this very
@@ -33,8 +33,8 @@ The rules that make it safe (ATOMIC-1 to ATOMIC-3, KILL-2 to KILL-4, SIGNAL-1):
    the look and the copy, they took effect at the look: a release changes no bytes, and any other
    put waits for this mutex.
 5. Without PREGRAB get and put mark the slot, so the table's mutex guards everything.
-6. Each mutex has a *mark*: 1 if what it guards may be half changed. Whoever takes a mutex over from
-   the dead (EOWNERDEAD) sets the mark, and whoever leaves an operation by an exception; whoever
+6. Each mutex has a *mark*: `dirty` if what it guards may be half changed. Whoever takes a mutex
+   over from the dead (EOWNERDEAD) sets it, and whoever leaves an operation by an exception; whoever
    finds it set repairs, then clears it. So a mutex can be declared consistent at once, and an
    operation that an exception ends needs only to mark and to unlock. To mark without holding the
    mutex is harmless: it costs the next owner a repair that changes nothing.
@@ -63,17 +63,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from slotmem.memory.layout import PAYLOAD_START, SLOTS_START
 from slotmem.memory.mutex import EDEADLK, GIVEN_UP
-from slotmem.recovery import TABLE
+from slotmem.recovery import COUNTERS, TABLE
 from slotmem.status import NoFreeSlot, NotInUse
-from slotmem.tenancy import COUNTERS, Tenancy
+from slotmem.tenancy import Tenancy
+from slotmem.updates import Updates
 from slotmem.waiting import ONCE, Waiting
 
 
-class Slots(Tenancy, Waiting):
+class Slots(Updates, Tenancy, Waiting):
     """The slot operations, safe under concurrency and SIGKILL.
 
     See `slotmem.interface.Instance` for their meaning.
@@ -81,6 +82,8 @@ class Slots(Tenancy, Waiting):
 
     survives_deaths = True
     """Whether the checker may kill its processes at any moment."""
+    survives_exceptions = True
+    """Whether it may raise an exception in them at any moment."""
     checks_lengths = True
     """Whether the checker may ask for lengths that do not fit."""
 
@@ -90,13 +93,13 @@ class Slots(Tenancy, Waiting):
         """Take the lowest free slot and return its id (GRAB-1 to GRAB-4), or wait for one
         (WAITING-1).
         """
-        mutex, marks, num_free = self.table_mutex, self.marks, self.num_free
+        mutex, num_free = self.table_mutex, self.num_free
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[TABLE]:
+                if status or self.marks[TABLE]:
                     status = self._enter(TABLE, status)
                 item_id: int = self.memory.find(b"\0", self.inuse_start, self.payload_end) - self.inuse_start
                 if item_id >= 0:
@@ -108,12 +111,12 @@ class Slots(Tenancy, Waiting):
                     self.waiting[0] = 1
                 unlock(mutex)
             except BaseException:
-                marks[TABLE] = 1
+                self.dirty[TABLE] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[TABLE] = 1
+            self.dirty[TABLE] = 1
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
         if item_id < 0:
@@ -126,13 +129,13 @@ class Slots(Tenancy, Waiting):
         """Take the slot of this id, free or not (FGRAB-1, FGRAB-2)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
-        mutex, marks, num_free = self.table_mutex, self.marks, self.num_free
+        mutex, num_free = self.table_mutex, self.num_free
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[TABLE]:
+                if status or self.marks[TABLE]:
                     status = self._enter(TABLE, status)
                 if not self.inuse[item_id]:
                     self.putters[item_id] = 0
@@ -141,12 +144,12 @@ class Slots(Tenancy, Waiting):
                     num_free[0] = (num_free[0] or COUNTERS) - 1
                 unlock(mutex)
             except BaseException:
-                marks[TABLE] = 1
+                self.dirty[TABLE] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[TABLE] = 1
+            self.dirty[TABLE] = 1
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
 
@@ -154,13 +157,13 @@ class Slots(Tenancy, Waiting):
         """Release a slot (RELEASE-1 to RELEASE-3)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
-        mutex, marks, num_free = self.table_mutex, self.marks, self.num_free
+        mutex, num_free = self.table_mutex, self.num_free
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[TABLE]:
+                if status or self.marks[TABLE]:
                     status = self._enter(TABLE, status)
                 used = self.inuse[item_id]
                 if used:
@@ -173,12 +176,12 @@ class Slots(Tenancy, Waiting):
                         self.waiting[0] = 0
                 unlock(mutex)
             except BaseException:
-                marks[TABLE] = 1
+                self.dirty[TABLE] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[TABLE] = 1
+            self.dirty[TABLE] = 1
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
         if not used:
@@ -191,23 +194,23 @@ class Slots(Tenancy, Waiting):
 
         It takes the lock: a bare load can miss a grab whose slot a get has already shown.
         """
-        mutex, marks = self.table_mutex, self.marks
+        mutex = self.table_mutex
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[TABLE]:
+                if status or self.marks[TABLE]:
                     status = self._enter(TABLE, status)
                 free: int = self.num_free[0]
                 unlock(mutex)
             except BaseException:
-                marks[TABLE] = 1
+                self.dirty[TABLE] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[TABLE] = 1
+            self.dirty[TABLE] = 1
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
         return free
@@ -224,14 +227,13 @@ class Slots(Tenancy, Waiting):
             nbytes = self.checked_length(nbytes)
         start = SLOTS_START + item_id * self.item_size
         which, mutex = self.stripe_guards[item_id % self.stripes]
-        marks = self.marks
         data: bytes | None = None
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[which]:
+                if status or self.marks[which]:
                     status = self._enter(which, status)
                 if self.inuse[item_id]:
                     data = self.memory[start : start + nbytes]
@@ -243,12 +245,12 @@ class Slots(Tenancy, Waiting):
                     self.num_free[0] = (self.num_free[0] or COUNTERS) - 1
                 unlock(mutex)
             except BaseException:
-                marks[which] = 1
+                self.dirty[which] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[which] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[which] = 1
+            self.dirty[which] = 1
             unlock(mutex if status != EDEADLK and self.owners[which] != GIVEN_UP else self.nobody)
             raise
         if data is None:
@@ -266,13 +268,12 @@ class Slots(Tenancy, Waiting):
             self.checked_length(nbytes)
         start = SLOTS_START + item_id * self.item_size
         which, mutex, word, copy = self.stripe_redo[item_id % self.stripes]
-        marks = self.marks
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[which]:
+                if status or self.marks[which]:
                     status = self._enter(which, status)
                 tenant = self.tenants[item_id]
                 used = self.inuse[item_id]
@@ -291,12 +292,12 @@ class Slots(Tenancy, Waiting):
                     self.words[word] = 0
                 unlock(mutex)
             except BaseException:
-                marks[which] = 1
+                self.dirty[which] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[which] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[which] = 1
+            self.dirty[which] = 1
             unlock(mutex if status != EDEADLK and self.owners[which] != GIVEN_UP else self.nobody)
             raise
         if not used and self.pregrab:
@@ -306,6 +307,8 @@ class Slots(Tenancy, Waiting):
 
     def doall(self, func: Callable[[memoryview, Any], int | None], data: Any = None) -> int:
         """Call func on one slot after another, with no lock held (DOALL-1 to DOALL-3)."""
+        if self.ended[TABLE]:  # never in the model: no client calls doall
+            self._raise_ended()
         for item_id in range(self.item_num):  # never in the model: no client calls doall
             if not self.pregrab or self.inuse[item_id]:
                 status = func(self.dptr(item_id), data)
@@ -316,27 +319,29 @@ class Slots(Tenancy, Waiting):
     def dptr(self, item_id: int) -> memoryview:  # never in the model: no client calls it
         """Return a slot's own memory, not a copy (DPTR-1)."""
         start = SLOTS_START + self.checked_id(item_id) * self.item_size
+        if self.ended[TABLE]:
+            self._raise_ended()
         return memoryview(self.memory)[start : start + self.item_size]
 
     def slots(self) -> Iterator[int]:
         """Iterate over the ids in use at this moment."""
-        mutex, marks = self.table_mutex, self.marks
+        mutex = self.table_mutex
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[TABLE]:
+                if status or self.marks[TABLE]:
                     status = self._enter(TABLE, status)
                 inuse = self.memory[self.inuse_start : self.payload_end]
                 unlock(mutex)
             except BaseException:
-                marks[TABLE] = 1
+                self.dirty[TABLE] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[TABLE] = 1
+            self.dirty[TABLE] = 1
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
         return (item_id for item_id, used in enumerate(inuse) if used)
@@ -347,13 +352,13 @@ class Slots(Tenancy, Waiting):
         """Return what `take(memory, slice)` makes of the payload (num_free, slots, in-use bytes) of
         one instant: it is called with all mutexes held (STORE-6). The default copies.
         """
-        mutex, marks = self.mutexes[which], self.marks
+        mutex = self.mutexes[which]
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[which]:
+                if status or self.marks[which]:
                     status = self._enter(which, status)
                 if which + 1 < len(self.mutexes):
                     taken = self.snapshot(take, which + 1)
@@ -361,20 +366,18 @@ class Slots(Tenancy, Waiting):
                     taken = take(self.memory, slice(PAYLOAD_START, self.payload_end))
                 unlock(mutex)
             except BaseException:
-                marks[which] = 1
+                self.dirty[which] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[which] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[which] = 1
+            self.dirty[which] = 1
             unlock(mutex if status != EDEADLK and self.owners[which] != GIVEN_UP else self.nobody)
             raise
         return taken
 
-    def _refuse(self, item_id: int) -> NoReturn:
-        raise NotInUse(f"slot {item_id} is not in use; with PREGRAB grab it before get and put")
-
-    operations = frozenset(
-        each.__code__
-        for each in (grab, fgrab, release, num_free_slots, get, put, slots, snapshot, Tenancy.tenant, Tenancy.reclaim)
+    operations = (
+        Updates.operations
+        | Tenancy.operations
+        | frozenset(each.__code__ for each in (grab, fgrab, release, num_free_slots, get, put, slots, snapshot))
     )

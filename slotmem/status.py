@@ -164,6 +164,10 @@ class Closed(NoSharedMemory):
     """The instance or its provider is closed, or was restarted."""
 
 
+class Ended(Closed):
+    """The server of an attached segment has closed it, or was restarted: nobody would see a put."""
+
+
 class LockTimeout(SlotmemError, TimeoutError):
     """A wait for a lock took longer than `timeout_s`."""
 

@@ -10,9 +10,7 @@ Tenants are tokens of `slotmem.memory.processes`.
 from __future__ import annotations
 
 from slotmem.memory.mutex import EDEADLK, GIVEN_UP
-from slotmem.recovery import TABLE, Recoverable
-
-COUNTERS = 2**32  # how many values the free counter has; one that drifted in httpd's hands goes round, as there
+from slotmem.recovery import COUNTERS, TABLE, Recoverable
 
 
 class Tenancy(Recoverable):
@@ -23,13 +21,13 @@ class Tenancy(Recoverable):
         (OWNER-1, OWNER-2).
         """
         item_id = self.checked_id(item_id)
-        mutex, marks = self.table_mutex, self.marks
+        mutex = self.table_mutex
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[TABLE]:
+                if status or self.marks[TABLE]:
                     status = self._enter(TABLE, status)
                 used = self.inuse[item_id]
                 if used:
@@ -37,12 +35,12 @@ class Tenancy(Recoverable):
                     putter: int = self.putters[item_id]
                 unlock(mutex)
             except BaseException:
-                marks[TABLE] = 1
+                self.dirty[TABLE] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[TABLE] = 1
+            self.dirty[TABLE] = 1
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
         return (tenant, putter == tenant) if used and tenant else None
@@ -50,13 +48,13 @@ class Tenancy(Recoverable):
     def reclaim(self, item_id: int, tenant: int) -> bool:
         """Release a slot if this process has it; return whether it did (REAP-1)."""
         item_id = self.checked_id(item_id)
-        mutex, marks, num_free = self.table_mutex, self.marks, self.num_free
+        mutex, num_free = self.table_mutex, self.num_free
         trylock, unlock = self.trylock, self.unlock
         status = 0
         try:
             try:
                 status = trylock(mutex)
-                if status or marks[TABLE]:
+                if status or self.marks[TABLE]:
                     status = self._enter(TABLE, status)
                 has_it = self.inuse[item_id] and self.tenants[item_id] == tenant
                 if has_it:
@@ -69,14 +67,16 @@ class Tenancy(Recoverable):
                         self.waiting[0] = 0
                 unlock(mutex)
             except BaseException:
-                marks[TABLE] = 1
+                self.dirty[TABLE] = 1
                 self.consistent(mutex)
                 unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
                 raise
         except BaseException:
-            marks[TABLE] = 1
+            self.dirty[TABLE] = 1
             unlock(mutex if status != EDEADLK and self.owners[TABLE] != GIVEN_UP else self.nobody)
             raise
         if has_it and waited:  # never in the model: nobody waits for a slot
             self.image.wake()
         return bool(has_it)
+
+    operations = frozenset([tenant.__code__, reclaim.__code__])

@@ -138,8 +138,11 @@ def test_trace_and_replay(ask, tmp_path):
     """A counterexample and two windows; each done again, and one whose algorithm has changed."""
     race, grabs = tmp_path / "race.json", window(tmp_path / "grabs.json", GRABS)
     ask(Exit.VIOLATED, f"check {RACE} --trace {race}")
+    update = tmp_path / "update.json"
+    clients = "--client 'fgrab(0); compare_and_put(0, 0, 1)' --client 'compare_and_put(0, 0, 1)'"
+    ask(Exit.VIOLATED, f"check accused.wrong_algorithms:LooksFirst --slots 1 {clients} --trace {update}")
     windows = [window(tmp_path / f"{number}.json", done) for number, done in enumerate((TORN, NEVER_PUT))]
-    hold("trace", *(json.loads(path.read_text()) for path in (race, grabs, *windows)))
+    hold("trace", *(json.loads(path.read_text()) for path in (race, grabs, update, *windows)))
     hold(
         "replay",
         ask(Exit.VIOLATED, f"replay {race}"),

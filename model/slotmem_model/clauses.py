@@ -154,7 +154,14 @@ CLAUSES: dict[str, Clause] = _clauses(
         "httpd",
         "must",
         "observed",
-        "Whoever is attached keeps the memory of a segment whose server has ended, as it was; with CLEARINUSE its marks may be cleared.",
+        "Whoever is attached keeps the memory of a segment whose server has ended, as it was, or is told so (ATTACH-9); with CLEARINUSE its marks may be cleared.",
+    ),
+    (
+        "ATTACH-9",
+        "safe",
+        "must",
+        "slotmem",
+        "Once a server has closed or restarted a segment, operations of whoever is attached fail with APR_ENOSHMAVAIL: nobody would see what they store.",
     ),
     # Foreign segments
     (

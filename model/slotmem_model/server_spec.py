@@ -10,8 +10,9 @@ Interface:
 - Each is a pure function `(world, arguments) -> (world, Result)`; the value of create and attach is
   an `Opened`.
 
-Memory that lost its name lives on for those who have it open (ATTACH-8), so segments are known by a
-key, not by their name. Maps are dictionaries that are never changed in place.
+Memory that lost its name lives on for those who have it open (ATTACH-8), or they are told that it
+has ended (ATTACH-9), so segments are known by a key, not by their name. Maps are dictionaries that
+are never changed in place.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ ENOSHMAVAIL = "APR_ENOSHMAVAIL"
 
 
 class Segment(NamedTuple):
-    """A piece of memory; `users` are the servers that have it open."""
+    """A piece of memory; `users` are the servers that have it open. If it has `ended`, its server
+    has closed it: whoever is attached may be told so (ATTACH-9).
+    """
 
     slots: Slots
     type: int
     users: frozenset[int]
+    ended: bool = False
 
 
 class File(NamedTuple):
@@ -202,7 +206,7 @@ def _end(world: World, server: int) -> World:
     """Store each persistent segment of a server, then take its name away (STORE-1, STORE-2,
     RESTART-2).
     """
-    files, names = dict(world.files), dict(world.names)
+    files, names, segments = dict(world.files), dict(world.names), dict(world.segments)
     for segment_name, key in world.servers[server].created:
         segment = world.segments[key]
         if segment.type & PERSIST:
@@ -212,7 +216,8 @@ def _end(world: World, server: int) -> World:
             files[name] = File(stored, segment.type)
         if names.get(segment_name) == key:
             del names[segment_name]
-    return _let_go(world._replace(files=files, names=names), server)
+        segments[key] = segment._replace(ended=True)
+    return _let_go(world._replace(segments=segments, files=files, names=names), server)
 
 
 def _let_go(world: World, server: int) -> World:

@@ -63,6 +63,8 @@ class Slots(NamedTuple):
 Operation = tuple[Any, ...]
 Stepped = tuple[Slots, Result]
 OK = Result(SUCCESS)
+PUTS = ("put", "compare_and_put", "update")
+"""The operations that write to a slot."""
 
 
 def fresh(item_size: int, item_num: int, pregrab: bool) -> Slots:
@@ -136,6 +138,30 @@ def put(state: Slots, item_id: int, data: bytes) -> Stepped:
     return compute_written(compute_marked(state, item_id, True), item_id, data), OK
 
 
+def compare_and_put(state: Slots, item_id: int, expected: bytes, new: bytes) -> Stepped:
+    """Write the first bytes of a slot if it begins with what is expected, and say whether it did;
+    without PREGRAB that marks it, as get and put do (GET-4, PUT-4).
+    """
+    if not is_slot(state, item_id) or max(len(expected), len(new)) > state.item_size:
+        return state, Result(EINVAL)
+    if not is_usable(state, item_id):
+        return state, Result(NOTFOUND)
+    state, is_equal = compute_marked(state, item_id, True), state.data[item_id].startswith(expected)
+    return (compute_written(state, item_id, new) if is_equal else state), Result(SUCCESS, is_equal)
+
+
+def update(state: Slots, item_id: int, function: Callable[[bytes], bytes]) -> Stepped:
+    """Write to a slot what a function makes of its bytes; what is too long changes nothing."""
+    if not is_slot(state, item_id):
+        return state, Result(EINVAL)
+    if not is_usable(state, item_id):
+        return state, Result(NOTFOUND)
+    data = function(state.data[item_id])
+    if len(data) > state.item_size:
+        return state, Result(EINVAL)
+    return compute_written(compute_marked(state, item_id, True), item_id, data), Result(SUCCESS, data)
+
+
 def num_free_slots(state: Slots) -> Stepped:
     """Count the slots that are not in use (COUNT-2)."""
     return state, Result(SUCCESS, state.inuse.count(False))
@@ -173,15 +199,17 @@ def reclaim(state: Slots, item_id: int, process: int) -> Stepped:
     return compute_marked(state, item_id, False), Result(SUCCESS, True)
 
 
-def compute_tenants(before: Slots, after: Slots, operation: Operation, asking: int) -> tuple[Tenant | None, ...]:
+def compute_tenants(before: Slots, after: Slots, operation: Operation, result: Result) -> tuple[Tenant | None, ...]:
     """Return who has each slot after an operation: who marked it in use (OWNER-1).
 
     A put counts if it took effect since (OWNER-2).
     """
+    asking = operation[-1].process
+    puts = operation[0] in PUTS and result.value is not False
     tenants: list[Tenant | None] = []
     for item_id, used in enumerate(after.inuse):
         had = before.tenants[item_id] if before.inuse[item_id] else Tenant(asking, has_put=False)
-        is_put = operation[0] == "put" and operation[1] == item_id
+        is_put = puts and operation[1] == item_id
         tenants.append((had and had._replace(has_put=True) if is_put else had) if used else None)
     return tuple(tenants)
 
@@ -213,18 +241,8 @@ def compute_stored(state: Slots, clearinuse: bool) -> Slots:
 OPERATIONS: dict[str, Callable[..., Stepped]] = {
     function.__name__: function
     for function in (
-        grab,
-        fgrab,
-        release,
-        get,
-        put,
-        num_free_slots,
-        num_slots,
-        slot_size,
-        slots,
-        doall,
-        tenant,
-        reclaim,
+        *(grab, fgrab, release, get, put, compare_and_put, update),
+        *(num_free_slots, num_slots, slot_size, slots, doall, tenant, reclaim),
     )
 }
 
@@ -237,7 +255,7 @@ def step(state: Slots, operation: Operation) -> Stepped:
         return OPERATIONS[operation[0]](state, *operation[1:])
     after, result = step(state, operation[:-1])
     if result.status == SUCCESS:
-        after = after._replace(tenants=compute_tenants(state, after, operation, operation[-1].process))
+        after = after._replace(tenants=compute_tenants(state, after, operation, result))
     return after, result
 
 
@@ -248,7 +266,7 @@ def steps(state: Slots, operation: Operation, *, lowest_first: bool) -> tuple[St
     (GRAB-2) may give any free one; the lowest comes first. A put into the slot of another process
     may not count as put since (OWNER-2): it may have begun before that process grabbed it.
     """
-    if operation[0] == "put" and isinstance(operation[-1], As):
+    if operation[0] in PUTS and isinstance(operation[-1], As):
         after, result = step(state, operation)
         item_id, asking = operation[1], operation[-1].process
         had = state.tenants[item_id] if is_slot(state, item_id) else None

@@ -64,6 +64,8 @@ class _Mapped:
         self.redo: Any = memory
         self.redo_start = geometry.redo_start
         self.marks: Any = [0] * geometry.mutexes
+        self.dirty: Any = self.marks
+        self.ended: Any = (0,) * geometry.mutexes
         self.owners: Any = (0,) * geometry.mutexes  # nobody gives up a lock of one process
         self.me = ME
         self.waiting: Any = FORGOTTEN
@@ -95,6 +97,10 @@ class SharedImage(_Mapped):
         self.nobody = _nobody()
         first, step = (geometry.mutexes_start + MARK_AT) // 8, MUTEX_BYTES // 8
         self.marks = self.words[first : first + step * geometry.mutexes : step]
+        halves = memoryview(memory).cast("I")
+        self.dirty, self.ended = (
+            halves[2 * first + half : 2 * (first + step * geometry.mutexes) : 2 * step] for half in (0, 1)
+        )
         self.owners = posix.owners(memory, geometry.mutexes_start, geometry.mutexes)
         self.trylock = calls.trylock
         self.unlock = calls.unlock

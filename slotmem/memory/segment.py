@@ -32,11 +32,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from slotmem.environment import failure
 from slotmem.memory import control
-from slotmem.memory.descriptor import opened
+from slotmem.memory.descriptor import opened, patiently
 from slotmem.memory.judged import judge
 from slotmem.memory.layout import Geometry
 from slotmem.memory.names import Names
@@ -72,16 +73,19 @@ class Segment(NamedTuple):
     """Whether a control block of ours lies behind httpd's part."""
     info: os.stat_result
 
-    def unlink(self) -> None:
+    def unlink(self, timeout_s: float | None = None) -> None:
         """Remove the segment's name, if the name is still this segment's.
 
+        timeout_s: how long to wait for another process that is removing it; None waits for ever.
+
         Raises:
+            LockTimeout
             SlotmemError
         """
         if self.names is not None and _is_at(self.info, self.names):
             with suppress(Planted), _opened(self.names) as fd:
                 if fd is not None and os.path.samestat(self.info, os.fstat(fd)):
-                    _unlink(fd, self.names)
+                    _unlink(fd, self.names, timeout_s)
 
 
 class Contents(Protocol):
@@ -272,11 +276,12 @@ def _how_to_share(fd: int, names: Names) -> str:
     return "attach it, "
 
 
-def _unlink(fd: int, names: Names) -> bool:
+def _unlink(fd: int, names: Names, timeout_s: float | None = None) -> bool:
     """Unlink the name if it is this object's, and never another's that has taken its place; return
     whether it was.
     """
-    fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _record_lock(fcntl.F_WRLCK))
+    lock = partial(fcntl.fcntl, fd, fcntl.F_OFD_SETLK, _record_lock(fcntl.F_WRLCK))
+    patiently(lock, timeout_s, f"the object {object_path(names)}, whose name another process is removing")
     try:
         if not _is_at(os.fstat(fd), names):
             return False

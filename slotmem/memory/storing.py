@@ -3,7 +3,7 @@
 Interface:
 
 - `probe(path)` finds out whether a file can be stored there, before anything depends on it.
-- `store(path, data)` replaces the file.
+- `store(path, data, timeout_s)` replaces the file.
 - `sync_folder(path)` brings the name of a file to disk.
 
 The new file is written at PATH.new, so that crashes leave one such file at most. Whoever writes
@@ -20,12 +20,13 @@ import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from io import FileIO
 
 from slotmem.environment import failure
-from slotmem.memory.descriptor import opened
+from slotmem.memory.descriptor import opened, patiently
 from slotmem.memory.planted import check_plain, refusal
-from slotmem.status import NoSegment, NoSpace, OtherUser, Planted
+from slotmem.status import LockTimeout, NoSegment, NoSpace, OtherUser, Planted
 
 if sys.platform != "win32":
     import fcntl
@@ -44,21 +45,24 @@ def probe(path: str) -> None:
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise NoSegment(f"the folder {folder} of the persisted file {path} does not exist; make it first")
-    with suppress(BlockingIOError):  # somebody is storing at this moment: so it is possible
-        fresh, file = _open_fresh(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with suppress(LockTimeout):  # somebody is storing at this moment: so it is possible
+        fresh, file = _open_fresh(path, 0)
         with file:
             _remove(fresh, file)
 
 
-def store(path: str, data: Iterable[bytes | memoryview]) -> None:
+def store(path: str, data: Iterable[bytes | memoryview], timeout_s: float | None = None) -> None:
     """Replace the file by one with these bytes, and return when both it and its name are on disk.
 
+    timeout_s: how long to wait for another process that is storing there; None waits for ever.
+
     Raises:
+        LockTimeout
         NoSpace
         Planted: a folder stands at the path.
         AccessDenied
     """
-    fresh, file = _open_fresh(path, fcntl.LOCK_EX)
+    fresh, file = _open_fresh(path, timeout_s)
     with file:
         try:
             os.ftruncate(file.fileno(), 0)
@@ -105,27 +109,27 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
-def _open_fresh(path: str, how: int) -> tuple[str, FileIO]:
+def _open_fresh(path: str, timeout_s: float | None) -> tuple[str, FileIO]:
     """Open and lock the file that will replace the old one; return its path, too.
 
     Raises:
-        BlockingIOError: if `how` does not wait, and another process is writing it.
+        LockTimeout: another process is writing it.
         SlotmemError
     """
     fresh = f"{path}.new"
     try:
-        while (file := _open_locked(fresh, how)) is None:
+        while (file := _open_locked(fresh, timeout_s)) is None:
             pass
         return fresh, file
     except (Planted, OtherUser) as error:
         other = f"{fresh}-{os.urandom(3).hex()[:5]}"  # as long as the names of files set aside
         logging.getLogger("slotmem").warning("%s; %s is used instead", error, other)
-        if (file := _open_locked(other, how, os.O_EXCL)) is None:
+        if (file := _open_locked(other, timeout_s, os.O_EXCL)) is None:
             raise refusal(f"the file {other}", other, FileNotFoundError(errno.ENOENT, "it was removed")) from error
         return other, file
 
 
-def _open_locked(fresh: str, how: int, more: int = 0) -> FileIO | None:
+def _open_locked(fresh: str, timeout_s: float | None, more: int = 0) -> FileIO | None:
     """Open and lock a file; None if it was renamed or removed before we got the lock."""
     try:
         file = opened(fresh, _FLAGS | more, _MODE)
@@ -133,7 +137,8 @@ def _open_locked(fresh: str, how: int, more: int = 0) -> FileIO | None:
         raise refusal(f"the file {fresh}", fresh, error) from error
     try:
         check_plain(f"the file {fresh}", os.fstat(file.fileno()), alone=True)
-        fcntl.flock(file, how)
+        lock = partial(fcntl.flock, file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        patiently(lock, timeout_s, f"the lock of {fresh}, which another process is writing")
         info = os.fstat(file.fileno())
         if os.path.samestat(info, os.lstat(fresh)):
             if stat.S_IMODE(info.st_mode) != _MODE:
@@ -143,7 +148,7 @@ def _open_locked(fresh: str, how: int, more: int = 0) -> FileIO | None:
         pass
     except BaseException as error:
         file.close()  # an exception's traceback may keep it, and its lock, for a long time
-        if isinstance(error, OSError) and not isinstance(error, BlockingIOError | Planted | OtherUser):
+        if isinstance(error, OSError) and not isinstance(error, LockTimeout | Planted | OtherUser):
             raise failure(f"the file {fresh} cannot be locked for writing", error) from error
         raise
     file.close()

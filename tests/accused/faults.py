@@ -12,7 +12,7 @@ from unittest import mock
 from slotmem import instance, shm
 from slotmem.interface import Type
 from slotmem.memory import control, files, image, names, segment, storing
-from slotmem.slots import Slots
+from slotmem.slots import TABLE, Slots
 from slotmem.status import NotInUse
 
 _encode, _decode, _resolve, _cleared, _store = files.encode, files.decode, names.resolve, files.cleared, storing.store
@@ -129,7 +129,7 @@ def _clear_contents(shape, payload):
     return _cleared(shape, [bytes(sum(map(len, payload)))])
 
 
-def _store_in_place(path, data):
+def _store_in_place(path, data, timeout_s=None):
     with open(path, "wb") as file:
         whole = b"".join(data)
         for start in range(0, len(whole), 4096):
@@ -137,7 +137,7 @@ def _store_in_place(path, data):
             file.flush()
 
 
-def _store_readable(path, data):
+def _store_readable(path, data, timeout_s=None):
     _store(path, data)
     os.chmod(path, 0o644)
 
@@ -153,7 +153,7 @@ def _overwrite_aside(path):
     return aside
 
 
-def _tidying(path, data):
+def _tidying(path, data, timeout_s=None):
     _store(path, data)
     for bad in glob.glob(f"{glob.escape(path)}.bad-*"):
         os.unlink(bad)
@@ -182,17 +182,17 @@ def _check_nothing(what, info, *, alone=False):
     del what, info, alone
 
 
-def _destroy_unstored(made, instance):
+def _destroy_unstored(made, timeout_s, instance):
     made.unlink()
 
 
-def _destroy_always_stored(made, instance):
+def _destroy_always_stored(made, timeout_s, instance):
     if made.names is not None:
         storing.store(made.names.persisted, _encode(made.shape, [instance.algorithm().snapshot()]))
         made.unlink()
 
 
-def _destroy_unlinking_nothing(made, instance):
+def _destroy_unlinking_nothing(made, timeout_s, instance):
     if made.names is not None and instance.type & Type.PERSIST:
         storing.store(made.names.persisted, _encode(made.shape, [instance.algorithm().snapshot()]))
 
@@ -243,5 +243,7 @@ FAULTS = [
     Fault("trusts-the-counter", "RESTORE-1", "believes the counter of a file", files, "decode", _trust_counter),
     Fault("reads-what-is-planted", "RESTORE-4", "reads a file whatever it is and whoever owns it", files, "check_plain", _check_nothing),
     Fault("marks-with-a-two", "BYTES-1", "marks a grabbed slot with a byte other than 1", Slots, "grab", _grab_with_a_two),
+    Fault("tells-nobody", "ATTACH-9", "lets an attacher write where nobody will look", Slots, "end", lambda self: None),
+    Fault("tells-at-the-table", "ATTACH-9", "refuses what takes the table's lock alone", Slots, "end", lambda self: self.ended.__setitem__(TABLE, 1)),
     Fault("padding", "BYTES-1", "leaves something in the four bytes of padding", control, "write_header", _header_without_padding),
 ]  # fmt: skip

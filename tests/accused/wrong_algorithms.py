@@ -21,3 +21,13 @@ class Unlocked(Slots):
                 self.inuse[item_id] = 1
                 return item_id
         raise NoFreeSlot("full")
+
+
+class LooksFirst(Slots):
+    """It compares under the lock, gives it up, and puts."""
+
+    def compare_and_put(self, item_id, expected, new):
+        is_equal = self.get(item_id) == expected
+        if is_equal:
+            self.put(item_id, new)
+        return is_equal

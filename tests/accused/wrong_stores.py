@@ -33,35 +33,35 @@ _LATE_S = 0.3  # a busy machine may let nobody work sooner
 _right_snapshot, _right_put, _right_publish = Slots.snapshot, Slots.put, segment.publish
 
 
-def _in_place(path, data):
+def _in_place(path, data, timeout_s=None):
     with open(path, "r+b" if os.path.exists(path) else "wb") as file:
         file.writelines(data)
         os.fsync(file.fileno())
     storing.sync_folder(path)
 
 
-def _gone_first(path, data):
+def _gone_first(path, data, timeout_s=None):
     with suppress(FileNotFoundError):
         os.unlink(path)
     _right_store(path, data)
 
 
-def _without_fsync(path, data):
+def _without_fsync(path, data, timeout_s=None):
     os.fsync = lambda fd: None
     _right_store(path, data)
 
 
-def _without_folder(path, data):
+def _without_folder(path, data, timeout_s=None):
     storing.sync_folder = lambda path: None
     _right_store(path, data)
 
 
-def _after_its_end(made):
+def _after_its_end(made, timeout_s=None):
     _right_unlink(made)
     os.sync()
 
 
-def _destroy_first(made, instance):
+def _destroy_first(made, timeout_s, instance):
     payload = instance.algorithm().snapshot()
     made.unlink()
     storing.store(made.names.persisted, files.encode(made.shape, [payload]))

@@ -20,10 +20,19 @@ def pytest_run(tmp_path, *arguments):
 
 
 def test_the_suite_under_pytest(tmp_path):
-    """`pytest --pyargs slotmem_conformance --provider P` has a test for each case, named by
+    """`pytest --pyargs slotmem_conformance --slotmem-provider P` has a test for each case, named by
     its id.
     """
-    asked = ["--pyargs", "slotmem_conformance", "--provider", "plain", "--slotmem-select", "GRAB,NAME-6", "-vv", "-rs"]
+    asked = [
+        "--pyargs",
+        "slotmem_conformance",
+        "--slotmem-provider",
+        "plain",
+        "--slotmem-select",
+        "GRAB,NAME-6",
+        "-vv",
+        "-rs",
+    ]
     done = pytest_run(tmp_path, *asked)
     assert done.returncode == 0, done.stdout
     assert "::GRAB-2/lowest-free-first PASSED" in done.stdout
@@ -48,7 +57,9 @@ def test_a_failure_under_pytest_shows_the_evidence(tmp_path):
         "    print(json.dumps(wrong.hello if request['op'] == 'hello' else wrong.request(request)), flush=True)\n"
     )
     provider = f"exec:{sys.executable} {script}"
-    done = pytest_run(tmp_path, "--pyargs", "slotmem_conformance", "--provider", provider, "--slotmem-select", "GRAB-4")
+    done = pytest_run(
+        tmp_path, "--pyargs", "slotmem_conformance", "--slotmem-provider", provider, "--slotmem-select", "GRAB-4"
+    )
     assert done.returncode == 1
     assert "GRAB-4 asks: grab with every slot in use fails with APR_EINVAL." in done.stdout
     assert '{"op": "grab", "segment": 0}' in done.stdout
@@ -56,10 +67,25 @@ def test_a_failure_under_pytest_shows_the_evidence(tmp_path):
 
 
 def test_a_project_beside_it_is_left_alone(tmp_path):
-    """Without --provider nothing of the suite is collected, though it lies below the folder that
-    is.
+    """Without --slotmem-provider nothing of the suite is collected, though it lies below the folder
+    that is.
     """
     package = Path(conform_command.__file__).parents[1]
     done = pytest_run(tmp_path, "--collect-only", str(package))
     assert done.returncode == 5
     assert "no tests" in done.stdout
+
+
+def test_other_projects_may_have_an_option_of_that_name(tmp_path):
+    """A conftest with a --provider of its own works, and nothing of the suite is imported."""
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--provider', default='theirs')\n"
+    )
+    (tmp_path / "test_theirs.py").write_text(
+        "import sys\n"
+        "def test_it(request):\n"
+        "    assert request.config.getoption('--provider') == 'theirs'\n"
+        "    assert not [name for name in sys.modules if name.startswith('slotmem') and not name.endswith(('conformance', 'plugin'))]\n"
+    )
+    done = pytest_run(tmp_path, "test_theirs.py")
+    assert done.returncode == 0, done.stdout

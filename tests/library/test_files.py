@@ -1,7 +1,9 @@
 """Persisted files: the published bytes, restoring in another process, what is refused and kept."""
 
+import fcntl
 import logging
 import os
+import struct
 import subprocess
 import sys
 
@@ -9,6 +11,8 @@ import pytest
 
 import slotmem
 from slotmem import Outcome, Type
+from slotmem.memory import segment
+from slotmem.memory.names import resolve
 from slotmem_model import spec
 from slotmem_model.stored_bytes import persisted
 
@@ -193,3 +197,54 @@ def test_a_store_that_fails_loses_nothing(tmp_path, path, monkeypatch):
     provider.close()
     assert b"new!" in path.read_bytes()
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_waiting_for_another_store_is_bounded(tmp_path):
+    """WAIT-1: a process that stops while it stores keeps nobody longer than timeout_s. The segment
+    is as it was, and is stored once the other one has gone.
+    """
+    with slotmem.provider("shm", runtime_dir=tmp_path, timeout_s=0.05) as provider:
+        table = provider.create("table", 8, 1, Type.PERSIST)
+        table.put(0, b"kept")
+        path = resolve("table", str(tmp_path), 0).persisted
+        with open(f"{path}.new", "wb") as other:
+            os.chmod(f"{path}.new", 0o600)
+            fcntl.flock(other, fcntl.LOCK_EX)
+            with pytest.raises(slotmem.LockTimeout, match=r"timed out after 0.05 s waiting for the lock of .*\.new"):
+                table.close()
+            assert table.get(0, 4) == b"kept"
+        table.close()
+        assert provider.create("table", 8, 1, Type.PERSIST).get(0, 4) == b"kept"
+
+
+def test_waiting_for_another_unlink_is_bounded(tmp_path):
+    """WAIT-1: nor does one that stops while it removes the name of an object."""
+    with slotmem.provider("shm", runtime_dir=tmp_path, timeout_s=0.05) as provider:
+        table = provider.create("table", 8, 1)
+        other = os.open(segment.object_path(resolve("table", str(tmp_path), 0)), os.O_RDWR)
+        whole = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(other, fcntl.F_OFD_SETLK, whole)
+        with pytest.raises(slotmem.LockTimeout, match="whose name another process is removing"):
+            table.close()
+        os.close(other)
+        table.close()
+
+
+NO_IMPORTS = """
+import sys, slotmem
+provider = slotmem.provider(runtime_dir=sys.argv[1])
+provider.create("table", 8, 1, slotmem.Type.PERSIST).put(0, b"kept")
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        raise SystemExit(f"imports {name}")
+sys.meta_path.insert(0, Refusing())
+provider.restart()
+print(provider.create("table", 8, 1, slotmem.Type.PERSIST).get(0, 4))
+provider.close()
+"""
+
+
+def test_storing_imports_nothing(tmp_path):
+    """Whoever gives up its rights, or its root folder, after the start can still store."""
+    ran = subprocess.run([sys.executable, "-c", NO_IMPORTS, tmp_path], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("b'kept'\n", "", 0)

@@ -328,7 +328,7 @@ class NeverMarked:
 class Unmarked(Slots):
     """Make a mutex consistent before the repair, and keep no mark of it."""
 
-    marks = property(lambda self: NeverMarked(), lambda self, value: None)
+    marks = dirty = property(lambda self: NeverMarked(), lambda self, value: None)
 
 
 def test_an_interruption_before_an_unmarked_repair_is_found():

@@ -112,6 +112,7 @@ def test_question(capsys):
     """Every option of the question reaches the configuration."""
     options = (
         "--processes 2 --slots 1 --rounds 2 --crashes 1 --slot-bytes 1 --memory tso --stripes 1 --no-pregrab --timeouts"
+        " --exceptions"
     )
     clients = ("--client", "put(0, me)", "--client", "get(0)")
     _, given = report(capsys, "one-lock", *options.split(), "--no-linearizable", *clients)
@@ -127,6 +128,7 @@ def test_question(capsys):
         "pregrab": False,
         "stripes": 1,
         "timeouts": True,
+        "exceptions": True,
         "linearizable": False,
     }
 
@@ -223,7 +225,7 @@ def test_outside(capsys, monkeypatch):
         (("--client", "put(7, 1)"), "slot 7 in 'put(7, 1)' is out of range"),
         (("--client", "grab", "--client", "grab", "--processes", "3"), "got 2 clients for 3 processes"),
         (("--engine", "naive", "--symmetry"), "the engine naive has no reductions"),
-        (("--promela", "x.pml"), "--promela takes one configuration, got 27"),
+        (("--promela", "x.pml"), "--promela takes one configuration, got 34"),
         (("httpd", "--svg", "/nowhere/x.svg"), "/nowhere/x.svg: No such file or directory"),
     ],
 )

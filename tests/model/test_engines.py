@@ -65,6 +65,10 @@ CASES = [
     (Slots, Configuration(memory="tso", crashes=1, slot_bytes=1)),
     (Slots, Configuration(timeouts=True)),
     (Slots, Configuration(stripes=1)),
+    (
+        Slots,
+        Configuration(slots=1, slot_bytes=1, exceptions=True, clients=("fgrab(0); get(0)", "grab -> a; release(a)")),
+    ),
     (Slots, Configuration(processes=3, slots=1, slot_bytes=1)),
     (
         Slots,

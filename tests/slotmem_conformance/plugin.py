@@ -1,9 +1,9 @@
-"""The suite under pytest: `pytest --pyargs slotmem_conformance --provider P`, also with `-n 2`.
+"""The suite under pytest: `pytest --pyargs slotmem_conformance --slotmem-provider P`.
 
-Each case is a test whose name is its id, so that `-k GRAB-2` selects. The entry point `pytest11`
-loads this module in every run of pytest on a machine that has slotmem: it imports nothing of the
-suite until that is asked for, and collects nothing unless `--provider` is given. From a checkout:
-`pytest -p slotmem_conformance.plugin --pyargs slotmem_conformance --provider shm`.
+Each case is a test whose name is its id, so that `-k GRAB-2` selects; `-n 2` works, too. The entry
+point `pytest11` loads this module in every run of pytest on a machine that has slotmem: it imports
+nothing of the suite until that is asked for, and collects nothing unless `--slotmem-provider` is
+given. From a checkout add `-p slotmem_conformance.plugin`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ _COLLECTED = Path(__file__).parent / "cases" / "case.py"  # the module that stan
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("slotmem")
-    group.addoption("--provider", default=None, help="what is held to the clauses of slotmem, as for slotmem conform")
+    group.addoption(
+        "--slotmem-provider", default=None, help="what is held to the clauses of slotmem, as for slotmem conform"
+    )
     group.addoption(
         "--slotmem-select", action="append", default=[], metavar="WORDS", help="only these cases, clauses, profiles"
     )
@@ -38,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect the cases, if this run is one of the suite."""
-    if parent.config.getoption("--provider") is not None and file_path == _COLLECTED:
+    if parent.config.getoption("--slotmem-provider") is not None and file_path == _COLLECTED:
         cases: pytest.Collector = Cases.from_parent(parent, path=file_path)
         return cases
     return None
@@ -87,7 +89,7 @@ class CaseItem(pytest.Item):
 
         option = self.config.getoption
         logging.getLogger("slotmem").setLevel(logging.ERROR)  # files are damaged on purpose
-        opener = partial(open_session, option("--provider"))
+        opener = partial(open_session, option("--slotmem-provider"))
         how = {"seed": option("--slotmem-seed"), "quick": option("--slotmem-quick")}
         with tempfile.TemporaryDirectory(prefix="slotmem-pytest-") as base, Canary(base) as canary:
             outcome = runner.run_case(self.case, opener, base=base, canary=canary, **how)

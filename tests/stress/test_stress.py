@@ -18,7 +18,7 @@ from slotmem_stress.run.report import to_text
 from slotmem_stress.run.settings import NAME, Plan
 
 BOUND_S = 600  # a bound for what ends much sooner, also on a busy machine
-ATTEMPTS = 10  # how many runs there may be until something has happened
+ATTEMPTS = 40  # how many runs there may be until something has happened
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the provider 'shm' is for Linux")
 
@@ -159,7 +159,15 @@ def test_httpds_algorithm_is_accused_with_a_small_window(stress):
 @pytest.mark.parametrize(
     ("mix", "given", "says"),
     [
-        ("grab:1,release:3", {"slots": 64}, "grab by process N returned slot N, which process N had grabbed"),
+        (
+            "grab:1,release:3",
+            {"slots": 64},
+            # Whoever was given a slot twice is seen as it is, or when it is released twice.
+            (
+                "grab by process N returned slot N, which process N had grabbed",
+                "release by process N succeeded on slot N",
+            ),
+        ),
         (
             "fgrab:1,put:3,get:3",
             {"slot_bytes": 4096},

@@ -49,7 +49,7 @@ _SERVERS = """
 ## The machines of a name
 
 A segment of one slot of one byte is created, used, restarted, stored and restored, and, where the table says so, attached by a second server,
-which goes on with the memory it had when the owner restarts. Every tour has a name of its own.
+which goes on with the memory it had when the owner restarts, or is told then (ATTACH-9). Every tour has a name of its own.
 """
 
 

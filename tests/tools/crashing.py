@@ -78,20 +78,11 @@ class WatchedImage:
 
     def __init__(self, image: Any, watch: Watch) -> None:
         self.geometry, self.mutexes, self.redo_start = image.geometry, image.mutexes, image.redo_start
-        self.nobody, self.revive, self.owners = image.nobody, image.revive, image.owners
+        self.nobody, self.revive, self.owners, self.ended = image.nobody, image.revive, image.owners, image.ended
         self.me, self.sleep, self.wake = image.me, image.sleep, image.wake
-        for sequence in (
-            "memory",
-            "inuse",
-            "num_free",
-            "redo",
-            "words",
-            "marks",
-            "tenants",
-            "putters",
-            "putting",
-            "waiting",
-        ):
+        for sequence in ("memory", "inuse", "num_free", "redo", "words", "marks", "dirty"):
+            setattr(self, sequence, WatchedBytes(getattr(image, sequence), watch))
+        for sequence in ("tenants", "putters", "putting", "waiting"):
             setattr(self, sequence, WatchedBytes(getattr(image, sequence), watch))
         for call in ("trylock", "lock", "unlock", "consistent"):
             setattr(self, call, self._watched(getattr(image, call), watch))
@@ -131,6 +122,7 @@ def _cases() -> Iterable[Case]:
             *[("fgrab", 1), ("fgrab", 0), ("release", 2), ("release", 1)],
             *[("get", 0), ("get", 1), ("get", 3, 2), ("get", 2, 0)],
             *[("put", 0, b"PQRSTUVWX"), ("put", 2, b"PQ"), ("put", 2, b""), ("put", 1, b"PQRSTUVWX"), ("put", 3, b"P")],
+            *[("compare_and_put", 0, b"aa", b"PQRST"), ("compare_and_put", 1, b"x", b"P")],
         ):
             yield Case(some, operation)
 

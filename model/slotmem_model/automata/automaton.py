@@ -19,16 +19,17 @@ read again are forgotten at once, so that states that differ in nothing else are
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from slotmem_model.automata import client
 from slotmem_model.automata.client import Statement
-from slotmem_model.automata.recording import IMPOSSIBLE, Graph, Leaf, TooLarge
+from slotmem_model.automata.recording import ENDED_BY_EXCEPTION, IMPOSSIBLE, Graph, Leaf, Node, TooLarge
 from slotmem_model.automata.simulated_image import Access
 from slotmem_model.spec import SUCCESS, As, Operation, Result
 
 MAX_LOCALS = 200_000
-BEGIN = Access("begin")
+BEGIN, EXCEPTION = Access("begin"), Access("exception")
 
 Event = tuple[str, int, Operation | Result]
 """("invoke", process, operation) or ("return", process, result)."""
@@ -179,6 +180,8 @@ class _Builder:
         """Return the local state after an operation's end, and the event."""
         if leaf.fault:
             return _Key(0, (), 0, -1, inside=False, end="fault", fault=leaf.fault), ()
+        if leaf == ENDED_BY_EXCEPTION:
+            return _Key(0, (), holds, -1, inside=False, end="done"), ()
         assert leaf.result is not None
         if operation[0] == "get" and leaf.result.status == SUCCESS and len(set(leaf.result.value)) > 1:
             shown = leaf.result.value.hex(" ")
@@ -190,6 +193,17 @@ class _Builder:
             if register:
                 registers[self.names.index(register)] = leaf.result.value
         return self.idle(key.at + 1, tuple(registers), holds), (("return", self.process, leaf.result),)
+
+    @staticmethod
+    def exception(node: Node, moved: Callable[[int], Move]) -> Action:
+        """Return what an exception before an access does. It does not free whoever waits in vain:
+        that would hide a deadlock. (It can come before the wait.)
+        """
+        if None not in node.moves:
+            return Action(EXCEPTION, (moved(0),))
+        return Action(
+            Access("exception", node.access.word), tuple(to and moved(at) for at, to in enumerate(node.moves))
+        )
 
     def local(self, key: _Key) -> Local:
         """Describe a local state, numbering those that it leads to."""
@@ -221,6 +235,11 @@ class _Builder:
         if node.timeout is not None:
             moves = tuple(None if to else move(index, node.timeout) for index, to in enumerate(node.moves))
             actions = (*actions, Action(Access("timeout", node.access.word), moves))
+        if node.exception is not None and key.inside:
+            actions = (*actions, self.exception(node, partial(move, target=node.exception)))
+        if node.unanswered:
+            moves = tuple(to and move(*to) for to in node.unanswered)
+            actions = (*actions, Action(node.access._replace(raises=True), moves))
         return Local(actions, operation, key.inside, key.holds, node.held, crash=dead, node=key.node)
 
 

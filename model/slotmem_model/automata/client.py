@@ -4,7 +4,8 @@
 
 Operations are those of `slotmem_model.spec`. A register is set by `-> name` and used by its name;
 an operation whose register was not set (the grab found nothing) is skipped. The second argument of
-put is one small number that fills the slot; `me` is the process's own number, counted from 1.
+put is one small number that fills the slot; `me` is the process's own number, counted from 1. So
+are what compare_and_put expects and what it puts.
 A further argument is a length, as with get: `get(a, 1)`, `put(a, me, 3)`. A put of a part of a slot
 is refused, for what it leaves would look torn; one that is too long, or empty, may be asked. So may
 the nearest ids that a segment does not have: -1 and the number of its slots. Registers are
@@ -24,8 +25,13 @@ from slotmem_model.spec import Operation
 DEFAULT = "grab -> a; put(a, me); get(a); release(a)"
 ARGUMENTS = {"grab": 0, "fgrab": 1, "release": 1, "get": 1, "put": 2, "num_free_slots": 0, "slots": 0}
 """The operations, and how many arguments each must have; get and put may have a length as well."""
+ADDED = {"compare_and_put": 3}
+"""Operations that Apache's interface does not have; an algorithm may do without."""
 OF_TENANTS = {"tenant": 1, "reclaim": 2}
 """Further ones, about who has a slot; see `asks_for_tenants`."""
+_NEEDED = ARGUMENTS | ADDED | OF_TENANTS
+_VALUES = {"put": (1,), "compare_and_put": (1, 2)}
+"""Which arguments are values, by operation."""
 _WITH_LENGTH = ("get", "put")
 _CALL = re.compile(r"(?P<name>[a-z_]+)\s*(?:\((?P<arguments>[^()]*)\))?\s*(?:->\s*(?P<register>[a-z]\w*))?$")
 ME = "me"
@@ -55,23 +61,24 @@ def parse(text: str, slots: int) -> tuple[Statement, ...]:
     Raises:
         BadClient: says which statement is wrong, and why.
     """
-    known_operations = ARGUMENTS | OF_TENANTS
     statements: list[Statement] = []
     registers: set[str] = set()
     for part in filter(None, (part.strip() for part in text.split(";"))):
         match = _CALL.match(part)
-        if match is None or match["name"] not in known_operations:
-            known = ", ".join(known_operations)
+        if match is None or match["name"] not in _NEEDED:
+            known = ", ".join(_NEEDED)
             raise BadClient(f"client statement {part!r} is not one of {known}; expected e.g. {DEFAULT!r}")
         given = [word.strip() for word in (match["arguments"] or "").split(",") if word.strip()]
-        needed = known_operations[match["name"]]
+        needed = _NEEDED[match["name"]]
         if len(given) != needed and not (match["name"] in _WITH_LENGTH and len(given) == needed + 1):
             raise BadClient(f"{match['name']} takes {needed} arguments, got {len(given)} in {part!r}")
         if match["register"] and match["name"] != "grab":
             raise BadClient(f"only grab returns a slot that a register can keep, got {part!r}")
         arguments = tuple(int(word) if word.removeprefix("-").isdigit() else word for word in given)
         for at, argument in enumerate(arguments):
-            is_value = match["name"] in ("put", "reclaim") and at == 1  # a process is a number, too
+            is_value = at in _VALUES.get(match["name"], ())
+            if match["name"] == "reclaim" and at == 1 and isinstance(argument, int):
+                continue  # a process
             if at == needed:
                 if not isinstance(argument, int):
                     raise BadClient(f"the length in {part!r} is not a number")
@@ -97,7 +104,7 @@ def asks_for_tenants(clients: Iterable[tuple[Statement, ...]]) -> bool:
 
 def largest_value(statements: tuple[Statement, ...], process: int) -> int:
     """Return the largest number that a process puts into a slot."""
-    puts = [statement.arguments[1] for statement in statements if statement.name == "put"]
+    puts = [each.arguments[at] for each in statements for at in _VALUES.get(each.name, ())]
     return max((process + 1 if value == ME else int(value) for value in puts), default=0)
 
 
@@ -107,9 +114,11 @@ def bind(statement: Statement, registers: dict[str, int | None], process: int, i
     """
     values: list[int | bytes] = []
     for at, argument in enumerate(statement.arguments):
-        if statement.name == "put" and at == 1:
+        if at in _VALUES.get(statement.name, ()):
             number = process + 1 if argument == ME else int(argument)
-            nbytes = int(statement.arguments[2]) if len(statement.arguments) > 2 else item_size
+            nbytes = (
+                int(statement.arguments[2]) if statement.name == "put" and len(statement.arguments) > 2 else item_size
+            )
             if 0 < nbytes < item_size:
                 raise BadClient(
                     f"{statement} fills {nbytes} of {item_size} bytes, and the slot would look torn; fill all of it"

@@ -29,7 +29,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from slotmem_model.automata.simulated_image import Access, Place, SimulatedImage, Stop, TimedOut, effect
+from slotmem_model.automata.simulated_image import (
+    EOWNERDEAD,
+    Access,
+    AsItReturns,
+    Place,
+    Raised,
+    SimulatedImage,
+    Stop,
+    TimedOut,
+    effect,
+)
 from slotmem_model.automata.source_lines import Line, LineTrace
 from slotmem_model.spec import SUCCESS, As, Operation, Result
 
@@ -54,8 +64,10 @@ Edge = tuple[int, int]
 """(node, value index)"""
 ENTRY: Edge = (-1, 0)
 """From the call to the first access."""
-TIMED_OUT = -1
-"""The value index that stands for a wait that timed out."""
+TIMED_OUT, RAISED, RAISED_AS_IT_RETURNED = -1, -2, -3
+"""Value indexes that stand for a wait that timed out, for an exception before an access, and, less
+the value index that was found, for one as a call returned.
+"""
 
 
 class Leaf(NamedTuple):
@@ -81,6 +93,10 @@ class Node(NamedTuple):
     """The next nodes are numbers in `Graph.nodes`."""
     timeout: int | None = None
     """The next node if the wait times out."""
+    exception: int | None = None
+    """The next node if an exception is raised before the access."""
+    unanswered: tuple[tuple[int, int] | None, ...] = ()
+    """Like `moves`, if one is raised as the call returns."""
 
 
 class Graph(NamedTuple):
@@ -112,8 +128,13 @@ class _Frame:
 
 
 _TIMEOUT = "timeout"
+_EXCEPTION = "exception"
+_EXCEPTIONS = 2
+"""How many exceptions may be raised in one operation: the second on the way out of the first."""
 _OUTSIDE = "outside"
 _AGAIN = Leaf(None, "again")
+ENDED_BY_EXCEPTION = Leaf(None)
+"""The end of an operation that never answers: what it did and what it did not, nobody was told."""
 
 
 class _Recorder:
@@ -123,7 +144,8 @@ class _Recorder:
         self.place = place
         self.operation = operation
         self.path: list[_Frame] = []
-        self.depth = 0
+        self.depth = self.known = 0
+        self.raised = 0
         self.retries = 0
         self.loop_head_next = False
         self.loop_start = self.playing = 0
@@ -135,11 +157,14 @@ class _Recorder:
 
     def run(self, algorithm: Callable[[Any], Any]) -> Leaf:
         """Do the operation once, along the current path and then along first answers."""
-        self.depth, self.retries, self.loop_head_next = 0, 0, False
+        self.depth, self.raised, self.retries, self.loop_head_next = 0, 0, 0, False
+        self.known = len(self.path)
         self.stopped_by: Leaf | None = None
         image = SimulatedImage(self.place, self.answer)
         try:
             with self.trace:
+                if not self.path:
+                    self.trace.begin()
                 leaf = made_and_run(algorithm, image, self.operation)
         except Stop:
             assert self.stopped_by is not None
@@ -179,10 +204,15 @@ class _Recorder:
         if frame.access != access:
             raise NotAFunction(f"{self.operation} does not always do the same: {frame.access} became {access}")
         self.depth += 1
+        if self.depth == self.known:  # the lines up to here have been noted with the answers before this one
+            self.trace.begin()
         self.loop_head_next = False
         given = frame.answers[len(frame.tried)]
         if given == _TIMEOUT:
             raise TimedOut(f"waited too long for {self.name(access)}")
+        self.raised += given == _EXCEPTION or isinstance(given, AsItReturns)
+        if given == _EXCEPTION:
+            raise Raised
         if given == _OUTSIDE:
             self.stop(Leaf(None, f"{access.kind} to {self.name(access)} of a value that the model does not have"))
         return given
@@ -241,6 +271,9 @@ class _Recorder:
         answers = list(dict.fromkeys(done[0] for index in sorted(possible) if (done := outcomes[index]) is not None))
         if access.kind == "lock" and self.place.timeouts:
             answers.append(_TIMEOUT)
+        if self.place.exceptions and self.raised < _EXCEPTIONS:
+            answers += [AsItReturns(answer) for answer in answers if access.is_call and answer in (0, EOWNERDEAD)]
+            answers.append(_EXCEPTION)
         return _Frame(access, held, outcomes, possible, answers, self.loop_head_next)
 
     def ended(self, leaf: Leaf) -> int:
@@ -256,22 +289,43 @@ class _Recorder:
                 return number
             self.path.pop()
             leads = dict(zip(frame.answers, frame.tried, strict=True))
-            moves = tuple(
-                IMPOSSIBLE if index not in frame.possible else done and (done[1], leads[done[0]])
-                for index, done in enumerate(frame.outcomes)
-            )
-            number = self.number(Node(frame.access, frame.held, moves, leads.get(_TIMEOUT)))
+            number = self.number(self.node(frame, leads))
             if frame.lines:
                 self.note_edges(number, frame)
             if frame.loop_head:
                 self.heads.add(number)
         return number
 
+    @staticmethod
+    def node(frame: _Frame, leads: dict[Any, int]) -> Node:
+        """Return the node of an access, given where each answer leads."""
+
+        def moves(leads: dict[Any, int]) -> tuple[tuple[int, int] | None, ...]:
+            return tuple(
+                IMPOSSIBLE
+                if index not in frame.possible
+                else (done[1], leads[done[0]])
+                if done is not None and done[0] in leads
+                else None
+                for index, done in enumerate(frame.outcomes)
+            )
+
+        unanswered = {answer.answer: to for answer, to in leads.items() if isinstance(answer, AsItReturns)}
+        return Node(
+            frame.access,
+            frame.held,
+            moves(leads),
+            leads.get(_TIMEOUT),
+            leads.get(_EXCEPTION),
+            moves(unanswered) if unanswered else (),
+        )
+
     def note_edges(self, number: int, frame: _Frame) -> None:
         """Note the lines after each answer of an access whose node is known now."""
         answers = dict(zip(frame.answers, range(len(frame.answers)), strict=True))
         values = [(index, done[0]) for index, done in enumerate(frame.outcomes) if done and index in frame.possible]
-        for index, answer in (*values, (TIMED_OUT, _TIMEOUT)):
+        raised = [(RAISED_AS_IT_RETURNED - index, AsItReturns(answer)) for index, answer in values]
+        for index, answer in (*values, (TIMED_OUT, _TIMEOUT), (RAISED, _EXCEPTION), *raised):
             if lines := frame.lines.get(answers.get(answer, -1)):
                 self.lines.setdefault((number, index), set()).update(lines)
 
@@ -360,6 +414,8 @@ def run_operation(instance: Any, operation: Operation) -> Leaf:
         value = getattr(instance, name)(*arguments)
     except (NotAFunction, TooLarge):
         raise
+    except Raised:
+        return ENDED_BY_EXCEPTION
     except (Exception, SystemExit) as error:
         status = getattr(error, "status", None)
         if status is None:

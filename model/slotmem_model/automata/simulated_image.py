@@ -43,26 +43,36 @@ class Place(NamedTuple):
     """Whether a wait for a lock may time out."""
     robust: bool = True
     """Whether a mutex tells of its owner's death; if not, it stays locked for ever."""
+    exceptions: bool = False
+    """Whether an exception may end an operation, and a second one its way out."""
     files: frozenset[str] = frozenset()
     """The files of the algorithm's source, whose lines are noted."""
 
 
 class Access(NamedTuple):
-    """One access. kind: load, store, trylock, lock, timeout, unlock, cas, add, await; drain (a
-    buffered store reaches memory).
+    """One access. kind: load, store, trylock, lock, revive, timeout, unlock, cas, add, await; drain
+    (a buffered store reaches memory).
 
     Kinds that touch no shared word: begin, fence, buffer (a store into the store buffer), reread
-    and reawait (a load or an await from it).
+    and reawait (a load or an await from it). An exception is raised before an access; it has a word
+    if it must wait for that.
     """
 
     kind: str
     word: int = -1
     argument: Any = None
+    raises: bool = False
+    """Whether an exception is raised as the call returns, so that nobody gets its answer."""
 
     @property
     def touches(self) -> bool:
         """Whether it touches its word in shared memory."""
-        return self.kind not in ("begin", "fence", "buffer", "reread", "reawait")
+        return self.word >= 0 and self.kind not in ("buffer", "reread", "reawait")
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a call, as it returns from which CPython serves signals."""
+        return self.kind in ("trylock", "lock", "unlock")
 
 
 def effect(access: Access, value: int) -> tuple[Any, int] | None:
@@ -77,6 +87,8 @@ def effect(access: Access, value: int) -> tuple[Any, int] | None:
             if value == HELD:
                 return (EBUSY, HELD) if access.kind == "trylock" else None
             return {FREE: (0, HELD), DEAD: (EOWNERDEAD, HELD), LOST: (ENOTRECOVERABLE, LOST)}[value]
+        case "revive":
+            return {FREE: (0, HELD), HELD: None, DEAD: (EOWNERDEAD, HELD), LOST: (0, HELD)}[value]
         case "unlock":
             return 0, access.argument
         case "cas":
@@ -87,6 +99,18 @@ def effect(access: Access, value: int) -> tuple[Any, int] | None:
         case "add":
             return value, (value + access.argument) % 2**32
     return value, value
+
+
+class Raised(BaseException):
+    """What a signal handler or a trace function raises, at any access. It ends the operation,
+    unless the algorithm catches it.
+    """
+
+
+class AsItReturns(NamedTuple):
+    """The answer to a call that nobody gets: an exception is raised as it returns."""
+
+    answer: Any
 
 
 class Stop(BaseException):
@@ -101,7 +125,7 @@ class SimulatedImage:
     def __init__(self, place: Place, answer: Callable[[Access, tuple[int, ...]], Any]) -> None:
         self._map = place.map
         self._answer = answer
-        self._stopped = False
+        self._stopped = self._raises = False
         self._robust = place.robust
         self._held: dict[int, bool] = {}
         """Mutexes held, and whether what they guard is consistent."""
@@ -114,7 +138,8 @@ class SimulatedImage:
         self.redo = _Redo(self, shape, place.map)
         self.words = _RedoWords(self, shape, place.map)
         self.redo_start = shape.redo_start
-        self.marks = _Words(self, place.map.marks)
+        self.marks = self.dirty = _Words(self, place.map.marks)
+        self.ended = (0,) * shape.mutexes
         self.me = [0]
         self.waiting = _Forgotten()  # no client of a model waits for a slot
         asked = bool(place.map.tenants)
@@ -135,10 +160,14 @@ class SimulatedImage:
             return 0
         try:
             # Only those that a death changes: a plain mutex stays as it is.
-            return self._answer(Access(kind, word, argument), self._held_words if self._robust else ())
+            answer = self._answer(Access(kind, word, argument), self._held_words if self._robust else ())
         except Stop:
             self._stopped = True
             raise
+        if isinstance(answer, AsItReturns):
+            self._raises = True
+            return answer.answer
+        return answer
 
     # -- plain accesses ----------------------------------------------------------------------------
 
@@ -201,7 +230,7 @@ class SimulatedImage:
         self.access("unlock", mutex, FREE if self._held[mutex] else LOST)
         del self._held[mutex]
         self._held_words = tuple(sorted(self._held))
-        return 0
+        return self._returned(0)
 
     def consistent(self, mutex: int) -> int:
         """Declare that what a mutex guards is repaired.
@@ -213,14 +242,23 @@ class SimulatedImage:
         return 0
 
     def revive(self, mutex: int) -> int:
-        """Do nothing: a mutex that is lost stays so, and answers everybody alike."""
-        del mutex
-        return ENOTRECOVERABLE
+        """Make a mutex usable again that is lost, and wait for it if somebody else came first.
+
+        Return the errno.
+        """
+        return self._taken(mutex, self.access("revive", mutex))
 
     def _taken(self, mutex: int, status: int) -> int:
         if status in (0, EOWNERDEAD) and not self._stopped:
             self._held[mutex] = status == 0
             self._held_words = tuple(sorted(self._held))
+        return self._returned(status)
+
+    def _returned(self, status: int) -> int:
+        """Return from a call, or raise instead."""
+        if self._raises:
+            self._raises = False
+            raise Raised
         return status
 
 

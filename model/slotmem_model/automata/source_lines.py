@@ -31,7 +31,7 @@ MARK = "# never in the model:"
 
 
 class LineTrace:
-    """Notes the lines that run while it is entered. Without files it costs nothing."""
+    """Notes the lines that run while it is entered, from `begin` on; without files, none."""
 
     def __init__(self, files: frozenset[str]) -> None:
         self._files = files
@@ -42,7 +42,17 @@ class LineTrace:
         if self._files:
             self._before = sys.gettrace()
             self._lines.clear()
-            sys.settrace(self._called)
+
+    def begin(self) -> None:
+        """Note lines from here on, those of functions that have been called already too."""
+        if not self._files:
+            return
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename in self._files:
+                frame.f_trace = self._ran
+            frame = frame.f_back
+        sys.settrace(self._called)
 
     def __exit__(self, *_: object) -> None:
         if self._files:

@@ -53,7 +53,7 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
 
     def acted(action: Action, buffer: tuple[_Store, ...]) -> Action | None:
         """Return what an action becomes behind this buffer; None if it must wait for the drain."""
-        kind, word, _ = action.access
+        kind, word = action.access.kind, action.access.word
         if kind == "store":
             move = next(move for move in action.moves if move and move != NEVER)
             is_outside = action.access.argument not in words[word].values

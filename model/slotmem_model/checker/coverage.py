@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from slotmem_model.automata.recording import ENTRY, TIMED_OUT
+from slotmem_model.automata.recording import ENTRY, RAISED, RAISED_AS_IT_RETURNED, TIMED_OUT
 from slotmem_model.automata.source_lines import Line
 from slotmem_model.checker.model import Model
 
@@ -24,11 +24,16 @@ def lines_run(model: Model, steps: Iterable[Taken]) -> set[Line]:
         local = model.processes[process].locals[at]
         if local.operation is None:
             continue
-        lines, kind = model.graph_of(local.operation).lines, local.actions[number].access.kind
+        access = local.actions[number].access
+        lines, kind = model.graph_of(local.operation).lines, access.kind
         if not local.inside and kind != "drain":
             found |= lines.get(ENTRY, frozenset())
         if kind == "timeout":
             found |= lines.get((local.node, TIMED_OUT), frozenset())
+        elif kind == "exception":
+            found |= lines.get((local.node, RAISED), frozenset())
+        elif access.raises:
+            found |= lines.get((local.node, RAISED_AS_IT_RETURNED - value), frozenset())
         elif kind == "buffer":  # a store goes on in the same way, whatever was there
             found |= next((ran for (node, _), ran in lines.items() if node == local.node), frozenset())
         elif kind not in ("drain", "reread", "reawait"):

@@ -53,6 +53,10 @@ class Configuration:
     """The number of mutexes that guard slot bytes; None: one for each slot."""
     timeouts: bool = False
     """Whether a wait for a lock may end with APR_TIMEUP."""
+    exceptions: bool = False
+    """Whether an exception may end an operation at any access, and another one its way out; the
+    process does nothing more then.
+    """
     linearizable: bool = True
     """Whether the monitor runs along."""
 
@@ -71,6 +75,8 @@ class Configuration:
             parts.append(f"slots of {self.slot_bytes} byte" + "s" * (self.slot_bytes != 1))
         if self.timeouts:
             parts.append("timeouts")
+        if self.exceptions:
+            parts.append("exceptions")
         if not self.linearizable:
             parts.append("no monitor")
         if self.clients != (client.DEFAULT,):
@@ -214,7 +220,9 @@ def _automata(
     robust = getattr(algorithm, "robust", True)
     rounds = 1
     while True:
-        place = Place(shape, map_, tuple(map(frozenset, possible)), configuration.timeouts, robust)
+        place = Place(
+            shape, map_, tuple(map(frozenset, possible)), configuration.timeouts, robust, configuration.exceptions
+        )
         graph_of = cache(partial(tabulate, algorithm, place, tick=tick))
         while True:
             events = Events()

@@ -216,6 +216,7 @@ class _Writer:
         quiet = [
             f"!({self.each('INSIDE_{0}', ' || ')})",
             *(f"word[{self.word[mutex]}] < {DEAD}" for mutex in self.mortal),
+            *(f"!word[{self.word[mark]}]" for mark in map_.marks if mark in self.word),
         ]
         judged = f"({' && '.join(quiet)} && word[{self.word[map_.num_free]}] != {free} -> {_NUMBER['counter']} : 0)"
         if PropertyCheck(self.model).held_once and len(self.numbers) > 1:

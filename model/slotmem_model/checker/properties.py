@@ -84,10 +84,13 @@ class PropertyCheck:
 
     def quiet(self, words: tuple[int, ...], monitor: int) -> str:
         """Return the property that memory breaks when nobody is inside an operation, or the empty
-        string. While a lock waits for the repair after a death, memory is not judged.
+        string. While a lock waits for the repair after a death, or after an exception, memory is
+        not judged.
         """
         map_ = self.model.map
-        if any(map_.words[mutex].values[words[mutex]] in (DEAD, LOST) for mutex in map_.mutexes):
+        if any(words[mark] for mark in map_.marks) or any(
+            map_.words[mutex].values[words[mutex]] in (DEAD, LOST) for mutex in map_.mutexes
+        ):
             return ""
         inuse = tuple(words[word] == 1 for word in map_.inuse)
         if map_.words[map_.num_free].values[words[map_.num_free]] != inuse.count(False):

@@ -10,6 +10,8 @@ Interface:
 An algorithm says what it is made for with class attributes:
 
 - `survives_deaths = True`: a process may be killed at any moment; otherwise nobody dies.
+- `survives_exceptions = True`: an exception may end an operation at any access, and another one its
+  way out; otherwise none does.
 - `checks_lengths = True`: a get or put of more bytes than a slot has is refused (GET-5, PUT-5).
 - `made_for = {"pregrab": True, "slot_bytes": 1}`: these values of a configuration, and no others.
 - `lowest_first = False`: grab takes any free slot, not the lowest (GRAB-2 is not promised).
@@ -102,6 +104,39 @@ _QUESTIONS = (
     Configuration(
         slots=3, stripes=2, clients=("fgrab(0); put(0, 1); get(2)", "fgrab(2); put(2, 2); get(0)"), crashes=1
     ),
+    # A signal handler or a trace function raises, at any access, and again on the way out.
+    Configuration(
+        processes=3,
+        slots=1,
+        slot_bytes=1,
+        exceptions=True,
+        clients=("grab -> a; release(a)", "fgrab(0)", "num_free_slots"),
+        crashes=1,
+    ),
+    Configuration(slots=1, exceptions=True, clients=("fgrab(0); put(0, 1)", "put(0, 1); get(0)"), crashes=1),
+    Configuration(
+        slots=1,
+        slot_bytes=1,
+        exceptions=True,
+        pregrab=False,
+        clients=("put(0, 1)",),
+        crashes=1,
+    ),
+    # Read and written under one lock.
+    *(
+        Configuration(
+            clients=(
+                "fgrab(0); compare_and_put(0, 0, 1); get(0)",
+                "compare_and_put(0, 0, 2); put(0, 0); compare_and_put(2, 0, 0)",
+            ),
+            crashes=1,
+            **how,
+        )
+        for how in ({}, {"pregrab": False, "slot_bytes": 1}, {"memory": "tso", "slot_bytes": 1})
+    ),
+    Configuration(
+        slots=1, exceptions=True, clients=("fgrab(0); compare_and_put(0, 0, 1)", "compare_and_put(0, 0, 1)"), crashes=1
+    ),
     # Without PREGRAB get and put mark slots, under the table's mutex.
     Configuration(pregrab=False, clients=("put(0, me); get(0); release(0)",), slot_bytes=1, crashes=1),
     Configuration(
@@ -141,6 +176,9 @@ def standard_of(name: str, algorithm: Callable[[Any], Any]) -> Asked:
     survives = getattr(algorithm, "survives_deaths", False)
     if not survives:
         left_out.append(f"deaths: {name} does not say `survives_deaths = True`")
+    excepts = getattr(algorithm, "survives_exceptions", False)
+    if not excepts:
+        left_out.append(f"exceptions: {name} does not say `survives_exceptions = True`")
     lengths = getattr(algorithm, "checks_lengths", False)
     if not lengths:
         left_out.append(f"lengths that do not fit: {name} does not say `checks_lengths = True`")
@@ -151,6 +189,7 @@ def standard_of(name: str, algorithm: Callable[[Any], Any]) -> Asked:
         left_out.append(f"{', '.join(missing)}: {name} does not have them")
     else:
         missing = []
+    absent = [operation for operation in client.ADDED if not hasattr(algorithm, operation)]
     found: dict[Configuration, None] = {}
     for question in _QUESTIONS:
         if question in _OF_TENANTS and not hasattr(algorithm, "tenant"):
@@ -159,11 +198,14 @@ def standard_of(name: str, algorithm: Callable[[Any], Any]) -> Asked:
             _BAD_LENGTHS in question.clients and not lengths
         ):
             continue
+        if any(each in text for each in absent for text in question.clients):
+            continue  # beyond Apache's interface; nobody need have it
         clients = tuple(filter(None, (_without(text, question.slots, missing) for text in question.clients)))
         if clients:
             processes = len(clients) if len(question.clients) > 1 else question.processes
             asked = replace(question, algorithm=name, processes=processes, clients=clients, **made_for)
-            found[asked if survives else replace(asked, crashes=0)] = None
+            asked = replace(asked, crashes=asked.crashes if survives else 0, exceptions=asked.exceptions and excepts)
+            found[asked] = None
     return Asked(tuple(map(Standard, found)), tuple(left_out))
 
 

@@ -92,6 +92,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     question.add_argument("--timeouts", action="store_true", default=None, help="a wait for a lock may time out")
     question.add_argument(
+        "--exceptions",
+        action="store_true",
+        default=None,
+        help="an exception may end an operation at any access, and another one its way out",
+    )
+    question.add_argument(
         "--no-linearizable", action="store_false", default=None, dest="linearizable", help="do not run the monitor"
     )
     search = parser.add_argument_group("the search")

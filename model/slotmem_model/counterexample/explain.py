@@ -22,7 +22,15 @@ from typing import Any
 
 from slotmem_model.automata import recording, simulated_image
 from slotmem_model.automata.recording import NotAFunction, made_and_run
-from slotmem_model.automata.simulated_image import Access, SimulatedImage, Stop, TimedOut, effect
+from slotmem_model.automata.simulated_image import (
+    Access,
+    AsItReturns,
+    Raised,
+    SimulatedImage,
+    Stop,
+    TimedOut,
+    effect,
+)
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.blame import blame
@@ -150,15 +158,18 @@ class _Rerun:
             raise Stop
         at, step = self.steps.popleft()
         assert step.access is not None
+        if step.access.kind == "exception":
+            self.sources[at] = _asking(sys._getframe(1))
+            raise Raised
         kind = _PLAIN.get(step.access.kind, step.access.kind)
-        if access != step.access._replace(kind=kind):
+        if access != step.access._replace(kind=kind, raises=False):
             raise NotAFunction(f"{self.operation} does not always do the same: {step.access} became {access}")
         self.sources[at] = _asking(sys._getframe(1))
         if step.access.kind == "timeout":
             raise TimedOut(f"waited too long for {self.words[access.word].name}")
         done = effect(access, self.words[access.word].values[step.before] if access.word >= 0 else 0)
         assert done is not None, access
-        return done[0]
+        return AsItReturns(done[0]) if step.access.raises else done[0]
 
 
 _NOT_ALGORITHMS = {recording.__file__, simulated_image.__file__, __file__}

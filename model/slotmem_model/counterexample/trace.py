@@ -42,8 +42,15 @@ from slotmem_model.json_words import KINDS, shortened
 from slotmem_model.spec import As, Operation, Result
 
 FORMAT = "slotmem trace 1"
-_ARGUMENTS = {"put": ("id", "data"), "get": ("id", "nbytes"), "release": ("id",), "fgrab": ("id",)}
-_ARGUMENTS |= {"tenant": ("id",), "reclaim": ("id", "tenant")}
+_ARGUMENTS = {
+    "put": ("id", "data"),
+    "compare_and_put": ("id", "expected", "data"),
+    "get": ("id", "nbytes"),
+    "release": ("id",),
+    "fgrab": ("id",),
+    "tenant": ("id",),
+    "reclaim": ("id", "tenant"),
+}
 
 
 class BadTrace(ValueError):
@@ -249,7 +256,7 @@ def _done(given: Any, where: str) -> Done:
     asked = _get(given, "request", dict, where)
     name = _get(asked, "op", str, where)
     arguments = [
-        _data(asked, where) if key == "data" else _get(asked, key, int, where)
+        _data(asked, where, key) if key in ("data", "expected") else _get(asked, key, int, where)
         for key in _ARGUMENTS.get(name, ())
         if key != "nbytes" or key in asked
     ]

@@ -57,10 +57,12 @@ def access(what: Access | None, words: Sequence[Word]) -> str:
     """Name what a step does, whatever value it finds: the form in which traces keep it."""
     if what is None:
         return "dies"
-    if what.word < 0:
+    if what.word < 0 or what.kind == "exception":
         return what.kind
     word, argument = words[what.word], what.argument
     parts = [what.kind, word.name]
+    if what.raises:
+        parts.append("and gets an exception")
     if what.kind == "unlock":
         parts += ["not recoverable"] if argument == LOST else []
     elif what.kind == "cas":
@@ -74,8 +76,10 @@ def access(what: Access | None, words: Sequence[Word]) -> str:
 
 def change(what: Access, words: Sequence[Word], before: int, after: int) -> str:
     """Describe what a step did to its word, given the indexes of the values before and after."""
-    if what.word < 0:
-        return {"begin": "accesses nothing", "fence": "fence"}[what.kind]
+    if what.raises:
+        return f"{change(what._replace(raises=False), words, before, after)}, and gets an exception"
+    if what.word < 0 or what.kind == "exception":
+        return {"begin": "accesses nothing", "exception": "gets an exception", "fence": "fence"}[what.kind]
     word = words[what.word]
     old, new = word.shown(before), word.shown(after)
     changed = f"{word.name}: {old} -> {new}"

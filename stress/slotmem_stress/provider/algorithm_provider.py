@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
-from slotmem import InvalidArgument, Type
+from slotmem import InvalidArgument, Type, Unsupported
 from slotmem.bounds import Bounded
 from slotmem.memory.layout import PAYLOAD_START
 from slotmem.shm import ShmProvider
@@ -81,6 +81,8 @@ class _Rest(Bounded):
 
     image: Any
 
+    ended = (0,)
+    """It is never told that the segment has ended."""
     doall = Slots.doall
     dptr = Slots.dptr
 
@@ -91,6 +93,19 @@ class _Rest(Bounded):
     def snapshot(self, take: Callable[[Any, slice], Any] = operator.getitem) -> Any:
         """Return what `take` makes of the payload as it is."""
         return take(self.image.memory, slice(PAYLOAD_START, self.image.geometry.apr_length))
+
+    def update(self, *_: Any) -> NoReturn:
+        """Refuse: algorithms have Apache's operations.
+
+        Raises:
+            Unsupported
+        """
+        raise Unsupported(f"the algorithm {type(self).__qualname__} has no update and no compare_and_put")
+
+    compare_and_put = update
+
+    def end(self) -> None:
+        """Do nothing: who works on with a segment that has ended is not told."""
 
     def unlock_all(self) -> None:
         """Do nothing: only of the reference's mutexes is it known when they may be unlocked."""

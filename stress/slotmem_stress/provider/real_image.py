@@ -55,7 +55,8 @@ class RealImage:
             image.unlock,
             image.consistent,
         )
-        self.revive, self.owners, self.marks = image.revive, image.owners, image.marks
+        self.revive, self.owners = image.revive, image.owners
+        self.marks, self.dirty, self.ended = image.marks, image.dirty, image.ended
         self.waiting, self.sleep, self.wake = image.waiting, image.sleep, image.wake
         self.me, self.tenants, self.putters, self.putting = image.me, image.tenants, image.putters, image.putting
         declared = getattr(algorithm, "extra_words", ())

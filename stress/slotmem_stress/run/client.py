@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from slotmem import Ended
 from slotmem_stress.history.records import (
     COUNT,
     EINVAL,
@@ -183,6 +184,9 @@ class Client:
                     returned = now()
                     words[at + VALUE] = free
                     words[at + RETURNED] = returned
+            except Ended:  # the owner was restarted: the round is over, and this operation has not happened
+                words[at] = words[at + INVOKED] = 0
+                break
             except Exception as error:
                 returned = now()
                 status = _STATUSES.get(getattr(getattr(error, "status", None), "name", ""))

@@ -17,7 +17,7 @@ import signal
 import time
 from typing import Any
 
-from slotmem import NoSegment, SlotmemError
+from slotmem import Ended, NoSegment, SlotmemError
 from slotmem_stress.interrupts import die_with_parent, end, starting_a_child
 from slotmem_stress.run.crew import ProcessCrew, ThreadCrew, Worker
 from slotmem_stress.run.settings import NAME, Plan
@@ -149,7 +149,7 @@ def _storm(pipe: Any, board_path: str, provider: str, runtime_dir: str) -> None:
                 instance.num_free_slots()
                 instance.close()
             board[ATTACHES] += 1
-        except NoSegment:
+        except (NoSegment, Ended):
             continue  # the owner is between two generations
         except SlotmemError as error:
             pipe.send(f"clause ATTACH-1: a newcomer could not attach: {type(error).__name__}: {error}")

@@ -16,6 +16,7 @@ from slotmem_conformance.cases.case import Case
 from slotmem_conformance.protocol.notation import Request
 from slotmem_conformance.rig.oracle import Response
 from slotmem_conformance.rig.rig import Rig
+from slotmem_conformance.rig.telling import wrong_answer
 
 _SIZE, _SLOTS = 4, 3
 _OWNER, _ATTACHER, _NEWCOMER = range(3)
@@ -98,6 +99,13 @@ class _Life:
         """Do an operation on the segment as a server opened it last."""
         self.rig.check(server, {**request, "segment": self._at[server, segment]})
 
+    def refused(self, server: int, segment: Segment, request: Request) -> None:
+        """Do an operation on a segment that has ended."""
+        asked = {**request, "segment": self._at[server, segment]}
+        got = self.rig.send(server, asked)
+        if got != {"status": "APR_ENOSHMAVAIL"}:
+            self.rig.fail(wrong_answer(asked, got, {"status": "APR_ENOSHMAVAIL"}))
+
     def look(self, server: int, segment: Segment) -> None:
         """Compare every byte, mark and counter; at the end all slots are in use."""
         inuse = self.rig.oracle.slots(server, self._at[server, segment]).inuse
@@ -136,6 +144,13 @@ def _old(life: _Life, how: str) -> None:
     for segment in life.segments:
         if how == "kill" or "CLEARINUSE" not in segment.flags:
             life.look(_ATTACHER, segment)
+
+
+def _told(life: _Life, how: str) -> None:
+    """Whoever was attached is told, whatever it tries."""
+    for segment, request in product(life.segments, _OPERATIONS):
+        if request["op"] not in ("num_slots", "slot_size"):
+            life.refused(_ATTACHER, segment, request)
 
 
 def _attached_anew(life: _Life, how: str) -> None:
@@ -187,6 +202,8 @@ def _cases() -> Iterator[Case]:
     for how in ("restart", "close", "kill"):
         yield _case("CREATE-6" if how == "kill" else "RESTORE-1", how, _anew)
         yield _case("ATTACH-8", how, _old)
+        if how != "kill":
+            yield _case("ATTACH-9", how, _told)
         yield _case("KILL-1" if how == "kill" else "RESTART-2", how, _attached_anew)
         yield _case("NAME-4", how, _other_generation)
     yield _case("ID-2", "restart", _ended)

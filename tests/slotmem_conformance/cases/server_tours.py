@@ -67,10 +67,19 @@ def _go(rig: Rig, name: str, steps: list[tuple[Input, Response | None]]) -> None
     """Make one tour; a step without an answer must merely succeed."""
     rig.begin_anew()
     rig.forget_segments()
-    opened = Counter[int]()
+    opened, restarts = Counter[int](), Counter[int]()
+    maker = 0
+    has: dict[int, tuple[int, int]] = {}  # by server: who made what it opened last, and in which lifetime
     for (server, request), right in steps:
         got = without_numbers(rig.send(server, _addressed(request, name, opened[server] - 1)))
-        opened[server] += request["op"] in ("create", "attach") and got["status"] == "APR_SUCCESS"
+        if request["op"] in ("create", "attach") and got["status"] == "APR_SUCCESS":
+            opened[server] += 1
+            maker = server if request["op"] == "create" else maker
+            has[server] = maker, restarts[maker]
+        restarts[server] += request["op"] == "restart"
+        by, lifetime = has.get(server, (server, 0))
+        if by != server and restarts[by] > lifetime and got == {"status": "APR_ENOSHMAVAIL"}:
+            continue  # its maker has ended it, and it is told so (ATTACH-9)
         if got != right and (right is not None or got["status"] != "APR_SUCCESS"):
             wanted = {"status": "APR_SUCCESS"} if right is None else right
             rig.fail(wrong_answer(request, got, wanted), kind=kind_of(request, got, wanted))

@@ -30,7 +30,7 @@ from slotmem_conformance.machines.driving import Difference, perform
 from slotmem_conformance.machines.slots import run_machine
 from slotmem_model import server_spec, spec
 from slotmem_model import stored_bytes as files
-from slotmem_model.server_spec import Opened, World
+from slotmem_model.server_spec import ENOSHMAVAIL, Opened, World
 from slotmem_model.spec import SUCCESS, Result
 from slotmem_stress.interrupts import without_interrupts
 
@@ -257,7 +257,13 @@ class ServerMachine(RuleBasedStateMachine):
                     self._expect("ID-2", "Closed", "an answer")
                 except Closed:
                     pass
-        self.instances = [each for each in self.instances if each[0] != server]
+        self.instances = [each for each in self.instances if each[0] != server and not self._is_told(*each[1:])]
+
+    def _is_told(self, key: int, instance: Any) -> bool:
+        """Return whether an attacher is told that its segment has ended (ATTACH-9); if not, it has
+        the memory as it was.
+        """
+        return self.world.segments[key].ended and perform(instance, ("num_free_slots",)).status == ENOSHMAVAIL
 
     def _persisted(self, name: str) -> str:
         found = resolve(name, self.folder, 0)

@@ -2,7 +2,8 @@
 
 `Oracle` is a world of `slotmem_model.server_spec`; `Oracle.answer(server, request)` gives the right
 response of a server, which begins with its first request. Where several are right, since GRAB-2 is
-not required, it gives the one that came back, if that is among them, and goes on from there.
+not required, or a segment has ended, it gives the one that came back, if that is among them, and
+goes on from there.
 Segments are numbered in the order in which their server opened them, one number each time, even if
 it is the same segment again.
 
@@ -94,6 +95,8 @@ class Oracle:
         if key is None:
             return {"status": ENOSHMAVAIL}  # ID-2
         segment = self.world.segments[key]
+        if segment.ended and got == {"status": ENOSHMAVAIL}:  # ATTACH-9
+            return got
         right = allowed(segment.slots, request, lowest_first=self.lowest_first)
         slots, response = next((each for each in right if each[1] == got), right[0])
         self.world = self.world._replace(segments={**self.world.segments, key: segment._replace(slots=slots)})

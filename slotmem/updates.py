@@ -1,0 +1,99 @@
+"""Reading and writing a slot in one step: `update` and `compare_and_put`.
+
+`get` and then `put` are two operations, and another process may come in between. Here the slot's
+lock is held from the look to the last store, and the rules of `slotmem.slots` hold as they do for
+put: what is written goes through the redo record, so that after a death or an exception it has
+happened wholly or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slotmem.memory.layout import SLOTS_START
+from slotmem.memory.mutex import EDEADLK, GIVEN_UP
+from slotmem.recovery import COUNTERS, Recoverable
+from slotmem.status import WrongType
+
+
+class Updates(Recoverable):
+    """The operations that look at a slot and write to it under one lock."""
+
+    def update(self, item_id: int, function: Callable[[bytes], Any]) -> bytes:
+        """Replace the beginning of a slot by what function makes of all its bytes; return that."""
+        item_id = self.checked_id(item_id)  # never in the model: no client has a function
+        if not callable(function):
+            raise WrongType(f"update takes a function from the slot's bytes to its new ones, got {function!r}")
+
+        def decide(was: bytes) -> bytes:
+            made = self.checked_bytes(function(was))
+            self.checked_length(len(made))
+            return made
+
+        data = self._change(item_id, decide)
+        assert data is not None
+        return data
+
+    def compare_and_put(self, item_id: int, expected: Any, new: Any) -> bool:
+        """Put new if the slot begins with expected; return whether it did."""
+        if type(item_id) is not int or not 0 <= item_id < self.item_num:
+            item_id = self.checked_id(item_id)
+        if type(expected) is not bytes:
+            expected = self.checked_bytes(expected)  # never in the model: clients give bytes
+        if type(new) is not bytes:
+            new = self.checked_bytes(new)  # never in the model: clients give bytes
+        if len(expected) > self.item_size or len(new) > self.item_size:  # never in the model: clients fill slots
+            self.checked_length(max(len(expected), len(new)))
+        return self._change(item_id, lambda was: new if was.startswith(expected) else None) is not None
+
+    def _change(self, item_id: int, decide: Callable[[bytes], bytes | None]) -> bytes | None:
+        """Put what decide makes of the slot's bytes, unless that is None; return it.
+
+        Raises:
+            NotInUse: with PREGRAB. Without, the slot becomes in use, as with get and put.
+        """
+        start = SLOTS_START + item_id * self.item_size
+        which, mutex, word, copy = self.stripe_redo[item_id % self.stripes]
+        data: bytes | None = None
+        trylock, unlock = self.trylock, self.unlock
+        status = 0
+        try:
+            try:
+                status = trylock(mutex)
+                if status or self.marks[which]:
+                    status = self._enter(which, status)
+                tenant = self.tenants[item_id]
+                used = self.inuse[item_id]
+                if used or not self.pregrab:
+                    data = decide(self.memory[start : start + self.item_size])
+                    if not used:
+                        self.putters[item_id] = 0
+                        tenant = self.tenants[item_id] = self.me[0]
+                    if data is not None:
+                        self.putting[which] = tenant
+                        self.redo[copy : copy + len(data)] = data
+                        self.words[word + 1] = len(data)
+                        self.words[word] = item_id + 1  # from here on it happens, whoever finishes it
+                        self.memory[start : start + len(data)] = data
+                    if not used:
+                        self.inuse[item_id] = 1
+                        self.num_free[0] = (self.num_free[0] or COUNTERS) - 1
+                    if data is not None:
+                        self.putters[item_id] = tenant
+                        self.words[word] = 0
+                unlock(mutex)
+            except BaseException:
+                self.dirty[which] = 1
+                self.consistent(mutex)
+                unlock(mutex if status != EDEADLK and self.owners[which] != GIVEN_UP else self.nobody)
+                raise
+        except BaseException:
+            self.dirty[which] = 1
+            unlock(mutex if status != EDEADLK and self.owners[which] != GIVEN_UP else self.nobody)
+            raise
+        if not used and self.pregrab:
+            self._refuse(item_id)
+        return data
+
+    operations = frozenset([_change.__code__])
