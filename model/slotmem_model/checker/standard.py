@@ -51,7 +51,7 @@ _BAD_LENGTHS = "get(0, 3); get(0, -1); put(0, 1, 3)"
 
 _OF_TENANTS = (
     Configuration(slots=1, clients=("grab -> a; put(a, me); tenant(a); release(a)",), crashes=2),
-    Configuration(clients=("fgrab(0); put(0, 1); release(0); grab -> a; tenant(a)", "tenant(0); tenant(1)"), crashes=1),
+    Configuration(slots=1, clients=("fgrab(0); put(0, 1); release(0); grab -> a; tenant(a)", "tenant(0)"), crashes=1),
     Configuration(
         processes=3,
         slots=1,
