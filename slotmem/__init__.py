@@ -11,8 +11,7 @@
 Start reading at `slotmem.interface` (what can be called) and `slotmem.slots` (what it does).
 """
 
-from slotmem.interface import Instance, Outcome, Provider, Restored, Type
-from slotmem.owners import Owner
+from slotmem.interface import Instance, Outcome, Owner, Provider, PythonInstance, Restored, Type
 from slotmem.providers import attach, create, provider
 from slotmem.status import (
     AccessDenied,
@@ -74,6 +73,7 @@ __all__ = [
     "Owner",
     "Planted",
     "Provider",
+    "PythonInstance",
     "ReadOnly",
     "Reentered",
     "Restored",

@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, Self
 
 from slotmem.asynchronous import grab_async
-from slotmem.interface import Outcome, Restored, Type, View
-from slotmem.owners import Owner, owner_of, reap
+from slotmem.interface import Outcome, Owner, Restored, Type, View
+from slotmem.owners import owner_of, reap
 from slotmem.slots import Slots
 from slotmem.status import Closed, InvalidSize, NotInUse, WrongType
 from slotmem.typed import TypedSlots
@@ -233,7 +233,7 @@ class SlotInstance:
         """Release the memory and leave the segment as it is; every later call raises `Closed`
         (ID-2).
         """
-        algorithm, self._algorithm = self._algorithm, None
+        algorithm = self._algorithm
         if algorithm is None:
             return
         algorithm.unlock_all()
@@ -242,6 +242,7 @@ class SlotInstance:
         algorithm.checked_id = self._raise_closed  # type: ignore[method-assign]
         for operation in _BOUND:
             setattr(self, operation, self._raise_closed)
+        self._algorithm = None  # last: if Ctrl-C comes before, a second close does the rest
 
     def _raise_closed(self, *_: Any, **__: Any) -> NoReturn:
         raise Closed(

@@ -4,10 +4,13 @@ Interface:
 
 - `Type` holds the flags of `create`.
 - `Provider` creates and attaches segments; one provider object is one server lifetime.
-- `Instance` is one process's access to one segment; ids are 0-based.
+- `Instance` is one process's access to one segment; ids are 0-based. `PythonInstance` is what
+  those of slotmem's own providers can do besides.
+- `Owner` says which process marked a slot in use, whether it lives, and whether the slot was put
+  since.
 - `Restored` says what became of a persisted file when its segment was created.
 
-The two protocols are structural: an implementation need not derive from them. Every failure is a
+The protocols are structural: an implementation need not derive from them. Every failure is a
 `slotmem.SlotmemError`, and `.status` tells which one (see `slotmem.status`).
 
 Source: ap_slotmem.h and the documentation of mod_slotmem_shm, httpd 2.4.
@@ -18,8 +21,11 @@ from __future__ import annotations
 import builtins
 import ctypes
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from enum import Enum, IntFlag
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+
+from slotmem.processes import is_gone, process_id, started_ticks
 
 View = TypeVar("View", bound=ctypes.Structure | ctypes.Union)
 
@@ -61,11 +67,36 @@ class Restored(NamedTuple):
         return self.outcome is Outcome.RESTORED
 
 
+class Owner(NamedTuple):
+    """The process that marked a slot in use."""
+
+    token: int
+    """Its id and start time in one number, which no other process of this boot ever has."""
+    has_put: bool
+    """Whether the slot was put since; if not, its bytes are those of whoever had it before."""
+
+    @property
+    def pid(self) -> int:
+        """The process id, which may have been given to another process since."""
+        return process_id(self.token)
+
+    @property
+    def started_ticks(self) -> int:
+        """When the process started, in clock ticks since boot, as /proc/PID/stat has it."""
+        return started_ticks(self.token)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        return not is_gone(self.token)
+
+
 @runtime_checkable
 class Instance(Protocol):
     """One process's access to one segment.
 
-    Every call raises `Closed` after `close()`, and after its provider's `restart()` or `close()`.
+    Every call raises `Closed` after `close()`, and after its provider's `restart()` or `close()`;
+    slotmem's own raise `Ended`, a kind of it, once the segment's server has ended it.
     """
 
     @property
@@ -152,6 +183,83 @@ class Instance(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+@runtime_checkable
+class PythonInstance(Instance, Protocol):
+    """What Apache's interface does not have (profiles python and owners)."""
+
+    def grab(self, timeout_s: float | None = 0) -> int:
+        """Take the lowest free slot, as `Instance.grab` does; if there is none, wait for one up to
+        timeout_s seconds, asleep. None waits for ever.
+
+        Raises:
+            NoFreeSlot: if every slot is in use, and stayed so.
+            Unsupported: to wait at a segment that httpd made.
+        """
+
+    def grabbed(self, timeout_s: float | None = 0) -> AbstractContextManager[int]:
+        """Grab a slot for the length of a `with`, which gets its id; timeout_s as in `grab`.
+
+        At the end it is released, if it is still this process's.
+
+        Raises:
+            NoFreeSlot
+        """
+
+    async def grab_async(self, timeout_s: float | None = None) -> int:
+        """Grab a slot, or wait for one while the event loop goes on. Cancelled, it keeps no slot.
+
+        Raises:
+            NoFreeSlot: none came free within timeout_s seconds; None waits for ever.
+        """
+
+    def owner(self, item_id: int) -> Owner | None:
+        """Return the process that marked the slot in use; None if it is free, or nobody knows: it
+        was restored from a file, or httpd marked it.
+        """
+
+    def reap(self, callback: Callable[[int, Owner], object] | None = None) -> list[int]:
+        """Release every slot whose owner is dead, and return their ids.
+
+        With a callback, only those are released for which `callback(item_id, owner)` returns
+        something true. No lock is held meanwhile.
+        """
+
+    def update(self, item_id: int, function: Callable[[bytes], Any]) -> bytes:
+        """Replace the beginning of the slot by what function makes of all its bytes, under the
+        slot's lock; return that.
+
+        The function must be quick, and must not use the segment. If it raises, nothing changes.
+
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use.
+            LengthOutOfRange: if it returns more bytes than a slot has.
+        """
+
+    def compare_and_put(self, item_id: int, expected: Any, new: Any) -> bool:
+        """Put new if the slot begins with expected, under the slot's lock; return whether it did.
+
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use, whether it begins so or not.
+        """
+
+    def items(self) -> Iterator[tuple[int, bytes]]:
+        """Iterate over the slots in use at the moment of the call: (id, bytes). Each is read by
+        itself.
+        """
+
+    def __len__(self) -> int:
+        """Return the number of slots."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the instance is closed."""
+
+    def detach(self) -> None:
+        """Release the memory, and leave the segment as it is."""
 
 
 @runtime_checkable

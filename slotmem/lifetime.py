@@ -36,6 +36,9 @@ class BaseProvider(ABC):
     it says so.
     """
 
+    has_updates = True
+    """Whether its instances have `update` and `compare_and_put`."""
+
     def __init__(
         self,
         *,

@@ -1,45 +1,18 @@
 """Who has a slot, in words that a user can act on, and slots taken back from the dead.
 
-Interface:
-
-- `Owner` says which process grabbed a slot, whether it lives, and whether the slot was put since.
-- `owner_of(algorithm, item_id)` and `reap(algorithm, callback)` are what
-  `slotmem.interface.Instance` calls `owner` and `reap`.
+Interface: `owner_of(algorithm, item_id)` and `reap(algorithm, callback)` are what
+`slotmem.interface.PythonInstance` calls `owner` and `reap`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
 
-from slotmem.memory.processes import is_gone, process_id, started_ticks
+from slotmem.interface import Owner
+from slotmem.processes import is_gone
 from slotmem.slots import Slots
 from slotmem.status import NotInUse
-
-
-class Owner(NamedTuple):
-    """The process that marked a slot in use."""
-
-    token: int
-    """Its id and start time in one number, which no other process of this boot ever has."""
-    has_put: bool
-    """Whether the slot was put since; if not, its bytes are those of whoever had it before."""
-
-    @property
-    def pid(self) -> int:
-        """The process id, which may have been given to another process since."""
-        return process_id(self.token)
-
-    @property
-    def started_ticks(self) -> int:
-        """When the process started, in clock ticks since boot, as /proc/PID/stat has it."""
-        return started_ticks(self.token)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether that very process still runs."""
-        return not is_gone(self.token)
 
 
 def owner_of(algorithm: Slots, item_id: int) -> Owner | None:

@@ -13,6 +13,7 @@ A repair needs no memory to speak of: it copies and counts in pieces.
 from __future__ import annotations
 
 import sys
+from array import array
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
@@ -31,6 +32,8 @@ class Recoverable(Bounded):
 
     operations: frozenset[CodeType]
     """The code that holds a mutex while it runs."""
+    calling: frozenset[CodeType]
+    """The code that calls a user's function meanwhile."""
 
     def __init__(self, image: Any) -> None:
         shape = image.geometry
@@ -76,12 +79,17 @@ class Recoverable(Bounded):
         mutex = self.mutexes[which]
         while status not in (0, EOWNERDEAD):
             if status == EBUSY:
+                if self._is_within_update(sys._getframe(2)):  # never in the model: no client has a function
+                    raise Reentered(
+                        "the function given to update called into a segment, and would have to wait for a lock while it keeps "
+                        "one itself; read what it needs before the update"
+                    )
                 status = self.image.lock(mutex)
             elif status == EDEADLK:  # never in the model: no signals
                 if self._is_interrupted(mutex, sys._getframe(1)):
                     raise Reentered(
-                        "a signal handler called into the segment whose operation it had interrupted; "
-                        "let the handler note the signal and act on it later"
+                        "a signal handler called into the segment whose operation it had interrupted, or the function given to "
+                        "update into its own; let the handler note the signal and act on it later, the function only compute"
                     )
                 status = ENOTRECOVERABLE if self.owners[which] == GIVEN_UP else EOWNERDEAD
             elif status == ENOTRECOVERABLE:
@@ -108,8 +116,7 @@ class Recoverable(Bounded):
 
     def end(self) -> None:  # never in the model: no client closes
         """Refuse every operation from now on, in whatever process: the segment has ended."""
-        for which in range(len(self.mutexes)):
-            self.ended[which] = 1
+        self.ended[:] = array("I", [1]) * len(self.mutexes)  # in one step: Ctrl-C must not come in between
 
     def _raise_ended(self) -> NoReturn:  # never in the model: no client closes
         raise Ended(
@@ -162,6 +169,14 @@ class Recoverable(Bounded):
 
     def _refuse(self, item_id: int) -> NoReturn:
         raise NotInUse(f"slot {item_id} is not in use; with PREGRAB grab it before get and put")
+
+    def _is_within_update(self, frame: FrameType | None) -> bool:
+        """Return whether a function that an update calls is below on the thread's stack."""
+        while frame is not None:
+            if frame.f_code in self.calling:  # never in the model: no client has a function
+                return True
+            frame = frame.f_back
+        return False
 
     def _is_interrupted(self, mutex: Any, frame: FrameType) -> bool:  # never in the model: no signals
         """Return whether an operation below this one on the thread's stack may hold the mutex.

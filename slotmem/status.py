@@ -175,7 +175,9 @@ class LockTimeout(SlotmemError, TimeoutError):
 
 
 class Reentered(SlotmemError, RuntimeError):
-    """A signal handler called into the segment whose operation it had interrupted."""
+    """A signal handler called into the segment whose operation it had interrupted, or the function
+    given to `update` did.
+    """
 
     status = Status.APR_EBUSY
 

@@ -1,7 +1,7 @@
 """Who has which slot: the operations that ask and that act on the answer.
 
 `Tenancy` is a base of `slotmem.slots.Slots`, whose header has the rules; they hold here, too.
-Tenants are tokens of `slotmem.memory.processes`.
+Tenants are tokens of `slotmem.processes`.
 
 - `tenant(item_id)`            who has a slot, and whether it was put since
 - `reclaim(item_id, tenant)`   releases a slot if that process has it

@@ -22,21 +22,25 @@ class Updates(Recoverable):
 
     def update(self, item_id: int, function: Callable[[bytes], Any]) -> bytes:
         """Replace the beginning of a slot by what function makes of all its bytes; return that."""
-        item_id = self.checked_id(item_id)  # never in the model: no client has a function
+        if type(item_id) is not int or not 0 <= item_id < self.item_num:  # never in the model: no client has a function
+            item_id = self.checked_id(item_id)
         if not callable(function):
             raise WrongType(f"update takes a function from the slot's bytes to its new ones, got {function!r}")
 
         def decide(was: bytes) -> bytes:
-            made = self.checked_bytes(function(was))
-            self.checked_length(len(made))
+            made = function(was)
+            if type(made) is not bytes:
+                made = self.checked_bytes(made)
+            if len(made) > self.item_size:
+                self.checked_length(len(made))
             return made
 
-        data = self._change(item_id, decide)
+        data = self._change(item_id, decide, self.item_size)
         assert data is not None
         return data
 
     def compare_and_put(self, item_id: int, expected: Any, new: Any) -> bool:
-        """Put new if the slot begins with expected; return whether it did."""
+        """Put new if the slot begins with expected; return whether it did (UPDATE-1, UPDATE-2)."""
         if type(item_id) is not int or not 0 <= item_id < self.item_num:
             item_id = self.checked_id(item_id)
         if type(expected) is not bytes:
@@ -45,10 +49,11 @@ class Updates(Recoverable):
             new = self.checked_bytes(new)  # never in the model: clients give bytes
         if len(expected) > self.item_size or len(new) > self.item_size:  # never in the model: clients fill slots
             self.checked_length(max(len(expected), len(new)))
-        return self._change(item_id, lambda was: new if was.startswith(expected) else None) is not None
+        return self._change(item_id, lambda was: new if was == expected else None, len(expected)) is not None
 
-    def _change(self, item_id: int, decide: Callable[[bytes], bytes | None]) -> bytes | None:
-        """Put what decide makes of the slot's bytes, unless that is None; return it.
+    def _change(self, item_id: int, decide: Callable[[bytes], bytes | None], looked_at: int) -> bytes | None:
+        """Put what decide makes of the slot's first bytes, unless that is None, and return it.
+        Nobody writes to the slot in between (UPDATE-3).
 
         Raises:
             NotInUse: with PREGRAB. Without, the slot becomes in use, as with get and put.
@@ -66,7 +71,7 @@ class Updates(Recoverable):
                 tenant = self.tenants[item_id]
                 used = self.inuse[item_id]
                 if used or not self.pregrab:
-                    data = decide(self.memory[start : start + self.item_size])
+                    data = decide(self.memory[start : start + looked_at])
                     if not used:
                         self.putters[item_id] = 0
                         tenant = self.tenants[item_id] = self.me[0]
@@ -96,4 +101,4 @@ class Updates(Recoverable):
             self._refuse(item_id)
         return data
 
-    operations = frozenset([_change.__code__])
+    operations = calling = frozenset([_change.__code__])

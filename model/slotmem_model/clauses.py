@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-Profile = Literal["core", "httpd", "safe", "atomic", "robust", "durable", "python"]
+Profile = Literal["core", "httpd", "safe", "atomic", "robust", "durable", "python", "owners"]
 Level = Literal["must", "should", "info"]
 Source = Literal["documentation", "header", "observed", "slotmem"]
 
@@ -27,10 +27,11 @@ PROFILES: dict[Profile, str] = {
     "atomic": "concurrent operations are linearizable",
     "robust": "SIGKILL anywhere: nothing stuck, nothing torn, counters right",
     "durable": "a persisted file is always the old or the new one, and a bad one is never lost",
+    "python": "beyond Apache's interface: a slot is read and written in one step",
 }
 
 OWN_PROFILES: dict[Profile, str] = {
-    "python": "what slotmem has for Python programmers; its own tests hold it to that, nobody else is asked",
+    "owners": "who has a slot, and waiting for one; the library's own tests hold it to that, nobody else is asked",
 }
 
 
@@ -239,6 +240,28 @@ CLAUSES: dict[str, Clause] = _clauses(
         "slotmem",
         "put of more bytes than a slot has is refused with APR_EINVAL and changes nothing.",
     ),
+    # Read and written in one step
+    (
+        "UPDATE-1",
+        "python",
+        "must",
+        "slotmem",
+        "compare_and_put puts if the slot begins with what is expected, and says whether it did.",
+    ),
+    (
+        "UPDATE-2",
+        "python",
+        "must",
+        "slotmem",
+        "compare_and_put is refused where a put of these bytes, or of the expected ones, would be, and marks a slot as get and put do.",
+    ),
+    (
+        "UPDATE-3",
+        "python",
+        "must",
+        "slotmem",
+        "Nobody writes to the slot between the look and the put of compare_and_put.",
+    ),
     # Walks, pointers, counters
     ("DOALL-1", "core", "must", "documentation", "doall calls the callback on the slots in ascending order."),
     ("DOALL-2", "httpd", "must", "observed", "With PREGRAB doall visits the slots in use, without it all slots."),
@@ -410,36 +433,36 @@ CLAUSES: dict[str, Clause] = _clauses(
     ),
     (
         "OWNER-1",
-        "python",
+        "owners",
         "must",
         "slotmem",
         "The owner of a slot is the process that marked it in use, until it is free; whoever dies leaves no wrong one.",
     ),
     (
         "OWNER-2",
-        "python",
+        "owners",
         "must",
         "slotmem",
         "A slot counts as put since it was grabbed only if it was; a put of its owner counts.",
     ),
     (
         "REAP-1",
-        "python",
+        "owners",
         "must",
         "slotmem",
         "reap releases the slots of the dead and no others; a process with the id of a dead one is not that one.",
     ),
-    ("WAITING-1", "python", "must", "slotmem", "A grab that waits takes a slot that is freed, or fails in time."),
+    ("WAITING-1", "owners", "must", "slotmem", "A grab that waits takes a slot that is freed, or fails in time."),
     (
         "WAITING-2",
-        "python",
+        "owners",
         "must",
         "slotmem",
         "A slot grabbed for a block is released at its end, if it is still its own.",
     ),
     (
         "WAITING-3",
-        "python",
+        "owners",
         "must",
         "slotmem",
         "To wait beside an event loop does not block it, and cancelled keeps no slot.",

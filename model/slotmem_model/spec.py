@@ -139,8 +139,8 @@ def put(state: Slots, item_id: int, data: bytes) -> Stepped:
 
 
 def compare_and_put(state: Slots, item_id: int, expected: bytes, new: bytes) -> Stepped:
-    """Write the first bytes of a slot if it begins with what is expected, and say whether it did;
-    without PREGRAB that marks it, as get and put do (GET-4, PUT-4).
+    """Write the first bytes of a slot if it begins with what is expected, and say whether it did
+    (UPDATE-1); without PREGRAB that marks it, as get and put do (UPDATE-2).
     """
     if not is_slot(state, item_id) or max(len(expected), len(new)) > state.item_size:
         return state, Result(EINVAL)

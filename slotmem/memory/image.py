@@ -34,7 +34,7 @@ from slotmem.memory.layout import (
     redo_stride,
 )
 from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE
-from slotmem.memory.processes import ME
+from slotmem.processes import ME
 from slotmem.status import LockTimeout, Unsupported
 
 

@@ -18,7 +18,7 @@ behind::
 The *mark* of a mutex is the last of the eight words of its 64 bytes: 1 if what the mutex guards may
 have been left half changed. The word before it says whose slot the put of the redo record is for.
 
-A slot's *tenant* is the process that marked it in use (a token of `slotmem.memory.processes`; 0:
+A slot's *tenant* is the process that marked it in use (a token of `slotmem.processes`; 0:
 nobody knows); its *putter* is who was tenant when a put last came. httpd looks at neither.
 
 A persisted file is the payload, its MD5 (16 bytes) and the descriptor (16 bytes).

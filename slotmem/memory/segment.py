@@ -80,12 +80,20 @@ class Segment(NamedTuple):
 
         Raises:
             LockTimeout
+            NoSharedMemory: the folder of objects is another one than when it was made.
             SlotmemError
         """
-        if self.names is not None and _is_at(self.info, self.names):
+        if self.names is None:
+            return
+        if _is_at(self.info, self.names):
             with suppress(Planted), _opened(self.names) as fd:
                 if fd is not None and os.path.samestat(self.info, os.fstat(fd)):
                     _unlink(fd, self.names, timeout_s)
+        elif not os.path.isdir(SHM_FOLDER) or os.stat(SHM_FOLDER).st_dev != self.info.st_dev:
+            raise NoSharedMemory(
+                f"the object {object_path(self.names)} of segment {self.names.name!r} cannot be removed: {SHM_FOLDER} is "
+                "not the folder where it was made (after chroot, or in another mount namespace?); remove it there"
+            )
 
 
 class Contents(Protocol):

@@ -17,6 +17,7 @@ from slotmem.status import NotInUse
 
 _encode, _decode, _resolve, _cleared, _store = files.encode, files.decode, names.resolve, files.cleared, storing.store
 _open, _detach, _grab = segment.open_segment, instance.SlotInstance.detach, Slots.grab
+_compare_and_put = Slots.compare_and_put
 _shm_object_name, _describe, _write_header = names.shm_object_name, control.describe, control.write_header
 
 
@@ -197,6 +198,22 @@ def _destroy_unlinking_nothing(made, timeout_s, instance):
         storing.store(made.names.persisted, _encode(made.shape, [instance.algorithm().snapshot()]))
 
 
+def _put_whatever_is_there(self, item_id, expected, new):
+    _compare_and_put(self, item_id, expected, new) or self.put(item_id, new)
+    return True
+
+
+def _compare_the_whole_slot(self, item_id, expected, new):
+    return _compare_and_put(self, item_id, expected.ljust(self.item_size, b"\0"), new)
+
+
+def _compare_without_marking(self, item_id, expected, new):
+    slot = bytes(self.dptr(self.checked_id(item_id)))
+    if not self.pregrab and not slot.startswith(expected):
+        return False
+    return _compare_and_put(self, item_id, expected, new)
+
+
 def _header_without_padding(memory, shape):
     _write_header(memory, shape)
     memory[28:32] = b"\1\0\0\0"
@@ -245,5 +262,8 @@ FAULTS = [
     Fault("marks-with-a-two", "BYTES-1", "marks a grabbed slot with a byte other than 1", Slots, "grab", _grab_with_a_two),
     Fault("tells-nobody", "ATTACH-9", "lets an attacher write where nobody will look", Slots, "end", lambda self: None),
     Fault("tells-at-the-table", "ATTACH-9", "refuses what takes the table's lock alone", Slots, "end", lambda self: self.ended.__setitem__(TABLE, 1)),
+    Fault("puts-whatever-is-there", "UPDATE-1", "puts even if something else is there than was expected", Slots, "compare_and_put", _put_whatever_is_there),
+    Fault("compares-the-whole-slot", "UPDATE-1", "wants the whole slot to be as expected", Slots, "compare_and_put", _compare_the_whole_slot),
+    Fault("compares-without-marking", "UPDATE-2", "does not mark a slot that differs, without PREGRAB", Slots, "compare_and_put", _compare_without_marking),
     Fault("padding", "BYTES-1", "leaves something in the four bytes of padding", control, "write_header", _header_without_padding),
 ]  # fmt: skip

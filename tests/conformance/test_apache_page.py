@@ -21,6 +21,9 @@ def test_the_table_of_apaches_module_names_the_clauses_as_they_are():
     assert all(CLAUSES[id].sentence == sentence for id, sentence in broken.items())
     for name, (_, asks, verdict, holds) in profiles.items():
         binding = {id for id, clause in CLAUSES.items() if clause.profile == name and clause.level != "info"}
+        if verdict == "not tried":
+            assert not holding(holds)
+            continue
         held = len(holding(holds))
         assert asks == PROFILES[name]
         assert not holding(holds) & broken.keys()

@@ -192,6 +192,7 @@ def test_profiles_are_summed_up():
         "atomic": "no",
         "robust": "not tried",
         "durable": "not tried",
+        "python": "not tried",
     }
 
 

@@ -12,6 +12,7 @@ import slotmem
 from slotmem_conformance import runner
 from slotmem_conformance.adapters import httpd
 from slotmem_conformance.cases import speed as cases_speed
+from slotmem_conformance.cases import updates as cases_updates
 from slotmem_conformance.protocol.session import open_session
 from slotmem_conformance.reports.verdicts import ClauseVerdict
 from slotmem_conformance.rig import working
@@ -106,3 +107,11 @@ def await_end(pid):
     """Wait until a process that is not our child is a zombie."""
     while ") Z " not in Path(f"/proc/{pid}/stat").read_text():
         pass
+
+
+def test_a_put_after_a_look_is_found_out():
+    """UPDATE-3: whoever compares, gives up the lock and puts is met by another in between."""
+    provider = "algorithm:accused.wrong_algorithms:LooksFirst"
+    seen = (outcome_of(cases_updates.one_wins, provider, seed) for seed in range(ATTEMPTS))
+    found = next(each for each in seen if each.verdict is ClauseVerdict.FAIL)
+    assert "servers that expected" in found.reason

@@ -22,7 +22,7 @@ from slotmem_conformance.cases.case import collect
 from slotmem_conformance.commands import conform as conform_command
 from slotmem_conformance.protocol import places
 from slotmem_conformance.protocol import session as sessions
-from slotmem_conformance.protocol.session import open_session
+from slotmem_conformance.protocol.session import AdapterError, open_session
 from slotmem_model.verdict import Exit
 from tools import example_drivers, schemas
 
@@ -179,3 +179,15 @@ def test_children_of_a_driver_are_killed(tmp_path):
 def has_ended(descriptor):
     """Tell whether a process ends within a time that is long enough for any machine."""
     return bool(select.select([descriptor], [], [], 30)[0])
+
+
+@pytest.mark.parametrize(
+    ("write", "limit"), [("head -c 70M /dev/zero", "in 67108864 bytes"), ("while echo -n x; do :; done", "within 1 s")]
+)
+def test_output_without_end(write, limit):
+    """A driver that writes without end, and no line feed, is stopped by the time or by the length,
+    whichever is reached first.
+    """
+    session = sessions.start(f"exec:sh -c '{write}; sleep 100'", timeout_s=1 if "1 s" in limit else 60)
+    with pytest.raises(AdapterError, match=f"without a line end {limit}"):
+        session.exchange(b"\n")

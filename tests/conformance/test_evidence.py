@@ -19,8 +19,7 @@ from slotmem_conformance.reports.verdicts import ClauseVerdict
 from slotmem_conformance.rig import tracing
 
 CASES = {each.id: each for each in collect()}
-TRIES = 5
-MOST_TRIES = 50  # deaths are up to the machine: until one shows it, but no more than these
+TRIES = 50  # races and deaths are up to the machine: until one shows it, but no more than these
 
 
 def outcome_of(spec, case, seed=1, quick=True):
@@ -137,7 +136,7 @@ def test_deaths_handled_wrongly_are_found(wrong):
     one, and found out.
     """
     spec, case = f"algorithm:accused.deaths:{wrong.__name__}", deaths.FOUND_BY[wrong]
-    failed = next(each for seed in range(MOST_TRIES) if not (each := outcome_of(spec, case, seed)).verdict.holds)
+    failed = next(each for seed in range(TRIES) if not (each := outcome_of(spec, case, seed)).verdict.holds)
     assert failed.verdict is ClauseVerdict.FAIL
     assert "after" in failed.reason
 

@@ -159,7 +159,7 @@ def test_a_shard(mutate):
     tried = mutate((Exit.UNDECIDED, Exit.VIOLATED), f"--shard 1/200 --select {CASE}")
     every = [each.id for target in mutants.TARGETS for each in made(target)]
     assert [each["mutant"] for each in tried] == every[::200]
-    assert {each["outcome"] for each in tried} >= {"killed", "not asked"}
+    assert "not asked" in {each["outcome"] for each in tried}
 
 
 def test_whoever_noticed_it_counts(mutate, tmp_path):
@@ -371,5 +371,6 @@ def test_the_checker_is_asked_about_the_algorithm_alone():
     assert {each.id.partition(":")[0] for each in mutate_command._chosen(["*"], "check")} == {
         "slotmem/slots.py",
         "slotmem/recovery.py",
+        "slotmem/updates.py",
     }
     assert {each.id.partition(":")[0] for each in mutate_command._chosen(["*"], "conform")} == {*mutants.TARGETS}

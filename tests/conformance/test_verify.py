@@ -135,7 +135,7 @@ def test_every_part_keeps_to_its_share(tmp_path, capsys):
     """
     assert verify("shm", "--budget-s", "0", "--runtime-dir", str(tmp_path)) == 3
     said = capsys.readouterr().out
-    parts = "core, httpd, safe, atomic, robust, durable, interleavings, slots, servers, processes"
+    parts = "core, httpd, safe, atomic, robust, durable, python, interleavings, slots, servers, processes"
     assert f"not everything was tried of {parts}; --budget-s gives more time" in said
     assert "verdict: undecided" in said
     assert os.listdir(tmp_path) == []

@@ -123,7 +123,7 @@ def test_locks_that_are_not_robust_stay_with_the_dead(monkeypatch):
     assert all("LockTimeout" in found for found in findings)
 
 
-def write_in_place(path, data):
+def write_in_place(path, data, timeout_s=None):
     """Store without a temporary file."""
     with open(path, "wb", buffering=0) as file:
         view = memoryview(b"".join(data))
@@ -132,7 +132,7 @@ def write_in_place(path, data):
         files.os.fsync(file.fileno())
 
 
-def unlink_first(made, instance):
+def unlink_first(made, timeout_s, instance):
     made.unlink()
     storing.store(made.names.persisted, files.encode(made.shape, [instance.algorithm().snapshot()]))
 

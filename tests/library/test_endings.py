@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 
 import slotmem
 from slotmem import Type
+from tools.crashing_calls import object_of
+from tools.hostile import NOBODY, as_root
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the provider 'shm' is for Linux")
 SERVER = """
@@ -102,3 +105,63 @@ def test_sigterm_is_not_taken_from_anybody(tmp_path):
     thread.start()
     thread.join()
     assert "needs the main thread" in said[0]
+
+
+DROP = f"os.setgid({NOBODY}); os.setuid({NOBODY})"
+CHROOT = "os.chroot(sys.argv[1])"
+UNPRIVILEGED = """
+import os, sys, slotmem
+provider = slotmem.provider(runtime_dir=sys.argv[1])
+table = provider.create("table", 8, 1, slotmem.Type(int(sys.argv[3])))
+table.put(0, b"kept")
+exec(sys.argv[2])
+
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        raise SystemExit(f"{name} is imported")
+
+sys.meta_path.insert(0, Refusing())
+sys.path_importer_cache.clear()
+try:
+    provider.close()
+except slotmem.SlotmemError as error:
+    print(f"{type(error).__name__}: {error}")
+    provider.abandon()
+else:
+    print("closed")
+"""
+
+
+def closed_after(folder, change, type=Type.PERSIST):
+    """Change a server's process, and let it close without importing anything; give what it said."""
+    command = [sys.executable, "-c", UNPRIVILEGED, folder, change, str(int(type))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_closing_imports_nothing(tmp_path):
+    """Whoever can no longer read Python's library, after chroot say, can store."""
+    assert closed_after(tmp_path, "") == "closed\n"
+    assert restored(tmp_path) == b"kept"
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("change", "type", "says"),
+    [
+        (DROP, Type.PERSIST, "AccessDenied: .*cannot be opened: Permission denied; check its permissions"),
+        (DROP, Type(0), "OtherUser: .*belongs to user 0, but this process is user 65534; run as its owner"),
+        (CHROOT, Type.PERSIST, "AccessDenied: .*cannot be opened: No such file or directory; check the path"),
+        (CHROOT, Type(0), "NoSharedMemory: .*cannot be removed: .* remove it there"),
+    ],
+)
+def test_a_close_that_cannot_end_it(change, type, says, tmp_path):
+    """A server that dropped its privileges, or no longer sees its folders, says what it could not
+    do; nothing is stored, and the object is left.
+    """
+    answer = closed_after(tmp_path, change, type)
+    assert re.match(says, answer), answer
+    assert os.listdir(tmp_path) == []
+    assert os.path.exists(object_of(tmp_path))
+    assert restored(tmp_path) == bytes(4)

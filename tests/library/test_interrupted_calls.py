@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of create and attach: nothing is left open, and no object that nobody ends.
+"""Ctrl-C in create, attach and their ends: nothing is left open, nothing is half done.
 
 An exception is raised before each instruction, or each line, of the library in turn, as a signal
 handler's could be.
@@ -8,16 +8,18 @@ import gc
 import os
 import sys
 import warnings
+from contextlib import suppress
 
 import pytest
 
 import slotmem
 from slotmem_model.stored_bytes import persisted
-from tools.crashing_calls import FLAGS, OLD, create, file_of
+from tools.crashing_calls import FLAGS, NEW, OLD, create, file_of, write
 from tools.hostile import is_unlocked, open_provider
 
 LIBRARY = os.path.dirname(slotmem.__file__)
 OWNING = ("segment.py", "descriptor.py", "storing.py", "judged.py", "files.py", "shm.py", "lifetime.py")
+ENDING = ("storing.py", "shm.py", "lifetime.py", "instance.py")
 
 
 class Interruption(BaseException):
@@ -131,3 +133,62 @@ def test_attach(tmp_path, path, record_property):
             assert is_unlocked(path)
     record_property("interruptions of attach", fatal)
     assert fatal > 300
+
+
+@pytest.mark.parametrize(("act", "fine"), [("close", ENDING), ("restart", ())])
+def test_end(act, fine, tmp_path, path, record_property, monkeypatch):
+    """Interrupted anywhere, close and restart have stored or not, have removed the object or not,
+    and the next close does the rest: what was accepted in between is stored, and nothing stays open
+    but the folder that was being synced, for which Python has no file that closes itself.
+    """
+    monkeypatch.setattr(os, "fsync", lambda fd: None)  # a thousand waits for the disk, and no power failure
+    file = file_of(tmp_path)
+    gc.collect()
+    before = open_files()
+    fatal, hit = 1, True
+    while hit:
+        file.write_bytes(persisted(OLD, FLAGS))
+        provider = open_provider(tmp_path)
+        instance = create(provider)
+        write(instance, NEW)
+        hit = interrupted(getattr(provider, act), fatal, fine)
+        fatal += 1
+        assert file.read_bytes() in (persisted(OLD, FLAGS), persisted(NEW, FLAGS)), fatal
+        accepted = None
+        with suppress(slotmem.Closed, slotmem.Ended):
+            instance.put(0, b"late")
+            accepted = persisted(NEW._replace(data=(b"late", *NEW.data[1:])), FLAGS)
+        with suppress(slotmem.Closed, slotmem.Ended):
+            instance.put(1, b"last")
+            assert accepted is not None, f"{fatal}: one slot has ended, another has not"
+            accepted = persisted(NEW._replace(data=(b"late", b"last", *NEW.data[2:])), FLAGS)
+        assert accepted is None or instance.get(0) == b"late", fatal
+        provider.close()
+        assert file.read_bytes() == (accepted or persisted(NEW, FLAGS)), fatal
+        assert not os.path.exists(path), fatal
+        instance.close()
+        for fd in open_files().keys() - before.keys():
+            assert open_files()[fd] == str(tmp_path), fatal
+            os.close(int(fd))
+    record_property(f"interruptions of {act}", fatal)
+    assert fatal > 200
+
+
+def test_detach(tmp_path, path, record_property):
+    """Interrupted anywhere, detach can be called again, and leaves nothing open."""
+    with open_provider(tmp_path) as provider:
+        create(provider)
+        before = open_files()
+        fatal, hit = 1, True
+        while hit:
+            other = open_provider(tmp_path)
+            attached = other.attach("table")
+            hit = interrupted(attached.detach, fatal, ENDING)
+            fatal += 1
+            attached.detach()
+            with pytest.raises(slotmem.Closed):
+                attached.num_slots()
+            other.close()
+            assert open_files() == before, fatal
+    record_property("interruptions of detach", fatal)
+    assert fatal > 20

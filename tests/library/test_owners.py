@@ -10,8 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 import slotmem
-from slotmem import NoFreeSlot, SlotOutOfRange, Type, WrongType
-from slotmem.memory import processes
+from slotmem import NoFreeSlot, SlotOutOfRange, Type, WrongType, processes
 from slotmem.memory.image import ForeignImage
 from slotmem.slots import Slots
 from tools.owned import states_of_owners

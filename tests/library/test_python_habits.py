@@ -38,6 +38,7 @@ def test_len_and_items(table):
     """As many as there are slots; the pairs are those in use, and one released meanwhile is left
     out.
     """
+    assert isinstance(table, slotmem.PythonInstance)
     assert len(table) == 4
     assert dict(table.items()) == {1: b"\1" * 10, 3: b"\3" * 10}
     walk = table.items()

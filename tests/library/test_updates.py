@@ -109,6 +109,32 @@ def test_a_function_that_uses_its_own_slot_is_told(tmp_path):
         assert table.get(0, 5) == b"go on"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the provider 'shm' is for Linux")
+def test_a_function_that_would_have_to_wait_is_told(tmp_path):
+    """While it waited for another slot's lock, that one's owner might wait for its own."""
+    with slotmem.provider("shm", runtime_dir=tmp_path, timeout_s=10) as provider:
+        table = provider.create("table", 8, 2, Type.PREGRAB)
+        table.fgrab(0)
+        table.fgrab(1)
+        inside, told = threading.Event(), threading.Event()
+
+        def holding(data):
+            inside.set()
+            assert told.wait(60)
+            return data
+
+        thread = threading.Thread(target=table.update, args=(1, holding))
+        thread.start()
+        assert inside.wait(60)
+        try:
+            with pytest.raises(slotmem.Reentered, match="given to update"):
+                table.update(0, lambda data: table.get(1))
+        finally:
+            told.set()
+            thread.join()
+        assert table.compare_and_put(0, bytes(8), b"go on")
+
+
 def count(name, folder, times, by_comparing):
     """Add one to a shared number, again and again."""
     with slotmem.provider("shm", runtime_dir=folder) as provider:

@@ -45,7 +45,7 @@ CASES = [
     (Slots, Configuration(crashes=1, timeouts=True), set()),
     (Slots, Configuration(processes=3, crashes=2, clients=GRAB_RELEASE, **SMALL), set()),
     (Slots, Configuration(crashes=1, exceptions=True, clients=GRAB_RELEASE, **SMALL), set()),
-    ("striped", Configuration(exceptions=True, clients=GRAB_RELEASE, **SMALL), {"counter"}),
+    ("striped", Configuration(exceptions=True, clients=GRAB_RELEASE, **SMALL), {"counter", "no-deadlock"}),
     (Slots, Configuration(memory="tso"), set()),
     (Slots, Configuration(memory="tso", crashes=1, **SMALL), set()),
     (Slots, Configuration(pregrab=False, slot_bytes=1, crashes=1, clients=WITHOUT_PREGRAB), set()),

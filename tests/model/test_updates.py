@@ -28,7 +28,7 @@ class NoRedo(Slots):
                 done.append(True)
 
         done = []
-        self._change(item_id, decide)
+        self._change(item_id, decide, len(expected))
         return bool(done)
 
 

@@ -237,7 +237,13 @@ def test_a_client_that_cannot_go_on_is_a_finding(stress, name, says):
 )
 def test_deaths_handled_wrongly_are_found(stress, name, given):
     """Whatever an operation leaves undone after a death shows in what others see."""
-    settings = {"slot_bytes": 16384, "processes": 3, "start": "fork", "plan": Plan(kills=100)} | given
+    settings = {
+        "slot_bytes": 16384,
+        "processes": 3,
+        "start": "fork",
+        "plan": Plan(kills=100),
+        "timeout_s": 20.0,
+    } | given
     report = stress(f"algorithm:accused.deaths:{name}", seconds=BOUND_S, operations=None, **settings)
     assert report.verdict == VIOLATED
     assert report.kills > 0
@@ -319,7 +325,7 @@ def test_a_leak_makes_a_run_fail(stress, monkeypatch):
     """
     from slotmem.memory.segment import Segment
 
-    monkeypatch.setattr(Segment, "unlink", lambda segment: None)
+    monkeypatch.setattr(Segment, "unlink", lambda segment, timeout_s: None)
     report = stress(processes=1, operations=2000, start="fork")
     for leak in report.leaks:
         os.unlink(leak.removeprefix("the shared object "))

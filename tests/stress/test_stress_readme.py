@@ -17,7 +17,7 @@ from tools import pages
 STRESS = Path(__file__).parents[2] / "stress"
 README = (STRESS / "README.md").read_text(encoding="utf-8")
 BENCHMARK = (STRESS / "BENCHMARK.md").read_text(encoding="utf-8")
-ATTEMPTS = 10
+ATTEMPTS = 40  # how often a command may be run until it has happened
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the provider 'shm' is for Linux")
 

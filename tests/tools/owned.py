@@ -6,8 +6,8 @@ operation, and returns what is wrong with the owners that another process then f
 
 import os
 
-from slotmem.memory.processes import ME, process_id
 from slotmem.owners import owner_of
+from slotmem.processes import ME, process_id
 from slotmem_model import spec
 from tools.crashing import Trial
 

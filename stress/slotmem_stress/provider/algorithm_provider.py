@@ -34,6 +34,7 @@ class AlgorithmProvider(ShmProvider):
         super().__init__(algorithm=on_real_memory(algorithm), **options)
         self._robust: bool = getattr(algorithm, "robust", True)
         self.lowest_first: bool = getattr(algorithm, "lowest_first", True)
+        self.has_updates = hasattr(algorithm, "compare_and_put")
         try:
             self._try(algorithm)
         except BaseException:

@@ -30,6 +30,7 @@ MODULES = (
     "files",
     "hostile",
     "nearly_right",
+    "updates",
     "speed",
     "concurrent",
     "crash",

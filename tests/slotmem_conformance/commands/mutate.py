@@ -38,7 +38,7 @@ from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 FORMAT = "slotmem mutation 1"
 
 
-_ALGORITHM = ("slotmem/slots.py:", "slotmem/recovery.py:")
+_ALGORITHM = ("slotmem/slots.py:", "slotmem/updates.py:", "slotmem/recovery.py:")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

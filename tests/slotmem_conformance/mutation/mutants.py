@@ -23,6 +23,7 @@ from typing import Any
 
 TARGETS = (
     "slotmem/slots.py",
+    "slotmem/updates.py",
     "slotmem/recovery.py",
     "slotmem/instance.py",
     "slotmem/lifetime.py",

@@ -137,7 +137,10 @@ class Workshop:
                 self._end_children()
                 shutil.rmtree(work, ignore_errors=True)
                 for left in Path(self._objects).iterdir():
-                    left.unlink()
+                    if left.is_dir() and not left.is_symlink():  # a case may have worked there
+                        shutil.rmtree(left, ignore_errors=True)
+                    else:
+                        left.unlink()
 
     def _end_children(self) -> None:
         """End every process that was started here, even those whose parents are gone."""

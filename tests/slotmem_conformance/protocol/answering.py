@@ -30,7 +30,7 @@ _OWN = {
     "algorithm": "slotmem_stress.provider.algorithm_provider:AlgorithmProvider",
     "httpd": "slotmem_conformance.adapters.httpd:HttpdProvider",
 }
-CAPABILITIES = ("batch", "restart", "dptr", "doall")
+CAPABILITIES = ("batch", "restart", "dptr", "doall", "compare_and_put")
 SHARED_CAPABILITIES = (*CAPABILITIES, "shared", "persist", "unsafe", "timeout")
 _OTHER_STATUS = 1_000_000  # a walk's answers are numbers of ours: this one and those after it
 
@@ -91,13 +91,14 @@ class Answerer:
             )
         except slotmem.SlotmemError as error:  # hello has no status: without a provider nothing can be asked
             return {"error": str(error)}
-        shared = isinstance(self.provider, ShmProvider)
+        capabilities = SHARED_CAPABILITIES if isinstance(self.provider, ShmProvider) else CAPABILITIES
+        beyond = () if getattr(self.provider, "has_updates", False) else ("compare_and_put",)
         told = {
             "protocol": protocol.VERSION,
             "implementation": f"slotmem {self.spec}",
             "version": slotmem.__version__,
             "language": f"Python {platform.python_version()}",
-            "capabilities": list(SHARED_CAPABILITIES if shared else CAPABILITIES),
+            "capabilities": [each for each in capabilities if each not in beyond],
         }
         return told | getattr(self.provider, "hello", {})
 
@@ -183,6 +184,11 @@ def _put(instance: Any, request: Message) -> Message:
     return {"status": SUCCESS}
 
 
+def _compare_and_put(instance: Any, request: Message) -> Message:
+    expected, data = bytes.fromhex(request["expected"]), bytes.fromhex(request["data"])
+    return {"status": SUCCESS, "value": instance.compare_and_put(request["id"], expected, data)}
+
+
 def _dptr(instance: Any, request: Message) -> Message:
     memory = instance.dptr(request["id"])
     if "data" in request:
@@ -224,6 +230,7 @@ _OPERATIONS = {
     "release": _release,
     "get": _get,
     "put": _put,
+    "compare_and_put": _compare_and_put,
     "dptr": _dptr,
     "doall": _doall,
     "num_slots": _num_slots,

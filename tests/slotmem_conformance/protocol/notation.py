@@ -68,6 +68,9 @@ def _request(line: str, segment: int, op: str, *words: str) -> Request:
             return {"op": op, "segment": segment, "id": int(item_id), "len": int(nbytes)}
         case (("put" | "dptr"), (item_id, data)):
             return {"op": op, "segment": segment, "id": int(item_id), "data": data.encode().hex()}
+        case "compare_and_put", (item_id, expected, data):
+            hexed = {"expected": expected.encode().hex(), "data": data.encode().hex()}
+            return {"op": op, "segment": segment, "id": int(item_id), **hexed}
         case "doall", answers:
             return {"op": op, "segment": segment, **({"answers": list(answers)} if answers else {})}
     raise ValueError(f"not a request in this notation: {line!r}")

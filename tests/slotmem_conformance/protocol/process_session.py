@@ -38,6 +38,7 @@ from slotmem_conformance.protocol.schema import short
 
 _PIECE = 1 << 20
 _STDERR_SHOWN = 2000
+_LONGEST_LINE = 64 << 20  # far above what any case asks for, and no burden for this machine
 JSON_LINE = "one line of JSON, and nothing else on standard output"
 
 
@@ -128,7 +129,7 @@ class ProcessSession:
         self.hello: Message = {}
         self.provider = ""
         self.timeout_s = timeout_s
-        self._buffer = b""
+        self._buffer = bytearray()
         self._stderr = stderr
         self._process = process
         _living.add(self)
@@ -186,10 +187,11 @@ class ProcessSession:
         deadline = time.monotonic() + self.timeout_s
         stdin, stdout = self._pipes()
         rest = memoryview(line)
-        while b"\n" not in self._buffer:
+        piece: bytes | bytearray = self._buffer
+        while b"\n" not in piece:
             left = deadline - time.monotonic()
             readable, writable, _ = select.select([stdout], [stdin] if rest else [], [], max(0.0, left))
-            if not readable and not writable:
+            if not readable and (left < 0 or not writable):
                 raise self._failed(sent, self._silence(), "a response of one line, flushed", silent=True)
             if writable:
                 try:
@@ -200,16 +202,18 @@ class ProcessSession:
                 piece = os.read(stdout, _PIECE)
                 if not piece:
                     raise self._failed(sent, self._end(), "a response of one line, flushed", ended=True)
-                self._buffer = self._buffer + piece if self._buffer else piece
+                self._buffer += piece
+                if b"\n" not in piece and (left < 0 or len(self._buffer) > _LONGEST_LINE):
+                    raise self._failed(sent, self._silence(), "a response of one line, flushed", silent=True)
         answer, self._buffer = self._buffer.split(b"\n", 1)
-        return answer
+        return bytes(answer)
 
     def unread(self, wait_s: float) -> bytes:
         """Return what the driver says without being asked, within `wait_s` seconds."""
         _, stdout = self._pipes()
         if not self._buffer and select.select([stdout], [], [], wait_s)[0]:
-            self._buffer = os.read(stdout, _PIECE)
-        return self._buffer
+            self._buffer += os.read(stdout, _PIECE)
+        return bytes(self._buffer)
 
     def wait(self, timeout_s: float) -> int | None:
         """Return the exit status if the driver ends within `timeout_s` seconds; minus its number
@@ -285,7 +289,10 @@ class ProcessSession:
         input.
         """
         if self._buffer:
-            return f"{shown(self._buffer)} without a line end within {self.timeout_s:g} s"
+            limit = (
+                f"within {self.timeout_s:g} s" if len(self._buffer) <= _LONGEST_LINE else f"in {_LONGEST_LINE} bytes"
+            )
+            return f"{shown(self._buffer)} without a line end {limit}"
         self.end_input()
         late = self.unread(min(1.0, self.timeout_s))
         return f"nothing within {self.timeout_s:g} s" + (f", but {shown(late)} at the end of its input" if late else "")
@@ -332,9 +339,9 @@ def trouble(request: Message, response: Any) -> dict[str, Any]:
     return {"refused" if request["op"] == "hello" else "raised": first} if first else {}
 
 
-def shown(line: bytes, limit: int = 200) -> str:
+def shown(line: bytes | bytearray, limit: int = 200) -> str:
     """Return a line as Python would write it, cut if it is long."""
-    text = repr(line)
+    text = repr(bytes(line[: limit + 1]))
     return text if len(text) <= limit else f"{text[:limit]}... ({len(line)} bytes)"
 
 

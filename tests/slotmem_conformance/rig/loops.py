@@ -129,7 +129,7 @@ def calls_of(asked: Sequence[dict[str, Any]], instance: Any) -> list[Callable[[]
 
 def _arguments(request: dict[str, Any]) -> list[Any]:
     found = [request["id"]] if "id" in request else []
-    return [*found, bytes.fromhex(request["data"])] if "data" in request else found
+    return [*found, *(bytes.fromhex(request[key]) for key in ("expected", "data") if key in request)]
 
 
 def _library_requests(asked: Sequence[dict[str, Any]], instance: AbiInstance, nanoseconds: int) -> None:

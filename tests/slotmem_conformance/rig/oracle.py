@@ -116,6 +116,8 @@ def operation_of(request: Request) -> Operation:
     match request["op"]:
         case "put":
             return "put", request["id"], bytes.fromhex(request["data"])
+        case "compare_and_put":
+            return request["op"], request["id"], bytes.fromhex(request["expected"]), bytes.fromhex(request["data"])
         case "get":
             return "get", request["id"], request.get("len")
         case "doall":

@@ -40,7 +40,7 @@ from slotmem_conformance.rig.oracle import Oracle, Response, agree
 from slotmem_conformance.rig.telling import kind_of, shown, told, wrong_answer
 from slotmem_stress.interrupts import without_interrupts
 
-_OPTIONAL = ("restart", "dptr", "doall", "batch")
+_OPTIONAL = ("restart", "dptr", "doall", "batch", "compare_and_put")
 _CHANGE_S = 10.0
 _SENDING_S = 0.02  # until requests of some tens of kilobytes are in the pipes of drivers that are stopped
 

@@ -23,7 +23,7 @@ from slotmem_model.clauses import CLAUSES, PROFILES
 from slotmem_stress.canary import Canary
 
 CLAIMS: dict[str, tuple[str, ...]] = {"httpd": ("core", "httpd"), "httpd:plain": ("core",)}
-WEIGHTS = {"core": 2.0, "httpd": 1.0, "safe": 1.0, "atomic": 4.0, "robust": 4.0, "durable": 3.0}
+WEIGHTS = {"core": 2.0, "httpd": 1.0, "safe": 1.0, "atomic": 4.0, "robust": 4.0, "durable": 3.0, "python": 1.0}
 """How the time that is left is divided among them."""
 
 _TIMEOUT_S = 5.0  # half as long as slotmem conform waits for an answer, since a hang would cost every case that much
