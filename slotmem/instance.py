@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, Self
 
 from slotmem.asynchronous import grab_async
+from slotmem.blocks import Locked
 from slotmem.interface import Outcome, Owner, Restored, Type, View
 from slotmem.owners import owner_of, reap
 from slotmem.slots import Slots
@@ -130,6 +131,21 @@ class SlotInstance:
             NoFreeSlot: none came free within timeout_s.
         """
         return await grab_async(self.algorithm(), timeout_s)
+
+    def locked(self, item_id: int) -> Locked[memoryview]:
+        """Hold the slot's lock for a `with`, which gets a writable view of its bytes.
+
+        What was changed in the view is stored at the end of the block, wholly or not at all; if the
+        block ends by an exception, nothing is. The block must be quick, and must not use the
+        segment. What is written to the view later is lost.
+
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use at the end.
+            LockTimeout
+            Reentered: in a block, or a function given to update, of the same lock.
+        """
+        return self.algorithm().locked(item_id, _itself)
 
     def owner(self, item_id: int) -> Owner | None:
         """Return the process that marked a slot in use; None if it is free, or nobody knows: it was
@@ -266,6 +282,10 @@ class SlotInstance:
 
 def _nothing(instance: SlotInstance) -> None:
     """Do nothing: a closed instance has nothing left to end."""
+
+
+def _itself(view: memoryview) -> memoryview:
+    return view
 
 
 def _is_structure(given: Any) -> bool:

@@ -246,6 +246,18 @@ class PythonInstance(Instance, Protocol):
                 use, whether it begins so or not.
         """
 
+    def locked(self, item_id: int) -> AbstractContextManager[memoryview]:
+        """Hold the slot's lock for a `with`, which gets a writable view of all its bytes: a ctypes
+        structure can be laid over it.
+
+        What was changed is stored at the end of the block, wholly or not at all; if it ends by an
+        exception, nothing is. The block must be quick, and must not use the segment.
+
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use.
+        """
+
     def items(self) -> Iterator[tuple[int, bytes]]:
         """Iterate over the slots in use at the moment of the call: (id, bytes). Each is read by
         itself.

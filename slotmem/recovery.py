@@ -17,6 +17,7 @@ from array import array
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
+from slotmem.blocks import is_within_block
 from slotmem.bounds import Bounded
 from slotmem.memory.layout import REDO_HEADER_BYTES, SLOTS_START
 from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD, GIVEN_UP
@@ -79,17 +80,20 @@ class Recoverable(Bounded):
         mutex = self.mutexes[which]
         while status not in (0, EOWNERDEAD):
             if status == EBUSY:
-                if self._is_within_update(sys._getframe(2)):  # never in the model: no client has a function
+                if is_within_block() or self._is_within_update(
+                    sys._getframe(2)
+                ):  # never in the model: no client has a function
                     raise Reentered(
-                        "the function given to update called into a segment, and would have to wait for a lock while it keeps "
-                        "one itself; read what it needs before the update"
+                        "the function given to update, or a block of locked, called into a segment, and would have to wait for a "
+                        "lock while it keeps one itself; read what it needs before"
                     )
                 status = self.image.lock(mutex)
             elif status == EDEADLK:  # never in the model: no signals
                 if self._is_interrupted(mutex, sys._getframe(1)):
                     raise Reentered(
                         "a signal handler called into the segment whose operation it had interrupted, or the function given to "
-                        "update into its own; let the handler note the signal and act on it later, the function only compute"
+                        "update, or a block of locked, into its own; let the handler note the signal and act on it later, the "
+                        "function and the block only compute"
                     )
                 status = ENOTRECOVERABLE if self.owners[which] == GIVEN_UP else EOWNERDEAD
             elif status == ENOTRECOVERABLE:
@@ -117,6 +121,8 @@ class Recoverable(Bounded):
     def end(self) -> None:  # never in the model: no client closes
         """Refuse every operation from now on, in whatever process: the segment has ended."""
         self.ended[:] = array("I", [1]) * len(self.mutexes)  # in one step: Ctrl-C must not come in between
+        self.waiting[0] = 0
+        self.image.wake()  # who waits for a slot is told, too
 
     def _raise_ended(self) -> NoReturn:  # never in the model: no client closes
         raise Ended(
@@ -151,6 +157,9 @@ class Recoverable(Bounded):
             for at in range(self.inuse_start, self.payload_end, _CHUNK):
                 free += self.memory[at : min(at + _CHUNK, self.payload_end)].count(0)
             self.num_free[0] = free
+            if free and self.waiting[0]:  # never in the model: nobody waits for a slot
+                self.waiting[0] = 0
+                self.image.wake()  # the dead one may have freed a slot, and woken nobody
             for item_id, tenant in enumerate(self.tenants):
                 if tenant and not self.inuse[item_id]:
                     self.tenants[item_id] = 0
@@ -184,6 +193,8 @@ class Recoverable(Bounded):
         If none does, an exception from a trace function has kept an earlier operation from
         unlocking it, and what it guards is as if its owner had died.
         """
+        if is_within_block(self, mutex):
+            return True
         below = frame.f_back
         while below is not None:
             if below.f_code in self.operations:

@@ -171,7 +171,7 @@ class Slots(Updates, Tenancy, Waiting):
                     free = num_free[0] + 1
                     num_free[0] = free if free < COUNTERS else 0
                     self.tenants[item_id] = 0
-                    waited = self.waiting[0]
+                    waited = free == 1 and self.waiting[0]
                     if waited:  # never in the model: nobody waits for a slot
                         self.waiting[0] = 0
                 unlock(mutex)

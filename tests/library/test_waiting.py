@@ -9,7 +9,7 @@ import time
 import pytest
 
 import slotmem
-from slotmem import Closed, InvalidArgument, NoFreeSlot, Type, Unsupported, WrongType, waiting
+from slotmem import Closed, Ended, InvalidArgument, NoFreeSlot, Type, Unsupported, WrongType, waiting
 from slotmem.foreign import UnsafeSlots
 from slotmem.memory import futex
 from slotmem.memory.image import ForeignImage, ThreadImage
@@ -98,6 +98,71 @@ def test_reap_wakes_who_waits(tmp_path, monkeypatch):
         assert full.reap() == [0]
         assert os.waitstatus_to_exitcode(os.waitpid(waits, 0)[1]) == 0
         assert full.owner(0).pid == waits
+
+
+def test_a_segment_that_ends_wakes_who_waits(tmp_path, monkeypatch):
+    """A waiter of another process is told at once that nobody will free a slot any more."""
+    without_looking_again(monkeypatch)
+    with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
+        full = provider.create("full", 8, 1, Type.PREGRAB)
+        full.grab()
+        waits = os.fork()
+        if waits == 0:
+            try:
+                full.grab(timeout_s=None)
+            except Ended:
+                os._exit(7)
+            finally:
+                os._exit(1)
+        until(lambda: somebody_waits(full))
+        full.close()
+        assert os.waitstatus_to_exitcode(os.waitpid(waits, 0)[1]) == 7
+
+
+def test_who_repairs_after_a_release_wakes_who_waits(tmp_path, monkeypatch):
+    """Dead between the in-use byte and the counter, a release has woken nobody: the repair does."""
+    without_looking_again(monkeypatch)
+    with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
+        full = provider.create("full", 8, 1, Type.PREGRAB)
+        full.grab()
+        waits = os.fork()
+        if waits == 0:
+            os._exit(full.grab(timeout_s=None))
+        until(lambda: somebody_waits(full))
+        dies = os.fork()
+        if dies == 0:
+            algorithm = full.algorithm()
+
+            class Dies:
+                """The counter, at which the process dies."""
+
+                def __getitem__(self, index):
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            algorithm.num_free = Dies()
+            full.release(0)
+        os.waitpid(dies, 0)
+        full.num_free_slots()  # repairs
+        assert os.waitstatus_to_exitcode(os.waitpid(waits, 0)[1]) == 0
+
+
+def test_a_waiter_that_is_killed_takes_nobodys_waking_along(tmp_path, monkeypatch):
+    """Of two that wait one is killed; the other one gets the slot."""
+    without_looking_again(monkeypatch)
+    with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
+        full = provider.create("full", 8, 1, Type.PREGRAB)
+        full.grab()
+        pids = []
+        for _ in range(2):
+            full.algorithm().waiting[0] = 0
+            pids.append(os.fork())
+            if pids[-1] == 0:
+                os._exit(full.grab(timeout_s=None))
+            until(lambda: somebody_waits(full))
+        os.kill(pids[0], signal.SIGKILL)
+        os.waitpid(pids[0], 0)
+        full.release(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pids[1], 0)[1]) == 0
 
 
 def test_a_waking_that_was_lost_is_made_up_for(full, monkeypatch):
