@@ -66,7 +66,8 @@ class Locked(Generic[Shown]):
             raise Reentered("this block of locked has begun already; ask the instance for another one")
         start = SLOTS_START + item_id * algorithm.item_size
         which, mutex = algorithm.stripe_guards[item_id % algorithm.stripes]
-        status, shown = 0, None
+        status = 0
+        shown: Any = None
         try:
             try:
                 status = algorithm.trylock(mutex)
@@ -93,9 +94,10 @@ class Locked(Generic[Shown]):
             algorithm.dirty[which] = 1
             algorithm.unlock(mutex if status != EDEADLK and algorithm.owners[which] != GIVEN_UP else algorithm.nobody)
             raise
-        if shown is None:
+        if self._entry is None:
             algorithm._refuse(item_id)
-        return shown
+        held: Shown = shown
+        return held
 
     def __exit__(self, kind: object, *_: object) -> None:
         if self._entry is None:

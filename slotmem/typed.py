@@ -56,4 +56,5 @@ class TypedSlots(Generic[View]):
         """Hold the slot's lock for a `with`, which gets the structure to be changed; see
         `SlotInstance.locked`.
         """
-        return self._instance.algorithm().locked(item_id, self._lay)
+        held: Locked[View] = self._instance.algorithm().locked(item_id, self._lay)
+        return held
