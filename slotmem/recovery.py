@@ -42,7 +42,6 @@ class Recoverable(Bounded):
         super().__init__(shape.item_size, shape.item_num)
         self.pregrab: bool = shape.pregrab
         self.stripes: int = shape.stripes
-        self.first_stripe: int = shape.first_stripe
         self.inuse_start: int = shape.inuse_start
         self.payload_end: int = shape.apr_length
         self.memory = image.memory
@@ -59,18 +58,26 @@ class Recoverable(Bounded):
         self.owners = image.owners
         self.nobody = image.nobody
         self.table_mutex = image.mutexes[TABLE]
-        self.stripe_mutexes = image.mutexes[shape.first_stripe :]
+        # No further attributes: with more than 30, CPython 3.11 and 3.12 find each of them more slowly.
+        #
         # For each stripe: the number of its mutex, the mutex, the index in `words` of its redo
         # record, the offset in `redo` of the record's bytes.
+        guarding = image.mutexes[shape.first_stripe :]
         records = [image.redo_start + stripe * shape.redo_stride for stripe in range(shape.stripes)]
         self.stripe_redo = [
             (which, mutex, record // 8, record + REDO_HEADER_BYTES)
-            for which, (mutex, record) in enumerate(zip(self.stripe_mutexes, records, strict=True), self.first_stripe)
+            for which, (mutex, record) in enumerate(zip(guarding, records, strict=True), shape.first_stripe)
         ]
-        self.stripe_guards = list(enumerate(self.stripe_mutexes, self.first_stripe))
+        self.stripe_guards = list(enumerate(guarding, shape.first_stripe))
         self.trylock = image.trylock
         self.unlock = image.unlock
         self.consistent = image.consistent
+
+    @property
+    def first_stripe(self) -> int:
+        """The number of the first mutex that guards slots."""
+        first: int = self.image.geometry.first_stripe
+        return first
 
     def _enter(self, which: int, status: int) -> int:
         """Wait for a mutex that trylock did not simply give, and repair what its last owner left.
