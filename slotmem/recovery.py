@@ -58,7 +58,7 @@ class Recoverable(Bounded):
         self.owners = image.owners
         self.nobody = image.nobody
         self.table_mutex = image.mutexes[TABLE]
-        # No further attributes: with more than 30, CPython 3.11 and 3.12 find each of them more slowly.
+        # No further attributes: with more than 30, CPython 3.11 and 3.12 find each more slowly.
         #
         # For each stripe: the number of its mutex, the mutex, the index in `words` of its redo
         # record, the offset in `redo` of the record's bytes.
