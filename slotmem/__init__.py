@@ -11,7 +11,7 @@
 Start reading at `slotmem.interface` (what can be called) and `slotmem.slots` (what it does).
 """
 
-from slotmem.interface import Instance, Outcome, Provider, PythonInstance, Restored, Type
+from slotmem.interface import Instance, Outcome, Owner, Provider, PythonInstance, Restored, Type
 from slotmem.lock import Last, Lock
 from slotmem.providers import attach, create, provider
 from slotmem.status import (
@@ -75,6 +75,7 @@ __all__ = [
     "OtherUser",
     "OutOfResources",
     "Outcome",
+    "Owner",
     "Planted",
     "Provider",
     "PythonInstance",

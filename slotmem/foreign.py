@@ -45,4 +45,4 @@ class ReadOnlySlots(UnsafeSlots):
             "for reading only; use attach(..., unsafe=True) if you keep everybody else out"
         )
 
-    grab = fgrab = release = put = update = compare_and_put = _read_only
+    grab = fgrab = release = put = update = compare_and_put = locked = _read_only

@@ -15,9 +15,13 @@ from __future__ import annotations
 import builtins
 import ctypes
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, Self
 
-from slotmem.interface import Outcome, Restored, Type, View
+from slotmem.asynchronous import grab_async
+from slotmem.blocks import Locked
+from slotmem.interface import Outcome, Owner, Restored, Type, View
+from slotmem.owners import owner_of, reap
 from slotmem.slots import Slots
 from slotmem.status import Closed, InvalidSize, NotInUse, WrongType
 from slotmem.typed import TypedSlots
@@ -99,6 +103,72 @@ class SlotInstance:
     def dptr(self, item_id: int) -> memoryview:
         """Return the slot's own memory (DPTR-1)."""
         return self.algorithm().dptr(item_id)
+
+    @contextmanager
+    def grabbed(self, timeout_s: float | None = 0) -> Iterator[int]:
+        """Grab a slot for the length of a `with`, which gets its id; timeout_s as in `grab`.
+
+        At the end it is released, if it is still this grab's (WAITING-2).
+
+        Raises:
+            NoFreeSlot
+        """
+        item_id = self.grab(timeout_s)
+        algorithm = self.algorithm()
+        tenant = algorithm.tenants[item_id]
+        try:
+            yield item_id
+        finally:
+            with suppress(Closed):
+                algorithm.reclaim(item_id, tenant)
+
+    async def grab_async(self, timeout_s: float | None = None) -> int:
+        """Grab a slot, or wait for one in a thread while the event loop goes on (WAITING-3).
+
+        Cancelled, it keeps no slot. None waits for ever.
+
+        Raises:
+            NoFreeSlot: none came free within timeout_s.
+        """
+        return await grab_async(self.algorithm(), timeout_s)
+
+    def locked(self, item_id: int) -> Locked[memoryview]:
+        """Hold the slot's lock for a `with`, which gets a writable view of its bytes.
+
+        What was changed in the view is stored at the end of the block, wholly or not at all; if the
+        block ends by an exception, nothing is. The block must be quick, and must not use the
+        segment. What is written to the view later is lost.
+
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use at the end.
+            LockTimeout
+            Reentered: in a block, or a function given to update, of the same lock.
+        """
+        return self.algorithm().locked(item_id, _itself)
+
+    def owner(self, item_id: int) -> Owner | None:
+        """Return the process that marked a slot in use; None if it is free, or nobody knows: it was
+        restored from a file, or httpd marked it (OWNER-1).
+
+        Raises:
+            SlotOutOfRange
+        """
+        return owner_of(self.algorithm(), item_id)
+
+    def reap(self, callback: Callable[[int, Owner], object] | None = None) -> list[int]:
+        """Release every slot whose owner is dead, and return their ids (REAP-1).
+
+        With a callback, only those are released for which `callback(item_id, owner)` returns
+        something true. It is called with no lock held; of two processes that reap at once, both may
+        be shown a slot, and one releases it.
+
+        Raises:
+            WrongType: callback cannot be called.
+        """
+        if callback is not None and not callable(callback):
+            raise WrongType(f"reap takes a function of a slot's id and its owner, got {callback!r}")
+        return reap(self.algorithm(), callback)
 
     def view(self, item_id: int, structure: builtins.type[View]) -> View:
         """Lay a ctypes structure over the slot.
@@ -212,6 +282,10 @@ class SlotInstance:
 
 def _nothing(instance: SlotInstance) -> None:
     """Do nothing: a closed instance has nothing left to end."""
+
+
+def _itself(view: memoryview) -> memoryview:
+    return view
 
 
 def _is_structure(given: Any) -> bool:

@@ -6,6 +6,8 @@ Interface:
 - `Provider` creates and attaches segments; one provider object is one server lifetime.
 - `Instance` is one process's access to one segment; ids are 0-based. `PythonInstance` is what
   those of slotmem's own providers can do besides.
+- `Owner` says which process marked a slot in use, whether it lives, and whether the slot was put
+  since.
 - `Restored` says what became of a persisted file when its segment was created.
 
 The protocols are structural: an implementation need not derive from them. Every failure is a
@@ -19,8 +21,11 @@ from __future__ import annotations
 import builtins
 import ctypes
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from enum import Enum, IntFlag
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+
+from slotmem.processes import is_gone, process_id, started_ticks
 
 View = TypeVar("View", bound=ctypes.Structure | ctypes.Union)
 
@@ -60,6 +65,30 @@ class Restored(NamedTuple):
 
     def __bool__(self) -> bool:
         return self.outcome is Outcome.RESTORED
+
+
+class Owner(NamedTuple):
+    """The process that marked a slot in use."""
+
+    token: int
+    """Its id and start time in one number, which no other process of this boot ever has."""
+    has_put: bool
+    """Whether the slot was put since; if not, its bytes are those of whoever had it before."""
+
+    @property
+    def pid(self) -> int:
+        """The process id, which may have been given to another process since."""
+        return process_id(self.token)
+
+    @property
+    def started_ticks(self) -> int:
+        """When the process started, in clock ticks since boot, as /proc/PID/stat has it."""
+        return started_ticks(self.token)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        return not is_gone(self.token)
 
 
 @runtime_checkable
@@ -158,7 +187,44 @@ class Instance(Protocol):
 
 @runtime_checkable
 class PythonInstance(Instance, Protocol):
-    """What Apache's interface does not have (profile python)."""
+    """What Apache's interface does not have (profiles python and owners)."""
+
+    def grab(self, timeout_s: float | None = 0) -> int:
+        """Take the lowest free slot, as `Instance.grab` does; if there is none, wait for one up to
+        timeout_s seconds, asleep. None waits for ever.
+
+        Raises:
+            NoFreeSlot: if every slot is in use, and stayed so.
+            Unsupported: to wait at a segment that httpd made.
+        """
+
+    def grabbed(self, timeout_s: float | None = 0) -> AbstractContextManager[int]:
+        """Grab a slot for the length of a `with`, which gets its id; timeout_s as in `grab`.
+
+        At the end it is released, if it is still this process's.
+
+        Raises:
+            NoFreeSlot
+        """
+
+    async def grab_async(self, timeout_s: float | None = None) -> int:
+        """Grab a slot, or wait for one while the event loop goes on. Cancelled, it keeps no slot.
+
+        Raises:
+            NoFreeSlot: none came free within timeout_s seconds; None waits for ever.
+        """
+
+    def owner(self, item_id: int) -> Owner | None:
+        """Return the process that marked the slot in use; None if it is free, or nobody knows: it
+        was restored from a file, or httpd marked it.
+        """
+
+    def reap(self, callback: Callable[[int, Owner], object] | None = None) -> list[int]:
+        """Release every slot whose owner is dead, and return their ids.
+
+        With a callback, only those are released for which `callback(item_id, owner)` returns
+        something true. No lock is held meanwhile.
+        """
 
     def update(self, item_id: int, function: Callable[[bytes], Any]) -> bytes:
         """Replace the beginning of the slot by what function makes of all its bytes, under the
@@ -178,6 +244,18 @@ class PythonInstance(Instance, Protocol):
         Raises:
             NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
                 use, whether it begins so or not.
+        """
+
+    def locked(self, item_id: int) -> AbstractContextManager[memoryview]:
+        """Hold the slot's lock for a `with`, which gets a writable view of all its bytes: a ctypes
+        structure can be laid over it.
+
+        What was changed is stored at the end of the block, wholly or not at all; if it ends by an
+        exception, nothing is. The block must be quick, and must not use the segment.
+
+        Raises:
+            NotInUse: with PREGRAB, if the slot is not in use. Without PREGRAB the slot becomes in
+                use.
         """
 
     def items(self) -> Iterator[tuple[int, bytes]]:

@@ -4,7 +4,7 @@
 rules an owner of a mutex may end anywhere:
 
 - `_enter(which, status)`   waits for a mutex, and repairs what its last owner left unfinished
-- `repair(which)`           finishes a put, and counts the free slots again
+- `repair(which)`           finishes a put, counts the free slots again, and forgets their tenants
 - `unlock_all()`            before the memory is unmapped
 
 A repair needs no memory to speak of: it copies and counts in pieces.
@@ -17,6 +17,7 @@ from array import array
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
+from slotmem.blocks import is_within_block
 from slotmem.bounds import Bounded
 from slotmem.memory.layout import REDO_HEADER_BYTES, SLOTS_START
 from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD, GIVEN_UP
@@ -35,8 +36,9 @@ class Recoverable(Bounded):
     calling: frozenset[CodeType]
     """The code that calls a user's function meanwhile."""
     reentered = (
-        "a signal handler called into the segment whose operation it had interrupted, or the function given to "
-        "update into its own; let the handler note the signal and act on it later, the function only compute"
+        "a signal handler called into the segment whose operation it had interrupted, or the function given to update, or a "
+        "block of locked, into its own; let the handler note the signal and act on it later, the function and the block only "
+        "compute"
     )
     """What `Reentered` says to a thread that holds the mutex already."""
 
@@ -46,7 +48,6 @@ class Recoverable(Bounded):
         super().__init__(shape.item_size, shape.item_num)
         self.pregrab: bool = shape.pregrab
         self.stripes: int = shape.stripes
-        self.first_stripe: int = shape.first_stripe
         self.inuse_start: int = shape.inuse_start
         self.payload_end: int = shape.apr_length
         self.memory = image.memory
@@ -56,23 +57,33 @@ class Recoverable(Bounded):
         self.words = image.words
         self.mutexes = image.mutexes
         self.marks = image.marks
+        self.waiting = image.waiting
+        self.me, self.tenants, self.putters, self.putting = image.me, image.tenants, image.putters, image.putting
         self.dirty = image.dirty
         self.ended = image.ended
         self.owners = image.owners
         self.nobody = image.nobody
         self.table_mutex = image.mutexes[TABLE]
-        self.stripe_mutexes = image.mutexes[shape.first_stripe :]
+        # No further attributes: with more than 30, CPython 3.11 and 3.12 find each more slowly.
+        #
         # For each stripe: the number of its mutex, the mutex, the index in `words` of its redo
         # record, the offset in `redo` of the record's bytes.
+        guarding = image.mutexes[shape.first_stripe :]
         records = [image.redo_start + stripe * shape.redo_stride for stripe in range(shape.stripes)]
         self.stripe_redo = [
             (which, mutex, record // 8, record + REDO_HEADER_BYTES)
-            for which, (mutex, record) in enumerate(zip(self.stripe_mutexes, records, strict=True), self.first_stripe)
+            for which, (mutex, record) in enumerate(zip(guarding, records, strict=True), shape.first_stripe)
         ]
-        self.stripe_guards = list(enumerate(self.stripe_mutexes, self.first_stripe))
+        self.stripe_guards = list(enumerate(guarding, shape.first_stripe))
         self.trylock = image.trylock
         self.unlock = image.unlock
         self.consistent = image.consistent
+
+    @property
+    def first_stripe(self) -> int:
+        """The number of the first mutex that guards slots."""
+        first: int = self.image.geometry.first_stripe
+        return first
 
     def _enter(self, which: int, status: int) -> int:
         """Wait for a mutex that trylock did not simply give, and repair what its last owner left.
@@ -82,10 +93,12 @@ class Recoverable(Bounded):
         mutex = self.mutexes[which]
         while status not in (0, EOWNERDEAD):
             if status == EBUSY:
-                if self._is_within_update(sys._getframe(2)):  # never in the model: no client has a function
+                if is_within_block() or self._is_within_update(
+                    sys._getframe(2)
+                ):  # never in the model: no client has a function
                     raise Reentered(
-                        "the function given to update called into a segment, and would have to wait for a lock while it keeps "
-                        "one itself; read what it needs before the update"
+                        "the function given to update, or a block of locked, called into a segment, and would have to wait for a "
+                        "lock while it keeps one itself; read what it needs before"
                     )
                 status = self.image.lock(mutex)
             elif status == EDEADLK:  # never in the model: no signals
@@ -117,6 +130,8 @@ class Recoverable(Bounded):
     def end(self) -> None:  # never in the model: no client closes
         """Refuse every operation from now on, in whatever process: the segment has ended."""
         self.ended[:] = array("I", [1]) * len(self.mutexes)  # in one step: Ctrl-C must not come in between
+        self.waiting[0] = 0
+        self.image.wake()  # who waits for a slot is told, too
 
     def _raise_ended(self) -> NoReturn:  # never in the model: no client closes
         raise Ended(
@@ -144,12 +159,19 @@ class Recoverable(Bounded):
                     self.memory[start + at : start + end] = self.redo[copy + at : copy + end]
                 if not self.pregrab:
                     self.inuse[item_id] = 1
+                self.putters[item_id] = self.putting[which]
                 self.words[word] = 0
         if which == TABLE:
             free = 0
             for at in range(self.inuse_start, self.payload_end, _CHUNK):
                 free += self.memory[at : min(at + _CHUNK, self.payload_end)].count(0)
             self.num_free[0] = free
+            if free and self.waiting[0]:  # never in the model: nobody waits for a slot
+                self.waiting[0] = 0
+                self.image.wake()  # the dead one may have freed a slot, and woken nobody
+            for item_id, tenant in enumerate(self.tenants):
+                if tenant and not self.inuse[item_id]:
+                    self.tenants[item_id] = 0
 
     def unlock_all(self) -> None:  # never in the model: no client closes
         """Unlock what an exception from a trace function has kept this thread from unlocking.
@@ -180,6 +202,8 @@ class Recoverable(Bounded):
         If none does, an exception from a trace function has kept an earlier operation from
         unlocking it, and what it guards is as if its owner had died.
         """
+        if is_within_block(self, mutex):
+            return True
         below = frame.f_back
         while below is not None:
             if below.f_code in self.operations:

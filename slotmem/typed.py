@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic
 
+from slotmem.blocks import Locked
 from slotmem.interface import View
 from slotmem.status import WrongType
 
@@ -19,6 +20,7 @@ class TypedSlots(Generic[View]):
     def __init__(self, instance: Any, structure: type[View], nbytes: int) -> None:
         self._instance, self._structure, self._nbytes = instance, structure, nbytes
         self._read: Callable[[bytes], View] = getattr(structure, "from_buffer_copy")  # noqa: B009 -- mypy forgets the class
+        self._lay: Callable[[memoryview], View] = getattr(structure, "from_buffer")  # noqa: B009
 
     def get(self, item_id: int) -> View:
         """Return a copy of the structure in a slot."""
@@ -49,3 +51,10 @@ class TypedSlots(Generic[View]):
 
         self._instance.update(item_id, change)
         return made[-1]
+
+    def locked(self, item_id: int) -> Locked[View]:
+        """Hold the slot's lock for a `with`, which gets the structure to be changed; see
+        `SlotInstance.locked`.
+        """
+        held: Locked[View] = self._instance.algorithm().locked(item_id, self._lay)
+        return held

@@ -2,7 +2,8 @@
 
 Interface:
 
-- `CLAUSES` maps ids to `Clause`s; `PROFILES` gives the profiles in order.
+- `CLAUSES` maps ids to `Clause`s; `PROFILES` gives the profiles in order, `OWN_PROFILES` those that
+  the conformance suite does not ask for.
 - `to_markdown()` is the text of CLAUSES.md; `python -m slotmem_model.clauses` prints it.
 
 Levels: *must* (what breaks it does not conform), *should* (recommended, not required), *info*
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-Profile = Literal["core", "httpd", "safe", "atomic", "robust", "durable", "python"]
+Profile = Literal["core", "httpd", "safe", "atomic", "robust", "durable", "python", "owners"]
 Level = Literal["must", "should", "info"]
 Source = Literal["documentation", "header", "observed", "slotmem"]
 
@@ -27,6 +28,10 @@ PROFILES: dict[Profile, str] = {
     "robust": "SIGKILL anywhere: nothing stuck, nothing torn, counters right",
     "durable": "a persisted file is always the old or the new one, and a bad one is never lost",
     "python": "beyond Apache's interface: a slot is read and written in one step",
+}
+
+OWN_PROFILES: dict[Profile, str] = {
+    "owners": "who has a slot, and waiting for one; the library's own tests hold it to that, nobody else is asked",
 }
 
 
@@ -426,6 +431,42 @@ CLAUSES: dict[str, Clause] = _clauses(
         "slotmem",
         "A wait for a lock can be bounded; then it ends with APR_TIMEUP and names the holder where it can be known.",
     ),
+    (
+        "OWNER-1",
+        "owners",
+        "must",
+        "slotmem",
+        "The owner of a slot is the process that marked it in use, until it is free; whoever dies leaves no wrong one.",
+    ),
+    (
+        "OWNER-2",
+        "owners",
+        "must",
+        "slotmem",
+        "A slot counts as put since it was grabbed only if it was; a put of its owner counts.",
+    ),
+    (
+        "REAP-1",
+        "owners",
+        "must",
+        "slotmem",
+        "reap releases the slots of the dead and no others; a process with the id of a dead one is not that one.",
+    ),
+    ("WAITING-1", "owners", "must", "slotmem", "A grab that waits takes a slot that is freed, or fails in time."),
+    (
+        "WAITING-2",
+        "owners",
+        "must",
+        "slotmem",
+        "A slot grabbed for a block is released at its end, if it is still its own.",
+    ),
+    (
+        "WAITING-3",
+        "owners",
+        "must",
+        "slotmem",
+        "To wait beside an event loop does not block it, and cancelled keeps no slot.",
+    ),
 )
 
 
@@ -438,7 +479,7 @@ def to_markdown() -> str:
         "",
         *(line.strip() for line in (__doc__ or "").split("\n\n")[-1].strip().splitlines()),
     ]
-    for profile, meaning in PROFILES.items():
+    for profile, meaning in (PROFILES | OWN_PROFILES).items():
         lines += ["", f"## {profile}: {meaning}", "", "| id | level | clause | source |", "|---|---|---|---|"]
         for clause in CLAUSES.values():
             if clause.profile == profile:
@@ -454,7 +495,7 @@ def check_table() -> None:
     """
     for clause in CLAUSES.values():
         if (
-            clause.profile not in PROFILES
+            clause.profile not in PROFILES | OWN_PROFILES
             or clause.level not in get_args(Level)
             or clause.source not in get_args(Source)
             or not clause.sentence.endswith(".")

@@ -12,9 +12,11 @@ from slotmem_model.spec import (  # noqa: F401  # the contracts, which are docst
     EINVAL,
     NOTFOUND,
     SUCCESS,
+    As,
     Result,
     Slots,
     Stepped,
+    Tenant,
     compute_stored,
     compute_written,
     doall,
@@ -23,7 +25,9 @@ from slotmem_model.spec import (  # noqa: F401  # the contracts, which are docst
     grab,
     num_free_slots,
     put,
+    reclaim,
     release,
+    step,
 )
 
 Flags = tuple[bool, bool, bool]
@@ -34,6 +38,10 @@ _OUTSIDE = (-2, -1, 3, 4)
 
 def _segment(pregrab: bool, inuse: Flags) -> Slots:
     return Slots(2, pregrab, inuse, _DATA)
+
+
+def _owned(inuse: Flags) -> Slots:
+    return _segment(True, inuse)._replace(tenants=tuple(Tenant(1, False) if used else None for used in inuse))
 
 
 def grabbing(pregrab: bool, inuse: Flags) -> Stepped:
@@ -129,6 +137,26 @@ def grab_then_release(pregrab: bool, inuse: Flags) -> Slots:
     """
     state, result = grab(_segment(pregrab, inuse))
     return release(state, result.value)[0]
+
+
+def owning(inuse: Flags, asking: int) -> Stepped:
+    """Grab, and have the slot; process 1 keeps its own (OWNER-1).
+
+    post: all(inuse) or __return__[0].tenants[__return__[1].value] == (asking, False)
+    post: all(__return__[0].tenants[item_id] == (1, False) for item_id in range(3) if inuse[item_id])
+    """
+    return step(_owned(inuse), ("grab", As(asking)))
+
+
+def reclaiming(inuse: Flags, item_id: int, process: int) -> Stepped:
+    """Take a slot back from a process, if it has it (REAP-1).
+
+    pre: 0 <= item_id < 3
+    post: __return__[1].value == (inuse[item_id] and process == 1)
+    post: sum(__return__[0].inuse) == sum(inuse) - (1 if __return__[1].value else 0)
+    post: __return__[0].data == _DATA
+    """
+    return reclaim(_owned(inuse), item_id, process)
 
 
 def counting(pregrab: bool, inuse: Flags) -> Stepped:

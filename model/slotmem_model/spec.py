@@ -33,6 +33,19 @@ class Result(NamedTuple):
     value: Any = None
 
 
+class Tenant(NamedTuple):
+    """Who marked a slot in use, and whether it was put since."""
+
+    process: int
+    has_put: bool
+
+
+class As(NamedTuple):
+    """The last argument of an operation that says who asks; processes are numbered from 1."""
+
+    process: int
+
+
 class Slots(NamedTuple):
     """The state of a segment.
 
@@ -43,11 +56,15 @@ class Slots(NamedTuple):
     pregrab: bool
     inuse: tuple[bool, ...]
     data: tuple[bytes, ...]
+    tenants: tuple[Tenant | None, ...] = ()
+    """Who has each slot, as far as operations say who asks (`As`)."""
 
 
 Operation = tuple[Any, ...]
 Stepped = tuple[Slots, Result]
 OK = Result(SUCCESS)
+PUTS = ("put", "compare_and_put", "update")
+"""The operations that write to a slot."""
 
 
 def fresh(item_size: int, item_num: int, pregrab: bool) -> Slots:
@@ -165,6 +182,38 @@ def slots(state: Slots) -> Stepped:
     return state, Result(SUCCESS, tuple(item_id for item_id, used in enumerate(state.inuse) if used))
 
 
+def tenant(state: Slots, item_id: int) -> Stepped:
+    """Tell who has a slot, and whether it was put since; nobody has a free one (OWNER-1)."""
+    if not is_slot(state, item_id):
+        return state, Result(EINVAL)
+    return state, Result(SUCCESS, state.tenants[item_id])
+
+
+def reclaim(state: Slots, item_id: int, process: int) -> Stepped:
+    """Release a slot if this process has it, and tell whether it did (REAP-1)."""
+    if not is_slot(state, item_id):
+        return state, Result(EINVAL)
+    found = state.tenants[item_id]
+    if found is None or found.process != process:
+        return state, Result(SUCCESS, False)
+    return compute_marked(state, item_id, False), Result(SUCCESS, True)
+
+
+def compute_tenants(before: Slots, after: Slots, operation: Operation, result: Result) -> tuple[Tenant | None, ...]:
+    """Return who has each slot after an operation: who marked it in use (OWNER-1).
+
+    A put counts if it took effect since (OWNER-2).
+    """
+    asking = operation[-1].process
+    puts = operation[0] in PUTS and result.value is not False
+    tenants: list[Tenant | None] = []
+    for item_id, used in enumerate(after.inuse):
+        had = before.tenants[item_id] if before.inuse[item_id] else Tenant(asking, has_put=False)
+        is_put = puts and operation[1] == item_id
+        tenants.append((had and had._replace(has_put=True) if is_put else had) if used else None)
+    return tuple(tenants)
+
+
 def doall(state: Slots, answers: tuple[int, ...] = ()) -> Stepped:
     """Walk over the slots in order (DOALL-1, DOALL-2), until the callback answers other than 0
     (DOALL-3).
@@ -193,22 +242,37 @@ OPERATIONS: dict[str, Callable[..., Stepped]] = {
     function.__name__: function
     for function in (
         *(grab, fgrab, release, get, put, compare_and_put, update),
-        *(num_free_slots, num_slots, slot_size, slots, doall),
+        *(num_free_slots, num_slots, slot_size, slots, doall, tenant, reclaim),
     )
 }
 
 
 def step(state: Slots, operation: Operation) -> Stepped:
-    """Do the operation that a tuple names: its name, then its arguments."""
-    return OPERATIONS[operation[0]](state, *operation[1:])
+    """Do the operation that a tuple names: its name, then its arguments, and at last who asks, if
+    that matters.
+    """
+    if not isinstance(operation[-1], As):
+        return OPERATIONS[operation[0]](state, *operation[1:])
+    after, result = step(state, operation[:-1])
+    if result.status == SUCCESS:
+        after = after._replace(tenants=compute_tenants(state, after, operation, result))
+    return after, result
 
 
 def steps(state: Slots, operation: Operation, *, lowest_first: bool) -> tuple[Stepped, ...]:
     """Return everything that an operation may do.
 
-    There is one way, except for a grab that need not give the lowest free slot (GRAB-2): it may
-    give any free one. The lowest comes first.
+    There is one way, but for two operations. A grab that need not give the lowest free slot
+    (GRAB-2) may give any free one; the lowest comes first. A put into the slot of another process
+    may not count as put since (OWNER-2): it may have begun before that process grabbed it.
     """
+    if operation[0] in PUTS and isinstance(operation[-1], As):
+        after, result = step(state, operation)
+        item_id, asking = operation[1], operation[-1].process
+        had = state.tenants[item_id] if is_slot(state, item_id) else None
+        if had is None or had.process == asking or result.status != SUCCESS:
+            return ((after, result),)
+        return (after, result), (after._replace(tenants=state.tenants), result)
     if operation[0] != "grab" or lowest_first or all(state.inuse):
         return (step(state, operation),)
     free = (item_id for item_id, used in enumerate(state.inuse) if not used)

@@ -12,24 +12,45 @@ All three have the attributes that the header of `slotmem.slots` lists.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import threading
 import time
+from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
+from slotmem.memory import futex
 from slotmem.memory import mutex as posix
 from slotmem.memory.layout import (
     MARK_AT,
     MUTEX_BYTES,
     NUM_FREE_START,
     PAGE_BYTES,
+    PUTTING_AT,
     REDO_HEADER_BYTES,
+    WAITING_AT,
     Geometry,
     redo_stride,
 )
 from slotmem.memory.mutex import EBUSY, EDEADLK, ENOTRECOVERABLE
-from slotmem.status import LockTimeout
+from slotmem.processes import ME
+from slotmem.status import LockTimeout, Unsupported
+
+
+class _Forgotten:
+    """Words that are 0 whatever is stored there."""
+
+    def __getitem__(self, index: int) -> int:
+        return 0
+
+    def __setitem__(self, index: int, value: int) -> None: ...
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+
+FORGOTTEN = _Forgotten()
 
 
 class _Mapped:
@@ -46,6 +67,19 @@ class _Mapped:
         self.dirty: Any = self.marks
         self.ended: Any = (0,) * geometry.mutexes
         self.owners: Any = (0,) * geometry.mutexes  # nobody gives up a lock of one process
+        self.me = ME
+        self.waiting: Any = FORGOTTEN
+        self.tenants: Any = FORGOTTEN
+        self.putters: Any = FORGOTTEN
+        self.putting: Any = FORGOTTEN
+
+    def _keep_tenants(self, words: memoryview) -> None:
+        """Show the words that say who has which slot."""
+        shape = self.geometry
+        middle, last = (shape.tenants_start // 8 + shape.item_num * times for times in (1, 2))
+        self.tenants, self.putters = words[middle - shape.item_num : middle], words[middle:last]
+        first, step = (shape.mutexes_start + PUTTING_AT) // 8, MUTEX_BYTES // 8
+        self.putting = words[first : first + step * shape.mutexes : step]
 
 
 class SharedImage(_Mapped):
@@ -55,6 +89,10 @@ class SharedImage(_Mapped):
         super().__init__(memory, geometry)
         calls = posix.pthread()
         self.words = memoryview(memory).cast("Q")
+        self._keep_tenants(self.words)
+        start = geometry.control_start + WAITING_AT
+        self.waiting = memoryview(memory)[start : start + 4].cast("I")
+        self._waiting_word = ctypes.c_uint32.from_buffer(memory, start)  # keeps the memory, and so its address
         self.mutexes = [posix.at(memory, self._mutex_start(which)) for which in range(geometry.mutexes)]
         self.nobody = _nobody()
         first, step = (geometry.mutexes_start + MARK_AT) // 8, MUTEX_BYTES // 8
@@ -80,6 +118,14 @@ class SharedImage(_Mapped):
     def described(self, which: int) -> str:
         """Say which lock that is, to somebody who waited for it in vain."""
         return f"the lock of {'the table' if which == 0 else f'slots {which - 1} + n*{self.geometry.stripes}'}"
+
+    def sleep(self, timeout_s: float) -> None:
+        """Sleep for as long as somebody is said to wait."""
+        futex.wait(ctypes.addressof(self._waiting_word), 1, timeout_s)
+
+    def wake(self) -> None:
+        """Wake everybody who sleeps, in all processes."""
+        futex.wake(ctypes.addressof(self._waiting_word))
 
     def revive(self, mutex: Any) -> int:
         """Make a mutex usable again that answered ENOTRECOVERABLE, and try to take it. Return the
@@ -119,12 +165,26 @@ class ThreadImage(_Mapped):
     def __init__(self, memory: mmap.mmap, geometry: Geometry, timeout_s: float | None = None) -> None:
         super().__init__(memory, geometry)
         self.words = memoryview(memory).cast("Q")
+        self._keep_tenants(self.words)
+        self.waiting = [0]
+        self._freed = threading.Condition()
         self.mutexes = [_ThreadMutex() for _ in range(geometry.mutexes)]
         self.nobody = _ThreadMutex()
         self.timeout_s = timeout_s
 
     def initialize(self) -> None:
         """Do nothing: the locks start unlocked."""
+
+    def sleep(self, timeout_s: float) -> None:
+        """Sleep for as long as somebody is said to wait."""
+        with self._freed:
+            if self.waiting[0]:
+                self._freed.wait(timeout_s)
+
+    def wake(self) -> None:
+        """Wake every thread that sleeps."""
+        with self._freed:
+            self._freed.notify_all()
 
     def trylock(self, mutex: _ThreadMutex) -> int:
         """Take a mutex if it is free; return 0, EBUSY or EDEADLK."""
@@ -186,6 +246,17 @@ class ForeignImage(_Mapped):
         return 0
 
     lock = unlock = consistent = revive = trylock
+
+    def sleep(self, timeout_s: float) -> NoReturn:
+        """Refuse: nobody would wake us.
+
+        Raises:
+            Unsupported
+        """
+        del timeout_s
+        raise Unsupported(
+            "a segment without a control block has nothing to wait at; grab without timeout_s, and try again later"
+        )
 
 
 @cache

@@ -10,13 +10,16 @@ A segment, as httpd maps it (x86-64; all offsets in bytes, all integers native):
 The length word is APR's, and says `apr_length`. httpd looks no further, so our control block lies
 behind::
 
-    control_start    +128               redo_start                                          total
-    | header         | mutexes          | redo records, one for each stripe                 |
-    | magic, version,| 64 bytes each:   | u64 item id + 1 (0: none) | u64 length | the bytes |
-    | boot, owner ...| table, stripes   |                                                   |
+    control_start    +128               redo_start                          tenants_start    total
+    | header         | mutexes          | redo records, one for each stripe | tenants, then   |
+    | magic, version,| 64 bytes each:   | u64 item id + 1 (0: none)         | putters: a u64  |
+    | boot, owner ...| table, stripes   | u64 length | the bytes            | each for a slot |
 
 The *mark* of a mutex is the last of the eight words of its 64 bytes: 1 if what the mutex guards may
-have been left half changed.
+have been left half changed. The word before it says whose slot the put of the redo record is for.
+
+A slot's *tenant* is the process that marked it in use (a token of `slotmem.processes`; 0:
+nobody knows); its *putter* is who was tenant when a put last came. httpd looks at neither.
 
 A persisted file is the payload, its MD5 (16 bytes) and the descriptor (16 bytes).
 
@@ -43,6 +46,9 @@ DIGEST_BYTES = 16
 CONTROL_HEADER_BYTES = 128
 MUTEX_BYTES = 64  # 40 in use on x86-64, 48 on aarch64; a cache line, so that neighbours do not disturb each other
 MARK_AT = 56  # within a mutex's bytes
+PUTTING_AT = 48
+WAITING_AT = 80  # within the control header
+TENANT_BYTES = 16  # a slot: its tenant and its putter
 REDO_HEADER_BYTES = 16
 LINE_BYTES = 64
 PAGE_BYTES = 4096
@@ -133,7 +139,8 @@ def is_representable(item_size: int, item_num: int) -> bool:
         return False
     # The redo records may take MAX_REDO_BYTES or one slot, whichever is more; the mutexes and
     # rounding, 8 KiB.
-    return apr_length(item_size, item_num) + MAX_REDO_BYTES + item_size + 2 * PAGE_BYTES <= MAX_BYTES
+    block = MAX_REDO_BYTES + item_size + TENANT_BYTES * item_num + 2 * PAGE_BYTES
+    return apr_length(item_size, item_num) + block <= MAX_BYTES
 
 
 class Geometry(NamedTuple):
@@ -154,6 +161,7 @@ class Geometry(NamedTuple):
     mutexes_start: int
     redo_start: int
     redo_stride: int
+    tenants_start: int
     total: int
 
 
@@ -165,7 +173,7 @@ def geometry(item_size: int, item_num: int, type_: int, pregrab: bool) -> Geomet
     post: __return__.control_start % LINE_BYTES == 0 and __return__.redo_start % LINE_BYTES == 0
     post: __return__.mutexes_start >= __return__.control_start + CONTROL_HEADER_BYTES
     post: __return__.redo_start >= __return__.mutexes_start + __return__.mutexes * MUTEX_BYTES
-    post: __return__.total >= __return__.redo_start + __return__.stripes * __return__.redo_stride
+    post: __return__.total >= __return__.tenants_start + TENANT_BYTES * item_num
     post: __return__.total % PAGE_BYTES == 0
     post: __return__.first_stripe + __return__.stripes == __return__.mutexes
     """
@@ -190,5 +198,6 @@ def geometry(item_size: int, item_num: int, type_: int, pregrab: bool) -> Geomet
         control + CONTROL_HEADER_BYTES,
         redo,
         stride,
-        align_up(redo + number * stride, PAGE_BYTES),
+        redo + number * stride,
+        align_up(redo + number * stride + TENANT_BYTES * item_num, PAGE_BYTES),
     )

@@ -534,7 +534,7 @@ def test_a_bounded_wait_names_the_holder(tmp_path):
 
         def hold():
             inner.trylock(inner.table_mutex)
-            inner.trylock(inner.stripe_mutexes[1])
+            inner.trylock(inner.stripe_guards[1][1])
             return b"held"
 
         holder = start_racers([hold])[0]

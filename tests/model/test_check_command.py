@@ -225,7 +225,7 @@ def test_outside(capsys, monkeypatch):
         (("--client", "put(7, 1)"), "slot 7 in 'put(7, 1)' is out of range"),
         (("--client", "grab", "--client", "grab", "--processes", "3"), "got 2 clients for 3 processes"),
         (("--engine", "naive", "--symmetry"), "the engine naive has no reductions"),
-        (("--promela", "x.pml"), "--promela takes one configuration, got 29"),
+        (("--promela", "x.pml"), "--promela takes one configuration, got 34"),
         (("httpd", "--svg", "/nowhere/x.svg"), "/nowhere/x.svg: No such file or directory"),
     ],
 )

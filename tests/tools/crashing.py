@@ -79,7 +79,10 @@ class WatchedImage:
     def __init__(self, image: Any, watch: Watch) -> None:
         self.geometry, self.mutexes, self.redo_start = image.geometry, image.mutexes, image.redo_start
         self.nobody, self.revive, self.owners, self.ended = image.nobody, image.revive, image.owners, image.ended
+        self.me, self.sleep, self.wake = image.me, image.sleep, image.wake
         for sequence in ("memory", "inuse", "num_free", "redo", "words", "marks", "dirty"):
+            setattr(self, sequence, WatchedBytes(getattr(image, sequence), watch))
+        for sequence in ("tenants", "putters", "putting", "waiting"):
             setattr(self, sequence, WatchedBytes(getattr(image, sequence), watch))
         for call in ("trylock", "lock", "unlock", "consistent"):
             setattr(self, call, self._watched(getattr(image, call), watch))

@@ -10,11 +10,14 @@ A further argument is a length, as with get: `get(a, 1)`, `put(a, me, 3)`. A put
 is refused, for what it leaves would look torn; one that is too long, or empty, may be asked. So may
 the nearest ids that a segment does not have: -1 and the number of its slots. Registers are
 forgotten at the end of a round.
+
+`tenant(a)` asks which process has a slot, and `reclaim(a, 2)` releases it if process 2 has it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from slotmem_model.spec import Operation
@@ -24,7 +27,9 @@ ARGUMENTS = {"grab": 0, "fgrab": 1, "release": 1, "get": 1, "put": 2, "num_free_
 """The operations, and how many arguments each must have; get and put may have a length as well."""
 ADDED = {"compare_and_put": 3}
 """Operations that Apache's interface does not have; an algorithm may do without."""
-_NEEDED = ARGUMENTS | ADDED
+OF_TENANTS = {"tenant": 1, "reclaim": 2}
+"""Further ones, about who has a slot; see `asks_for_tenants`."""
+_NEEDED = ARGUMENTS | ADDED | OF_TENANTS
 _VALUES = {"put": (1,), "compare_and_put": (1, 2)}
 """Which arguments are values, by operation."""
 _WITH_LENGTH = ("get", "put")
@@ -72,6 +77,8 @@ def parse(text: str, slots: int) -> tuple[Statement, ...]:
         arguments = tuple(int(word) if word.removeprefix("-").isdigit() else word for word in given)
         for at, argument in enumerate(arguments):
             is_value = at in _VALUES.get(match["name"], ())
+            if match["name"] == "reclaim" and at == 1 and isinstance(argument, int):
+                continue  # a process
             if at == needed:
                 if not isinstance(argument, int):
                     raise BadClient(f"the length in {part!r} is not a number")
@@ -88,6 +95,11 @@ def parse(text: str, slots: int) -> tuple[Statement, ...]:
     if not statements:
         raise BadClient(f"the client is empty; expected e.g. {DEFAULT!r}")
     return tuple(statements)
+
+
+def asks_for_tenants(clients: Iterable[tuple[Statement, ...]]) -> bool:
+    """Return whether clients ask who has a slot; only then does anybody have one in the model."""
+    return any(statement.name in OF_TENANTS for statements in clients for statement in statements)
 
 
 def largest_value(statements: tuple[Statement, ...], process: int) -> int:

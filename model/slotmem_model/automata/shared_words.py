@@ -120,17 +120,22 @@ class Map(NamedTuple):
     redo_bytes: tuple[tuple[int, ...], ...]
     marks: tuple[int, ...]
     """One for each mutex."""
+    tenants: tuple[int, ...]
+    """One for each slot, as `putters`; none if no client asks who has a slot."""
+    putters: tuple[int, ...]
+    putting: tuple[int, ...]
+    """One for each mutex."""
     mutexes: tuple[int, ...]
     extra: dict[str, int]
     """Words that an algorithm declares for itself (`extra_words` of the class), by name."""
 
 
-def words_of(shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, ...] = ()) -> Map:
+def words_of(shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, ...] = (), tenants: int = 0) -> Map:
     """Return the words of a segment.
 
     values: how many different bytes clients store, 0 included. slack: how far the free counter may
     drift beyond 0 and item_num before that is reported as a word out of its domain. extra: further
-    words.
+    words. tenants: how many processes may have slots; 0 if nobody asks.
     """
     words: list[Word] = []
 
@@ -140,6 +145,7 @@ def words_of(shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, .
 
     slots, stripes = range(shape.item_num), range(shape.stripes)
     counts = (*range(shape.item_num + slack + 1), *range(_UINT32 - slack, _UINT32))
+    who = tuple(range(tenants + 1))
     data, bytes_ = tuple(range(values)), range(shape.item_size)
     guarded = ["table", *(f"stripe {which - shape.first_stripe}" for which in range(1, shape.mutexes))]
     return Map(
@@ -149,6 +155,9 @@ def words_of(shape: Geometry, values: int, slack: int, extra: tuple[ExtraWord, .
         redo_item=tuple(add(f"redo {stripe} item", tuple(range(shape.item_num + 1))) for stripe in stripes),
         redo_length=tuple(add(f"redo {stripe} length", tuple(range(shape.item_size + 1))) for stripe in stripes),
         redo_bytes=tuple(tuple(add(f"redo {stripe} byte {at}", data) for at in bytes_) for stripe in stripes),
+        tenants=tuple(add(f"tenant[{slot}]", who) for slot in slots if tenants),
+        putters=tuple(add(f"putter[{slot}]", who) for slot in slots if tenants),
+        putting=tuple(add(f"{each} putting", who) for each in guarded if tenants),
         marks=tuple(add(f"{each} mark", (0, 1)) for each in guarded),
         mutexes=tuple(add(f"{each} mutex", (FREE, HELD, DEAD, LOST), FREE, "mutex") for each in guarded),
         extra={

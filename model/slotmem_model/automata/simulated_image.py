@@ -6,7 +6,7 @@ Interface: `SimulatedImage(geometry, map, answer)` has the attributes that the h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from slotmem_model.automata.accesses import Access, Cell, Image
@@ -31,6 +31,12 @@ class SimulatedImage(Image):
         self.redo_start = shape.redo_start
         self.marks = self.dirty = _Words(self, map_.marks)
         self.ended = (0,) * shape.mutexes
+        self.me = [0]
+        self.waiting = _Forgotten()  # no client of a model waits for a slot
+        asked = bool(map_.tenants)
+        self.tenants = _Words(self, map_.tenants) if asked else _Forgotten()
+        self.putters = _Words(self, map_.putters) if asked else _Forgotten()
+        self.putting = _Words(self, map_.putting) if asked else _Forgotten()
         self.mutexes = list(map_.mutexes)
         self.nobody = -1
         self.owners = (0,) * shape.mutexes
@@ -63,6 +69,21 @@ class _Words:
 
     def __len__(self) -> int:
         return len(self._words)
+
+
+class _Forgotten(_Words):
+    """Words that nobody asks for, so that to access them is no step."""
+
+    def __init__(self) -> None:
+        self._words = ()
+
+    def __getitem__(self, index: int) -> int:
+        return 0
+
+    def __setitem__(self, index: int, value: int) -> None: ...
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
 
 
 class _Memory:

@@ -16,7 +16,7 @@ from slotmem_model.automata.client import Statement
 from slotmem_model.automata.kind import ENDED_BY_EXCEPTION, Answer, Ended, Leaf, NotAFunction, TooLarge
 from slotmem_model.automata.shared_words import Geometry, Map, Word
 from slotmem_model.automata.simulated_image import SimulatedImage
-from slotmem_model.spec import SUCCESS, Operation, Result
+from slotmem_model.spec import SUCCESS, As, Operation, Result
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ class SlotsKind:
         """Make an algorithm, do an operation and return how it ended; failing to make it is a
         fault.
         """
+        if isinstance(call[-1], As):
+            image.me[0] = call[-1].process
+            call = call[:-1]
         try:
             instance = algorithm(image)
         except (Exception, SystemExit) as error:
@@ -73,7 +76,8 @@ class SlotsKind:
 
     def bind(self, statement: Statement, registers: dict[str, Any], process: int) -> Operation | None:
         """Return the operation that a statement stands for; None if its register is not set."""
-        return client.bind(statement, registers, process, self.geometry.item_size)
+        asked = client.bind(statement, registers, process, self.geometry.item_size)
+        return (*asked, As(process + 1)) if asked and self.map.tenants else asked
 
     def call(self, operation: Operation, kept: int, process: int) -> Operation:
         """Return the operation: whoever does it, it is the same."""

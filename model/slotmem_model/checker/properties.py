@@ -205,7 +205,8 @@ def property_check(model: Model) -> PropertyCheck:
 def is_owned(clients: Iterable[tuple[Statement, ...]]) -> bool:
     """Return whether clients take slots by grab alone, and release only those."""
     return all(
-        statement.name != "fgrab" and not (statement.name == "release" and isinstance(statement.arguments[0], int))
+        statement.name not in ("fgrab", "reclaim")
+        and not (statement.name == "release" and isinstance(statement.arguments[0], int))
         for statements in clients
         for statement in statements
     )

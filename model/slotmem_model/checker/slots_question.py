@@ -39,14 +39,19 @@ def slots_question(
     values = 1 + max(client.largest_value(statements, process) for process, statements in enumerate(clients))
     shape = geometry(slot_bytes, slots, pregrab, stripes)
     # Each process is at most one count ahead or behind in each round.
-    map_ = words_of(shape, values, slack=processes * rounds, extra=getattr(algorithm, "extra_words", ()))
+    tenants = processes if client.asks_for_tenants(clients) else 0
+    extra = getattr(algorithm, "extra_words", ())
+    map_ = words_of(shape, values, slack=processes * rounds, extra=extra, tenants=tenants)
     possible = [frozenset({word.values.index(word.initial)}) for word in map_.words]
     possible[map_.num_free] = frozenset(range(slots + 1))
+    initial = spec.fresh(slot_bytes, slots, pregrab)
+    if tenants:
+        initial = initial._replace(tenants=(None,) * slots)
     return Question(
         SlotsKind(shape, map_, getattr(algorithm, "robust", True)),
         tuple(clients),
         tuple(possible),
-        spec.fresh(slot_bytes, slots, pregrab),
+        initial,
         partial(_stepped, getattr(algorithm, "lowest_first", True)),
     )
 

@@ -49,6 +49,33 @@ _BAD_IDS = "fgrab(2); release(2); get(2); put(2, 1); fgrab(-1); release(-1); get
 _BAD_LENGTHS = "get(0, 3); get(0, -1); put(0, 1, 3)"
 """Lengths belong to the profile safe, so only algorithms that check them are asked."""
 
+_OF_TENANTS = (
+    Configuration(slots=1, clients=("grab -> a; put(a, me); tenant(a); release(a)",), crashes=2),
+    Configuration(slots=1, clients=("fgrab(0); put(0, 1); release(0); grab -> a; tenant(a)", "tenant(0)"), crashes=1),
+    Configuration(
+        processes=3,
+        slots=1,
+        crashes=1,
+        timeouts=True,
+        clients=("grab -> a", "reclaim(0, 1); grab -> a; tenant(0)", "reclaim(0, 1)"),
+    ),
+    # A put that its death cut short is finished, but does not count for who has the slot now.
+    Configuration(
+        processes=3,
+        slots=1,
+        crashes=1,
+        clients=("grab -> a; put(a, 1)", "reclaim(0, 1); grab -> a; tenant(0)", "get(0)"),
+    ),
+    Configuration(
+        pregrab=False,
+        slots=1,
+        slot_bytes=1,
+        crashes=1,
+        clients=("put(0, 1)", "get(0); tenant(0)"),
+    ),
+)
+"""Only algorithms that know tenants are asked."""
+
 _QUESTIONS = (
     Configuration(),
     # One process alone: what each operation answers, and leaves behind, in any state.
@@ -118,6 +145,8 @@ _QUESTIONS = (
         slot_bytes=1,
         crashes=1,
     ),
+    # Who has a slot, beside deaths, and beside who takes slots back.
+    *_OF_TENANTS,
     # Store buffers, as an x86 has them.
     Configuration(memory="tso", rounds=2),
     Configuration(memory="tso", crashes=1),
@@ -163,6 +192,8 @@ def standard_of(name: str, algorithm: Callable[[Any], Any]) -> Asked:
     absent = [operation for operation in client.ADDED if not hasattr(algorithm, operation)]
     found: dict[Configuration, None] = {}
     for question in _QUESTIONS:
+        if question in _OF_TENANTS and not hasattr(algorithm, "tenant"):
+            continue
         if made_for.get("pregrab", question.pregrab) != question.pregrab or (
             _BAD_LENGTHS in question.clients and not lengths
         ):

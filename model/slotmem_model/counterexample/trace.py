@@ -40,7 +40,7 @@ from typing import Any, NamedTuple
 from slotmem_model.checker.model import Configuration, Model, State, Step, check
 from slotmem_model.counterexample import wording
 from slotmem_model.json_words import KINDS, shortened
-from slotmem_model.spec import Operation, Result
+from slotmem_model.spec import As, Operation, Result
 
 FORMAT = "slotmem trace 1"
 _ARGUMENTS = {
@@ -49,6 +49,8 @@ _ARGUMENTS = {
     "get": ("id", "nbytes"),
     "release": ("id",),
     "fgrab": ("id",),
+    "tenant": ("id",),
+    "reclaim": ("id", "tenant"),
 }
 
 
@@ -181,7 +183,7 @@ def request(operation: Operation, *, of_slots: bool = True) -> dict[str, Any]:
     """Return an operation as a request object: {"op": "put", "id": 0, "data": "0101"}; of a program
     {"op": "push", "arguments": [1]}.
     """
-    name, *arguments = operation
+    name, *arguments = (part for part in operation if not isinstance(part, As))  # the process stands beside it
     if not of_slots:
         return {"op": name, "arguments": [_plain(each) for each in arguments]}
     named = zip(_ARGUMENTS.get(name, ()), arguments, strict=False)  # a length may be left out

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from slotmem_model.automata.accesses import Access
 from slotmem_model.automata.shared_words import LOST, Word
-from slotmem_model.spec import SUCCESS, Operation, Result
+from slotmem_model.spec import SUCCESS, As, Operation, Result
 
 
 def process(number: int) -> str:
@@ -25,7 +25,8 @@ def hexed(data: bytes) -> str:
 
 def operation(what: Operation) -> str:
     """Show an operation as a call: put(0, 01 01)."""
-    name, *arguments = what
+    name, *given = what
+    arguments = [each for each in given if not isinstance(each, As)]  # its lane says who asks
     return f"{name}({', '.join(hexed(each) if isinstance(each, bytes) else str(each) for each in arguments)})"
 
 
@@ -43,6 +44,10 @@ def result(name: str, what: Result) -> str:
         return f"slot {what.value}"
     if isinstance(what.value, bytes):
         return hexed(what.value)
+    if name == "tenant":
+        return (
+            f"{process(what.value[0] - 1)}, {'put' if what.value[1] else 'not put'} since" if what.value else "nobody"
+        )
     if isinstance(what.value, tuple):
         return f"slots {listed(what.value)}" if what.value else "no slots"
     return "ok" if what.value is None else str(what.value)

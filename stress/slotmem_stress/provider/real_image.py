@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 from slotmem import LockTimeout, Unsupported
 from slotmem.memory import mutex as posix
-from slotmem.memory.layout import CONTROL_HEADER_BYTES, MUTEX_BYTES, NUM_FREE_START
+from slotmem.memory.layout import CONTROL_HEADER_BYTES, MUTEX_BYTES, NUM_FREE_START, WAITING_AT
 
-_CONTROL_BYTES = 80
-"""The used part of the control header; the 48 bytes behind it are free."""
+_CONTROL_BYTES = WAITING_AT + 4
+"""The used part of the control header; the bytes behind it are free."""
 _WORD_BYTES = 4
 MAX_EXTRA_WORDS = (CONTROL_HEADER_BYTES - _CONTROL_BYTES) // _WORD_BYTES
 _SEQ_CST = 5
@@ -57,6 +57,8 @@ class RealImage:
         )
         self.revive, self.owners = image.revive, image.owners
         self.marks, self.dirty, self.ended = image.marks, image.dirty, image.ended
+        self.waiting, self.sleep, self.wake = image.waiting, image.sleep, image.wake
+        self.me, self.tenants, self.putters, self.putting = image.me, image.tenants, image.putters, image.putting
         declared = getattr(algorithm, "extra_words", ())
         if len(declared) > MAX_EXTRA_WORDS:
             raise Unsupported(

@@ -20,6 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from slotmem_model.automata import client
 from slotmem_model.automata.automaton import NEVER, Action, Automaton, Local, Move
 from slotmem_model.checker.model import Model
 from slotmem_model.checker.sweep.packing import Packing
@@ -80,10 +81,12 @@ class Symmetry:
 
     def __init__(self, model: Model, packing: Packing) -> None:
         if len(set(model.clients)) != 1 or any(
-            "me" in statement.arguments for statements in model.clients for statement in statements
+            "me" in statement.arguments or statement.name in client.OF_TENANTS
+            for statements in model.clients
+            for statement in statements
         ):
             raise ValueError(
-                "symmetry needs processes that do the same: one client for all, without 'me'; "
+                "symmetry needs processes that do the same: one client for all, without 'me', tenant and reclaim; "
                 "e.g. 'grab -> a; put(a, 1); get(a); release(a)'"
             )
         first = [_shape(local) for local in model.processes[0].locals]
