@@ -46,6 +46,7 @@ class Configuration:
     slots: int = 2
     """0 for a program of one's own, which has none."""
     rounds: int = 1
+    """How often each process repeats its client; 0: for ever."""
     clients: tuple[str, ...] = (client.DEFAULT,)
     """One client for all processes, or one for each."""
     crashes: int = 0
@@ -72,6 +73,8 @@ class Configuration:
         counted = ((self.processes, "process", "es"), (self.slots, "slot", "s"), (self.rounds, "round", "s"))
         shown = [each for each in counted if each[0]]
         parts = [self.algorithm, *(f"{number} {noun}{plural * (number != 1)}" for number, noun, plural in shown)]
+        if not self.rounds:
+            parts.append("for ever")
         if self.crashes:
             parts.append(f"{self.crashes} crash" + "es" * (self.crashes > 1))
         if self.memory != "sc":
@@ -311,7 +314,7 @@ def check(configuration: Configuration) -> None:
     for name, least in (
         ("processes", 1),
         ("slots", 0),
-        ("rounds", 1),
+        ("rounds", 0),
         ("crashes", 0),
         ("slot_bytes", 1),
         ("stripes", 1),

@@ -38,8 +38,9 @@ def slots_question(
     clients = clients if len(clients) > 1 else clients * processes
     values = 1 + max(client.largest_value(statements, process) for process, statements in enumerate(clients))
     shape = geometry(slot_bytes, slots, pregrab, stripes)
-    # Each process is at most one count ahead or behind in each round.
-    map_ = words_of(shape, values, slack=processes * rounds, extra=getattr(algorithm, "extra_words", ()))
+    # Each process is at most one count ahead or behind in each round; one that goes on for ever may
+    # drift further, which is reported as a value that the model does not have.
+    map_ = words_of(shape, values, slack=processes * max(rounds, 1), extra=getattr(algorithm, "extra_words", ()))
     possible = [frozenset({word.values.index(word.initial)}) for word in map_.words]
     possible[map_.num_free] = frozenset(range(slots + 1))
     return Question(
