@@ -2,8 +2,7 @@
 
 Interface:
 
-- `PROGRESS` names the five properties, each with its sentence.
-- `judge(reached)` returns a `Found` for each of them: the run that breaks it, or that it holds.
+- `judge(reached)` returns, for each of the five properties, the run that breaks it, or None.
 
 Whoever is stopped, at whatever step (nobody need be fair):
 
@@ -37,75 +36,46 @@ so whole components are looked at, those of the graph without the steps that end
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slotmem_model.checker.model import Step
 from slotmem_model.checker.progress.components import components
+from slotmem_model.checker.progress.lasso import (
+    DEADLOCK_FREE,
+    FAIR,
+    LOCK_FREE,
+    OBSTRUCTION_FREE,
+    PROGRESS,
+    STARVATION_FREE,
+    WAIT_FREE,
+    Lasso,
+    lasso_of,
+)
 from slotmem_model.checker.progress.loop import Need, shortest_loop
 from slotmem_model.checker.progress.reached import Reached
 
-WAIT_FREE, LOCK_FREE, OBSTRUCTION_FREE = "wait-free", "lock-free", "obstruction-free"
-STARVATION_FREE, DEADLOCK_FREE = "starvation-free", "deadlock-free"
-PROGRESS = {
-    WAIT_FREE: "every operation ends within a bounded number of its process's own steps, whoever is stopped",
-    LOCK_FREE: "as long as some process goes on, operations end again and again, whoever is stopped",
-    OBSTRUCTION_FREE: "an operation ends if its process goes on alone, wherever the others are stopped",
-    STARVATION_FREE: "every operation ends, if no process is stopped",
-    DEADLOCK_FREE: "operations end again and again, if no process is stopped: no deadlock, no livelock",
-}
-FAIR = frozenset({STARVATION_FREE, DEADLOCK_FREE})
-"""Those that assume that nobody is stopped."""
 _Flags = NDArray[np.bool_]
-
-
-class Lasso(NamedTuple):
-    """A run that goes on for ever: the way in, then a loop."""
-
-    broken: str
-    steps: tuple[Step, ...]
-    loop: int
-    """The steps from this number on repeat for ever. None are left if from there on all that go on
-    wait.
-    """
-    starves: tuple[int, ...]
-    """The processes whose operations never end."""
-    stopped: tuple[int, ...]
-    """The processes that do nothing more although they could."""
-
-
-@dataclass
-class Found:
-    """The answer about one property."""
-
-    name: str
-    lasso: Lasso | None
-    """How it is broken."""
 
 
 class _Candidate(NamedTuple):
     """A state from which something goes on for ever in vain."""
 
     state: int
-    starves: tuple[int, ...] = ()
-    """Whose operations do not end; if empty, those of all that go on."""
     inside: _Flags | None = None
     """The steps of its component; None if nobody does any."""
     needs: tuple[Need, ...] = ()
 
 
-def judge(reached: Reached, names: tuple[str, ...] = tuple(PROGRESS)) -> list[Found]:
-    """Return what holds of these properties, in what was explored."""
+def judge(reached: Reached, names: Iterable[str] = PROGRESS) -> dict[str, Lasso | None]:
+    """Return how each property is broken in what was explored; None if it is not."""
     graph = _Graph(reached)
-    found = []
+    found = {}
     for name in names:
-        candidates = list(graph.broken(name))
-        nearest = min(candidates, key=lambda each: each.state, default=None)
-        found.append(Found(name, nearest and graph.lasso(name, nearest)))
+        nearest = min(graph.broken(name), key=lambda each: each.state, default=None)
+        found[name] = nearest and graph.lasso(name, nearest)
     return found
 
 
@@ -163,14 +133,14 @@ class _Graph:
         left = ~self.ended & self.everybody
         where = np.flatnonzero((self.able | self.draining == 0) & (left != 0))
         if len(where):
-            yield _Candidate(int(where[0]), self.of(int(left[where[0]])))
+            yield _Candidate(int(where[0]))
 
     def waiting(self) -> Iterator[_Candidate]:
         """Yield the nearest state in which somebody waits, and no buffered store can change that."""
         waits = ~(self.able | self.ended) & self.everybody
         where = np.flatnonzero((waits != 0) & (self.draining == 0))
         if len(where):
-            yield _Candidate(int(where[0]), self.of(int(waits[where[0]])))
+            yield _Candidate(int(where[0]))
 
     def loops(self, kept: _Flags, needs: tuple[Need, ...], starves: tuple[int, ...] = ()) -> Iterator[_Candidate]:
         """Yield the nearest state of a component of these steps that has all that a loop needs, and
@@ -198,21 +168,19 @@ class _Graph:
         if len(where):
             state = int(where[0])
             inside[inside] = in_[self.source[inside]] == in_[state]
-            yield _Candidate(state, starves, inside, needs)
+            yield _Candidate(state, inside, needs)
 
     def lasso(self, name: str, candidate: _Candidate) -> Lasso:
         """Return the run."""
         reached, state = self.reached, candidate.state
-        way, loop = reached.way_to(state), ()
-        goes_on = candidate.starves
+        steps = list(reached.way_to(state))
+        loop = len(steps)
         if candidate.inside is not None:
             edges = shortest_loop(state, self.first, self.target, candidate.inside, candidate.needs)
-            loop = tuple(reached.step(edge, at) for at, edge in edges)
-            goes_on = tuple(sorted({step.process for step in loop}))
-        left = self.of(~int(self.ended[state]) & self.everybody)
-        starves = candidate.starves or (left if name in FAIR else goes_on)
-        stopped = () if name in FAIR else tuple(each for each in left if each not in goes_on)
-        return Lasso(name, (*way, *loop), len(way), starves, stopped)
+            steps += [reached.step(edge, at) for at, edge in edges]
+        found = lasso_of(reached.model, name, tuple(steps), loop)
+        assert found, (name, loop, steps)
+        return found
 
     def longest(self, process: int) -> int:
         """Return the most steps that a process does until one of its operations ends, given that
@@ -227,7 +195,3 @@ class _Graph:
                 after = 0 if ends[edge] else most[in_[self.target[edge]]]
                 most[in_[state]] = max(most[in_[state]], after + is_own[edge])
         return int(most.max())
-
-    def of(self, bits: int) -> tuple[int, ...]:
-        """Return the processes of a bit mask."""
-        return tuple(process for process in self.processes if bits >> process & 1)

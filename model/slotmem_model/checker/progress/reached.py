@@ -17,13 +17,13 @@ from __future__ import annotations
 import time
 from array import array
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slotmem_model.checker.exploration import Exploration, Limits
-from slotmem_model.checker.model import Model, State, Step, move_of
+from slotmem_model.checker.model import Model, State, Step
+from slotmem_model.checker.progress.lasso import is_drain, standing
 from slotmem_model.checker.properties import OUTSIDE, fault_property
 
 _BETWEEN_LOOKS = 2048
@@ -118,7 +118,7 @@ def reach(model: Model, limits: Limits) -> Reached:
             found.target.append(after)
             found.who.append(NOBODY if step.action is None else step.process)
             found.returns.append(step.process in ends[step.event])
-            found.drains.append(_drains(model, state, step))
+            found.drains.append(is_drain(model, state, step))
         found.first.append(len(found.target))
         found.explored += 1
     found.seconds = time.monotonic() - began
@@ -126,32 +126,10 @@ def reach(model: Model, limits: Limits) -> Reached:
 
 
 def _note(found: Reached, state: State) -> None:
-    """Note who can go on in a state, and who has ended."""
-    able = draining = ended = 0
+    """Note how the processes stand in a state, and the faults."""
+    for array_, bits in zip((found.able, found.draining, found.ended), standing(found.model, state), strict=True):
+        array_.append(bits)
     for process, automaton in enumerate(found.model.processes):
-        local = automaton.locals[state.locals[process]]
-        ended |= (bool(local.end) and local.end != "draining") << process
-        if local.fault:
-            broken = fault_property(local.fault)
+        if fault := automaton.locals[state.locals[process]].fault:
+            broken = fault_property(fault)
             found.faults[broken] = found.faults.get(broken, 0) + 1
-        for action in local.actions:
-            if move_of(action, state.words) is not None:
-                if action.access.kind == "drain":
-                    draining |= 1 << process
-                else:
-                    able |= 1 << process
-    found.able.append(able)
-    found.draining.append(draining)
-    found.ended.append(ended)
-
-
-def _drains(model: Model, state: State, step: Step) -> bool:
-    if step.action is None:
-        return False
-    return model.processes[step.process].locals[state.locals[step.process]].actions[step.action].access.kind == "drain"
-
-
-def is_way(model: Model, steps: tuple[Step, ...]) -> bool:
-    """Return whether each step is one that the model can do after the one before."""
-    states = [model.initial, *(step.state for step in steps)]
-    return all(step in model.successors(before) for (before, _), step in zip(pairwise(states), steps, strict=True))
