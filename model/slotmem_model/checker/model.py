@@ -13,6 +13,7 @@ Interface:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -34,6 +35,8 @@ from slotmem_model.programs.question import is_program, program_question
 from slotmem_model.spec import Operation
 
 MEMORIES = ("sc", "tso")
+STORES = 4
+"""The stores in one buffer, if processes go on for ever."""
 _MOST = 1_000
 
 
@@ -216,7 +219,8 @@ def compile_model(
     asked = _question(configuration, algorithm, generations, specification)
     place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, tick)
     if configuration.memory == "tso":
-        automata = [buffered(automaton, place.kind.words) for automaton in automata]
+        most = math.inf if configuration.rounds else STORES
+        automata = [buffered(automaton, place.kind.words, most) for automaton in automata]
     monitor = Monitor(asked.initial, configuration.processes, events.table, asked.step)
     return Model(
         configuration,

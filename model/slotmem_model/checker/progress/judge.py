@@ -4,7 +4,7 @@ Interface:
 
 - `judge(reached)` returns, for each of the five properties, the run that breaks it, or None.
 
-Whoever is stopped, at whatever step (nobody need be fair):
+Whoever is stopped, at whatever step (what it has buffered still reaches memory):
 
 - *wait-free*: a process ends each operation within a bounded number of its own steps.
 - *lock-free*: as long as some process goes on, operations end, again and again.
@@ -105,28 +105,30 @@ class _Graph:
         """Yield the nearest state for each way to break a property."""
         yield from self.stuck() if name in FAIR else self.waiting()
         if name == LOCK_FREE:
-            yield from self.loops(~self.returns, ())
+            yield from self.loops(~self.returns, self.drained())
         if name == DEADLOCK_FREE:
             yield from self.loops(~self.returns, self.fair())
         for process in self.processes:
             is_own = self.who == process
             goes_on = ~(self.returns & is_own)
             if name == WAIT_FREE:
-                yield from self.loops(goes_on, (Need(is_own & ~self.drains),), (process,))
+                yield from self.loops(goes_on, (Need(is_own & ~self.drains), *self.drained()), (process,))
             elif name == OBSTRUCTION_FREE:
-                yield from self.loops(goes_on & is_own, (), (process,))
+                yield from self.loops(goes_on & is_own, self.drained(), (process,))
             elif name == STARVATION_FREE:
                 yield from self.loops(goes_on, self.fair(), (process,))
 
     def fair(self) -> tuple[Need, ...]:
-        """Return what a loop needs to be fair."""
-        needs = []
-        for process in self.processes:
-            is_own, bit = self.who == process, 1 << process
-            needs.append(Need(is_own & ~self.drains, self.able & bit == 0))
-            if (self.draining & bit).any():
-                needs.append(Need(is_own & self.drains, self.draining & bit == 0))
-        return tuple(needs)
+        """Return what a loop needs in which nobody is stopped."""
+        bits = [(self.who == process, 1 << process) for process in self.processes]
+        return (*(Need(is_own & ~self.drains, self.able & bit == 0) for is_own, bit in bits), *self.drained())
+
+    def drained(self) -> tuple[Need, ...]:
+        """Return what every loop needs: buffered stores reach memory, whoever is stopped."""
+        bits = [(self.who == process, 1 << process) for process in self.processes]
+        return tuple(
+            Need(is_own & self.drains, self.draining & bit == 0) for is_own, bit in bits if (self.draining & bit).any()
+        )
 
     def stuck(self) -> Iterator[_Candidate]:
         """Yield the nearest state from which nobody goes on, although not all have ended."""

@@ -90,21 +90,16 @@ def lasso_of(model: Model, name: str, steps: tuple[Step, ...], loop: int) -> Las
         process for step in steps[loop:] for kind, process, _ in model.events.table[step.event] if kind == "return"
     }
     starving = left - ends
+    is_broken = all(process in drained or not all(each.draining >> process & 1 for each in stands) for process in left)
     if name in FAIR:
-        is_fair = all(
-            (process in goes_on or not all(each.able >> process & 1 for each in stands))
-            and (process in drained or not all(each.draining >> process & 1 for each in stands))
-            for process in processes
-        )
-        is_broken = is_fair and bool(starving) and (name == STARVATION_FREE or not ends)
+        is_fair = all(process in goes_on or not all(each.able >> process & 1 for each in stands) for process in left)
+        is_broken &= is_fair and (name == STARVATION_FREE or not ends)
     elif not moved:
         goes_on = starving = {each for each in left if not stands[0].able >> each & 1}
-        is_broken = bool(starving) and not stands[0].draining
     else:
         starving = goes_on - ends
-        is_broken = bool(starving) and (
-            name == WAIT_FREE or (not ends and (name == LOCK_FREE or len(goes_on | drained) == 1))
-        )
+        is_broken &= name == WAIT_FREE or (not ends and (name == LOCK_FREE or len(goes_on | drained) == 1))
+    is_broken &= bool(starving)
     if not is_broken:
         return None
     stopped = () if name in FAIR else tuple(sorted(
