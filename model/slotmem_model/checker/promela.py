@@ -158,7 +158,9 @@ class Writer:
                 f", {comment(f'{number}: {accesses}')}"
             )
         nothing = listed(f"{{{word}, {first(rows)}}}" for word, rows in [self.waiting()] * len(self.actions))
-        locals_.append(f"{{-1, {_NUMBER[IMPOSSIBLE]}, 0, 0, 1, 0, {{{listed([-1] * len(self.held))}}}, {{{nothing}}}}},")
+        locals_.append(
+            f"{{-1, {_NUMBER[IMPOSSIBLE]}, 0, 0, 1, 0, {{{listed([-1] * len(self.held))}}}, {{{nothing}}}}},"
+        )
         yield from _chunked("local", automaton.process, locals_)
         yield from _chunked("move", automaton.process, [row + "," for row in move_rows])
 
@@ -184,7 +186,9 @@ class Writer:
         if not action.access.touches:  # any word will do, and stays as it is
             (move,), first = action.moves, min(self.word)
             assert move
-            return self.word[first], tuple(self.row(move, index) for index in range(len(self.model.words[first].values)))
+            return self.word[first], tuple(
+                self.row(move, index) for index in range(len(self.model.words[first].values))
+            )
         rows = (
             _WAITS if move is None else (impossible, index) if move == NEVER else self.row(move, move.value)
             for index, move in enumerate(action.moves)
@@ -237,7 +241,7 @@ class Writer:
         yield f"#define SOME_CAN_GO_ON ({' || '.join(ways)})"
 
     def judged_memory(self) -> str:
-        """Return the number of the property of slots that a state breaks, or 0, as an expression."""
+        """Return as an expression the number of the property of slots that a state breaks, or 0."""
         map_ = self.model.map
         free = " + ".join(f"(1 - word[{self.word[word]}])" for word in map_.inuse)
         quiet = [

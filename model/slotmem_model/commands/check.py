@@ -48,8 +48,8 @@ from slotmem_model.automata.source_lines import files_of
 from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
-from slotmem_model.checker.promela import to_promela
 from slotmem_model.checker.progress.lasso import DEADLOCK_FREE, PROGRESS
+from slotmem_model.checker.promela import to_promela
 from slotmem_model.checker.properties import ALWAYS, OUTSIDE, SOMETIMES, put_to
 from slotmem_model.checker.standard import Standard
 from slotmem_model.checker.sweep import engine as sweep
@@ -151,6 +151,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.litmus:
         return _litmus(arguments.json)
     try:
+        if arguments.explain and arguments.progress:
+            raise ValueError("--explain looks for a run, and --progress for one without end; leave one of them out")
         if arguments.explain:
             return check_observed.run(arguments, Live())
         asked = questions(arguments)

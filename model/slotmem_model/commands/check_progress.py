@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from itertools import count as count_from
 from typing import Any
 
 from slotmem_model.algorithms import catalogue
@@ -37,6 +36,10 @@ from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 MEMORY_BYTES = 4 << 30
 """The memory that a graph may take by default."""
+_DOUBLINGS = 6
+"""How often the words of a program get twice as many values, before one is taken to grow for ever:
+some hundred for a client of two operations.
+"""
 _COLUMNS = ("configuration", "states", "transitions", "seconds", "holds", "does not hold", "verdict")
 _UNFIT = {"engine": "naive", "symmetry": True, "por": True, "property": None, "markdown": True}
 
@@ -123,7 +126,9 @@ def run(arguments: argparse.Namespace, questions: Questions, live: Live) -> int:
         return _promela(arguments, asked)
     rows: list[Row] = []
     is_finished = True
-    limits = Limits(arguments.budget_s, MEMORY_BYTES if arguments.memory_mb is None else arguments.memory_mb << 20, live)
+    limits = Limits(
+        arguments.budget_s, MEMORY_BYTES if arguments.memory_mb is None else arguments.memory_mb << 20, live
+    )
     for configuration in asked:
         live.begin(str(configuration))
         rows.append(Row(configuration, arguments.progress))
@@ -148,7 +153,7 @@ def asked_of(arguments: argparse.Namespace, questions: Questions) -> Iterable[Co
     the standard ones.
     """
     rounds = arguments.rounds or 0
-    seen = set()
+    seen: set[str] = set()
     for standard in questions.asked:
         given = standard.configuration
         if standard.expected == VIOLATED or (given.slots and given.algorithm in seen & questions.standard):
@@ -171,19 +176,19 @@ def _ask(row: Row, limits: Limits) -> None:
             raise _Spent
 
     try:
-        for generations in (2**power for power in count_from(0)):
+        for generations in (2**power for power in range(_DOUBLINGS)):
             with bounded(limits.left(), files_of(algorithm)):
                 model = _compiled(row.configuration, algorithm, generations, tick)
-            row.reached = reach(model, limits)
-            if OUTSIDE not in row.reached.faults or not is_program(algorithm):
+            reached = row.reached = reach(model, limits)
+            if OUTSIDE not in reached.faults or not is_program(algorithm):
                 break
     except _Spent:
         return
     except Overdue as overdue:
         row.reason = f"the budget of {limits.seconds:g} s is used up: {overdue}"
         return
-    row.lassos = judge(row.reached)
-    row.reason = row.reached.reason or _faults(row.reached)
+    row.lassos = judge(reached)
+    row.reason = _reason(reached)
 
 
 def _compiled(configuration: Configuration, algorithm: Any, generations: int = 1, tick: Any = lambda: None) -> Model:
@@ -200,10 +205,13 @@ def _compiled(configuration: Configuration, algorithm: Any, generations: int = 1
         raise TooLarge(f"{error}; each process goes on for ever: --rounds N ends it") from None
 
 
-def _faults(reached: Reached) -> str:
-    """Say what else went wrong, so that nothing can be said of what follows."""
+def _reason(reached: Reached) -> str:
+    """Return why what is not broken may not hold, if it may not."""
+    if OUTSIDE in reached.faults:
+        return f"{reached.reason}: if it grows for ever, let it go round, or give --rounds N"
     broken = ", ".join(reached.faults)
-    return f"{broken} is broken, and that process does nothing more: ask without --progress" if broken else ""
+    fault = f"{broken} is broken, and that process does nothing more: ask without --progress" if broken else ""
+    return reached.reason or fault
 
 
 def verdict(rows: list[Row]) -> str:
@@ -221,9 +229,7 @@ def told(rows: list[Row]) -> list[str]:
             lines.append(f"{row.configuration}: what is not broken so far may not hold: {row.reason}")
         if (most := row.most_steps()) is not None:
             lines.append(f"wait-free: {most} steps of its own end each operation")
-        lines += [
-            f"not {name}: {row.told(name).sentence}" for name in row.broken if name != row.asked
-        ]
+        lines += [f"not {name}: {row.told(name).sentence}" for name in row.broken if name != row.asked]
         if row.asked in row.broken:
             lines += check_report.counterexample(row.told(row.asked))
     return [*lines, ""]

@@ -131,7 +131,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _told(model: Model, given: Trace, steps: tuple[Step, ...]) -> Explanation:
-    """Say what steps break: a run without end the property that its trace names, if it still does."""
+    """Say what steps break: a run without end the property that its trace names, if any."""
     if given.loop is None:
         return explain(model, *first_broken(model, steps))
     lasso = lasso_of(model, given.breaks, steps, given.loop)

@@ -172,9 +172,7 @@ def _holder(told: Explanation, word: int, state: State) -> str:
     """Describe who holds a mutex in a state: a clause to follow its name."""
     values = told.model.words[word].values
     before = told.happenings[: told.states.index(state)]
-    takers = [
-        each for each in before if each.word == word and each.writes and values[each.after] in (HELD, FREE)
-    ]
+    takers = [each for each in before if each.word == word and each.writes and values[each.after] in (HELD, FREE)]
     if not takers or values[takers[-1].after] != HELD:
         return "which nobody holds"
     taker = takers[-1]

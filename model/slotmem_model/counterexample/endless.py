@@ -5,9 +5,11 @@ Interface: `endless(model, lasso)` returns its `Explanation`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from slotmem_model.automata.slots_kind import SlotsKind
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.progress.lasso import LOCK_FREE, Lasso
+from slotmem_model.checker.progress.lasso import Lasso
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.blame import waiting_for
 from slotmem_model.counterexample.explain import explain
@@ -44,35 +46,36 @@ def _waits_for(told: Explanation, lasso: Lasso, process: int) -> set[int]:
     if any(step.process == process for step in lasso.steps[lasso.loop :]):
         return set()
     local = told.model.processes[process].locals[told.states[lasso.loop].locals[process]]
-    return {action.access.word for action in local.actions if action.access.word >= 0}
+    return {action.access.word for action in local.actions[:1]}
 
 
 def _sentence(told: Explanation, lasso: Lasso) -> str:
     """Say who goes round, who waits, and what never ends."""
     model, loop = told.model, lasso.steps[lasso.loop :]
     moves = {step.process for step in loop}
-    stopped = wording.listed(wording.process(each) for each in lasso.stopped)
     parts = []
-    if waits := [each for each in lasso.starves if each not in moves]:
-        said = [waiting_for(told, each, told.states[lasso.loop], for_ever=not lasso.stopped) for each in waits]
-        again = ", which is never free when it looks" if moves and _is_taken(told, lasso, waits) else ""
-        parts.append("; ".join(said) + again)
+    for process in lasso.starves:
+        words = _waits_for(told, lasso, process)
+        if process not in moves and any(each.writes and each.word in words for each in told.happenings[lasso.loop :]):
+            word = model.words[words.pop()]
+            what = f"the {word.name}" if word.kind == "mutex" else f"{word.name} to change"
+            parts.append(f"{wording.process(process)} waits for ever for {what}: each time another process is quicker")
+        elif process not in moves:
+            parts.append(waiting_for(told, process, told.states[lasso.loop], for_ever=not lasso.stopped))
     if rounds := [each for each in lasso.starves if each in moves]:
-        number = f"step{'s' * (len(loop) != 1)}"
-        who = wording.listed(wording.process(each) for each in rounds)
-        goes = "go" if len(rounds) > 1 else "goes"
         calls = wording.listed(operation_of(model, lasso, each) for each in rounds)
-        ends = f"and {calls} {'do' if len(rounds) > 1 else 'does'} not end"
-        parts.append(f"{who} {goes} round for ever in {len(loop)} {number}, {ends}")
-    if others := moves - set(lasso.starves):
-        who = wording.listed(wording.process(each) for each in sorted(others))
-        parts.append(f"{who} end{'s' * (len(others) == 1)} one operation after the other meanwhile")
-    if stopped:
-        parts.append(f"if {stopped} {'are' if len(lasso.stopped) > 1 else 'is'} stopped there")
-    return ", ".join(parts) if lasso.broken == LOCK_FREE or stopped else "; ".join(parts)
+        goes, ends = ("goes", "ends") if len(rounds) == 1 else ("go", "end")
+        parts.append(f"{_who(rounds)} {goes} round for ever in a loop of {len(loop)} steps, and {calls} never {ends}")
+    if others := sorted(moves - set(lasso.starves)):
+        ends = "ends" if len(others) == 1 else "end"
+        parts.append(f"{_who(others)} meanwhile {ends} one operation after the other")
+    if lasso.stopped:
+        parts[-1] += f", if {_who(lasso.stopped)} {'is' if len(lasso.stopped) == 1 else 'are'} stopped there"
+    return "; ".join(parts)
 
 
-def _is_taken(told: Explanation, lasso: Lasso, waits: list[int]) -> bool:
-    """Return whether what is waited for changes in the loop."""
-    words = {word for process in waits for word in _waits_for(told, lasso, process)}
-    return any(each.writes and each.word in words for each in told.happenings[lasso.loop :])
+def _who(processes: Sequence[int]) -> str:
+    """Name some processes."""
+    if len(processes) == 1:
+        return wording.process(processes[0])
+    return f"processes {wording.listed(process + 1 for process in processes)}"

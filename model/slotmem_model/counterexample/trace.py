@@ -40,6 +40,7 @@ from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from slotmem_model.checker.model import Configuration, Model, State, Step, check
+from slotmem_model.checker.progress.lasso import PROGRESS
 from slotmem_model.counterexample import wording
 from slotmem_model.json_words import KINDS, shortened
 from slotmem_model.spec import Operation, Result
@@ -250,6 +251,8 @@ def _loop(given: dict[str, Any], moves: int) -> int:
     number: int = _get(given, "loop", int, "the trace")
     if not 1 <= number <= moves + 1:
         raise BadTrace(f"its loop begins at step {number}; expected 1 to {moves + 1}: it has {moves} steps")
+    if given["breaks"] not in PROGRESS:
+        raise BadTrace(f"it has a loop, and breaks {shortened(given['breaks'])}; expected one of {', '.join(PROGRESS)}")
     return number - 1
 
 

@@ -86,9 +86,7 @@ def lasso_of(model: Model, name: str, steps: tuple[Step, ...], loop: int) -> Las
     moved = list(zip(states[loop:], steps[loop:], strict=False))
     goes_on = {step.process for before, step in moved if not is_drain(model, before, step)}
     drained = {step.process for before, step in moved if is_drain(model, before, step)}
-    ends = {
-        process for step in steps[loop:] for kind, process, _ in model.events.table[step.event] if kind == "return"
-    }
+    ends = {process for step in steps[loop:] for kind, process, _ in model.events.table[step.event] if kind == "return"}
     starving = left - ends
     is_broken = all(process in drained or not all(each.draining >> process & 1 for each in stands) for process in left)
     if name in FAIR:
@@ -102,7 +100,9 @@ def lasso_of(model: Model, name: str, steps: tuple[Step, ...], loop: int) -> Las
     is_broken &= bool(starving)
     if not is_broken:
         return None
-    stopped = () if name in FAIR else tuple(sorted(
-        each for each in left - goes_on if any(stand.able >> each & 1 for stand in stands)
-    ))
+    stopped = (
+        ()
+        if name in FAIR
+        else tuple(sorted(each for each in left - goes_on if any(stand.able >> each & 1 for stand in stands)))
+    )
     return Lasso(name, steps, loop, tuple(sorted(starving)), stopped)

@@ -31,9 +31,7 @@ def shortest_loop(
     """
 
     def met_in(state: int) -> int:
-        return sum(
-            1 << bit for bit, need in enumerate(needs) if need.states is not None and bool(need.states[state])
-        )
+        return sum(1 << bit for bit, need in enumerate(needs) if need.states is not None and bool(need.states[state]))
 
     goal = (state, (1 << len(needs)) - 1)
     begin = (state, met_in(state))
@@ -58,7 +56,7 @@ def _followed(
     came: dict[tuple[int, int], tuple[tuple[int, int], int]], begin: tuple[int, int], goal: tuple[int, int]
 ) -> list[tuple[int, int]]:
     """Go back from the goal, at least one step."""
-    found = []
+    found: list[tuple[int, int]] = []
     at = goal
     while not found or at != begin:
         at, edge = came[at]
