@@ -105,7 +105,7 @@ class Events:
 
 class _Key(NamedTuple):
     at: int
-    """The number of the statement, counted over all rounds; within the round, if there is no end."""
+    """The number of the statement, counted over all rounds; within the round if they never end."""
     registers: tuple[Hashable, ...]
     kept: Hashable
     node: int

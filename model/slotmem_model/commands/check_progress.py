@@ -36,9 +36,9 @@ from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 MEMORY_BYTES = 4 << 30
 """The memory that a graph may take by default."""
-_DOUBLINGS = 6
+_DOUBLINGS = 4
 """How often the words of a program get twice as many values, before one is taken to grow for ever:
-some hundred for a client of two operations.
+some thirty for two clients of two operations.
 """
 _COLUMNS = ("configuration", "states", "transitions", "seconds", "holds", "does not hold", "verdict")
 _UNFIT = {"engine": "naive", "symmetry": True, "por": True, "property": None, "markdown": True}
@@ -171,9 +171,8 @@ def _ask(row: Row, limits: Limits) -> None:
     looked = Exploration("progress")
 
     def tick() -> None:
-        row.reason = limits.spent(looked, 0)
-        if row.reason:
-            raise _Spent
+        if reason := limits.spent(looked, 0):
+            raise _Spent(reason)
 
     try:
         for generations in (2**power for power in range(_DOUBLINGS)):
@@ -182,7 +181,8 @@ def _ask(row: Row, limits: Limits) -> None:
             reached = row.reached = reach(model, limits)
             if OUTSIDE not in reached.faults or not is_program(algorithm):
                 break
-    except _Spent:
+    except _Spent as spent:
+        row.reason = str(spent)
         return
     except Overdue as overdue:
         row.reason = f"the budget of {limits.seconds:g} s is used up: {overdue}"
