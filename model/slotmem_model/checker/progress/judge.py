@@ -138,7 +138,7 @@ class _Graph:
             yield _Candidate(int(where[0]))
 
     def waiting(self) -> Iterator[_Candidate]:
-        """Yield the nearest state in which somebody waits, with no buffered store to change that."""
+        """Yield the nearest state in which somebody waits, and no buffered store can end that."""
         waits = ~(self.able | self.ended) & self.everybody
         where = np.flatnonzero((waits != 0) & (self.draining == 0))
         if len(where):
