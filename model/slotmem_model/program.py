@@ -282,7 +282,13 @@ def schedules(
     asked = _questions(program, clients, processes, rounds, crashes, memory, linearizable=True)
     models = [compile_model(each, program, generations=4, specification=specification) for each in asked]
     changes = st.lists(st.tuples(st.integers(0, 63), st.integers(0, 7)), max_size=12)
-    return st.builds(_run, st.sampled_from(models), changes)
+
+    @st.composite
+    def runs(draw: Any) -> Run:
+        which = draw(st.integers(0, len(models) - 1))
+        return _run(models[which], draw(changes))
+
+    return runs()
 
 
 def _run(model: Model, changes: list[tuple[int, int]]) -> Run:

@@ -68,6 +68,15 @@ def check():
     assert check_command.run(parser.parse_args(["httpd", "--slots", "1", "--client", "grab -> a"])) == 1
 
 
+def check_program(folder):
+    """Return what `slotmem check` prints about the README's program."""
+    program = README.partition("<!-- counter.py -->\n```python\n")[2].partition("```")[0]
+    (folder / "counter.py").write_text(program, encoding="utf-8")
+    parser = argparse.ArgumentParser()
+    check_command.configure(parser)
+    assert check_command.run(parser.parse_args(["counter.py"])) == 1
+
+
 def judge():
     """Draw a history of one slot, with the possibilities that the judge holds after each event."""
 
@@ -127,15 +136,20 @@ def test_examples(name):
     assert shown(name) == made[name]()
 
 
-def test_output(capsys):
+@pytest.mark.parametrize("name", ["check", "program"])
+def test_output(name, capsys, tmp_path, monkeypatch):
     """The output of the check stands in the README as it is, but for the seconds."""
-    check()
+    monkeypatch.chdir(tmp_path)
+    if name == "check":
+        check()
+    else:
+        check_program(tmp_path)
     printed = capsys.readouterr().out.rstrip("\n").splitlines()
 
     def timeless(text):
         return re.sub(r"\b\d+\.\d\b", "0.0", text)
 
-    assert timeless(shown("check")) == timeless(fenced(printed))
+    assert timeless(shown(name)) == timeless(fenced(printed))
 
 
 def test_picture():

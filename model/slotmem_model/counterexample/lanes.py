@@ -60,7 +60,7 @@ class _Drawing:
         count = len(told.model.processes)
         self.where = max((len(_where(each)) for each in told.happenings), default=0)
         room = (WIDTH - _STEP - 4 - self.where - _TEXT) // count - 2
-        widest = max(len(each.text) for each in told.happenings) + 2
+        widest = max((len(each.text) for each in told.happenings), default=0) + 2
         self.width = max(_NARROWEST, min(room, max(widest, 14), _WIDEST))
         self.inside = [False] * count
         self.lines: list[str] = []

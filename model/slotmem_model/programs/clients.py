@@ -122,8 +122,9 @@ def defaults(algorithm: type, processes: int = 2) -> list[tuple[str, ...]]:
     """
     named = getattr(algorithm, "clients", None)
     if named is not None:
-        each = [(one,) if isinstance(one, str) else tuple(one) for one in named]
-        if not each or not all(isinstance(text, str) for texts in each for text in texts):
+        is_listed = isinstance(named, list | tuple) and all(isinstance(one, str | list | tuple) for one in named)
+        each = [(one,) if isinstance(one, str) else tuple(one) for one in named] if is_listed else []
+        if not each or not all(texts and isinstance(text, str) for texts in each for text in texts):
             raise BadProgram(
                 f"{algorithm.__name__}.clients is {named!r}; expected a list of questions, each a client for all "
                 "processes or a tuple of clients, one for each"

@@ -1,4 +1,4 @@
-"""What an operation of a program must not do: open files, start processes, sleep, use a network.
+"""What an operation of a program must not do: open files, start processes, use a network.
 
 Interface: `with refused(files, below):` raises `BadProgram` where a function of these files does.
 An operation is run many times over, once for each way through it, so that it may touch nothing but
@@ -26,7 +26,6 @@ _REFUSED = {
     "os.kill": "sends a signal",
     "subprocess.Popen": "starts a process",
     "socket.__new__": "opens a socket",
-    "time.sleep": "sleeps",
     "_thread.start_new_thread": "starts a thread",
     "_thread.start_joinable_thread": "starts a thread",
     "builtins.input": "asks for input",
