@@ -78,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, what in (
         ("processes", "how many processes"),
         ("slots", "how many slots"),
-        ("rounds", "how often each repeats its client"),
+        ("rounds", "how often each repeats its client; 0: for ever"),
         ("crashes", "how many processes may die, before any step"),
         ("slot-bytes", "bytes in a slot, one step each"),
     ):

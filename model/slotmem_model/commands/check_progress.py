@@ -28,7 +28,7 @@ from slotmem_model.commands import check_report
 from slotmem_model.commands.check_questions import Questions
 from slotmem_model.commands.check_report import Live
 from slotmem_model.commands.overdue import Overdue, bounded
-from slotmem_model.counterexample import picture, trace
+from slotmem_model.counterexample import picture, trace, wording
 from slotmem_model.counterexample.endless import endless
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.programs.question import is_program
@@ -229,7 +229,11 @@ def told(rows: list[Row]) -> list[str]:
             lines.append(f"{row.configuration}: what is not broken so far may not hold: {row.reason}")
         if (most := row.most_steps()) is not None:
             lines.append(f"wait-free: {most} steps of its own end each operation")
-        lines += [f"not {name}: {row.told(name).sentence}" for name in row.broken if name != row.asked]
+        others: dict[str, list[str]] = {}
+        for name in row.broken:
+            if name != row.asked:
+                others.setdefault(row.told(name).sentence, []).append(name)
+        lines += [f"not {wording.listed(names, 'or')}: {sentence}" for sentence, names in others.items()]
         if row.asked in row.broken:
             lines += check_report.counterexample(row.told(row.asked))
     return [*lines, ""]
