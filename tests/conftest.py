@@ -31,6 +31,8 @@ SAMPLED = {
     "test_reductions_keep_the_verdict": 2,
     "test_right_designs_are_not_accused": 3,
     "test_right_ones_in_other_languages_are_not_accused": 2,
+    "test_spin_agrees": 3,
+    "test_spin_agrees_on_the_museum": 12,
     "test_spin_finds_the_same": 2,
     "test_sweep_agrees_with_naive": 2,
     "test_the_reference_makes_every_tour": 5,

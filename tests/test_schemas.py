@@ -16,6 +16,7 @@ from slotmem_conformance.vectors import vectors
 from slotmem_conformance.verify import page as verify_page
 from slotmem_conformance.verify.row import Row, verdict
 from slotmem_model import clauses
+from slotmem_model.checker.progress.lasso import PROGRESS
 from slotmem_model.checker.properties import ALWAYS, OUTSIDE
 from slotmem_model.commands import check_report
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
@@ -129,10 +130,13 @@ def test_check(ask, tmp_path, monkeypatch):
         ask(Exit.VIOLATED, f"check --explain {race}"),
         ask(Exit.HELD, f"check httpd-locked --explain {race}"),
         ask(Exit.UNDECIDED, f"check httpd-locked --explain {race} --budget-s 0"),
+        ask(Exit.VIOLATED, "check spin-lock --progress obstruction-free"),
+        ask(Exit.HELD, "check cas --progress wait-free"),
     ]
     monkeypatch.setattr(check_report.litmus, "buffered", lambda automaton, words: automaton)
     hold("check", *reports, ask(Exit.VIOLATED, "check --litmus"))
     assert schemas.load(schemas.SCHEMAS["trace"])["$defs"]["property"]["enum"] == [*ALWAYS, OUTSIDE]
+    assert schemas.load(schemas.SCHEMAS["trace"])["$defs"]["progress"]["enum"] == [*PROGRESS]
 
 
 def test_trace_and_replay(ask, tmp_path):
@@ -142,8 +146,10 @@ def test_trace_and_replay(ask, tmp_path):
     update = tmp_path / "update.json"
     clients = "--client 'fgrab(0); compare_and_put(0, 0, 1)' --client 'compare_and_put(0, 0, 1)'"
     ask(Exit.VIOLATED, f"check accused.wrong_algorithms:LooksFirst --slots 1 {clients} --trace {update}")
+    loop = tmp_path / "loop.json"
+    ask(Exit.VIOLATED, f"check tools.waiting:TryBoth --client work --progress --trace {loop}")
     windows = [window(tmp_path / f"{number}.json", done) for number, done in enumerate((TORN, NEVER_PUT))]
-    hold("trace", *(json.loads(path.read_text()) for path in (race, grabs, update, *windows)))
+    hold("trace", *(json.loads(path.read_text()) for path in (race, grabs, update, loop, *windows)))
     hold(
         "replay",
         ask(Exit.VIOLATED, f"replay {race}"),

@@ -300,10 +300,12 @@ class Waits:
     """Waits for what nobody does."""
 
     flag = Words(1)
+    waiting = Words(1)
 
     @operation
     def wait(self):
         """For ever."""
+        self.waiting[0] = 1
         while not self.flag[0]:
             pass
 
@@ -539,8 +541,8 @@ class NoOperation:
 
 
 UNFIT = {
-    Random: "does not always do the same",
-    RandomResult: "does not always do the same",
+    Random: "go() takes random numbers: an operation must do the same each time",
+    RandomResult: "go() takes random numbers",
     Clock: "does not always do the same",
     Global: "does not always do the same",
     Recursion: "calls itself without end, in line",

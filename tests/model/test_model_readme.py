@@ -16,6 +16,7 @@ from slotmem_model.automata.kind import Leaf
 from slotmem_model.automata.recording import tabulate
 from slotmem_model.checker import shortest
 from slotmem_model.checker.model import Configuration, compile_model
+from slotmem_model.checker.progress.lasso import PROGRESS
 from slotmem_model.checker.properties import ALWAYS, SOMETIMES
 from slotmem_model.commands import check as check_command
 from slotmem_model.counterexample import picture, wording
@@ -66,6 +67,14 @@ def check():
     parser = argparse.ArgumentParser()
     check_command.configure(parser)
     assert check_command.run(parser.parse_args(["httpd", "--slots", "1", "--client", "grab -> a"])) == 1
+
+
+def check_progress():
+    """Return what `slotmem check --progress` prints about a spinlock."""
+    parser = argparse.ArgumentParser()
+    check_command.configure(parser)
+    given = ["spin-lock", "--client", "num_free_slots", "--progress", "starvation-free"]
+    assert check_command.run(parser.parse_args(given)) == 1
 
 
 def check_program(folder):
@@ -123,7 +132,7 @@ def shown(name):
     return rest.partition("\n\n")[0]
 
 
-@pytest.mark.parametrize("name", ["algorithm", "automaton", "always", "sometimes", "judge"])
+@pytest.mark.parametrize("name", ["algorithm", "automaton", "always", "sometimes", "progress", "judge"])
 def test_examples(name):
     """The algorithm, its automaton and the properties stand in the README as they are."""
     made = {
@@ -132,16 +141,19 @@ def test_examples(name):
         "judge": judge,
         "always": lambda: properties(ALWAYS),
         "sometimes": lambda: properties(SOMETIMES),
+        "progress": lambda: properties(PROGRESS),
     }
     assert shown(name) == made[name]()
 
 
-@pytest.mark.parametrize("name", ["check", "program"])
+@pytest.mark.parametrize("name", ["check", "program", "endless"])
 def test_output(name, capsys, tmp_path, monkeypatch):
     """The output of the check stands in the README as it is, but for the seconds."""
     monkeypatch.chdir(tmp_path)
     if name == "check":
         check()
+    elif name == "endless":
+        check_progress()
     else:
         check_program(tmp_path)
     printed = capsys.readouterr().out.rstrip("\n").splitlines()

@@ -81,6 +81,8 @@ def _compound(kind: str, schema: dict[str, Any], definitions: dict[str, Any]) ->
     if kind == "object":
         values = schema.get("additionalProperties")
         return f"object of {_kind(values, definitions)}" if isinstance(values, dict) else "object"
+    if "items" not in schema:
+        return "list"
     return "list of pairs" if "prefixItems" in schema["items"] else f"list of {_kind(schema['items'], definitions)}"
 
 

@@ -36,6 +36,24 @@ def explore(text, directory, optimize="-O0"):
     return read(_run(["./pan", *PAN], directory))
 
 
+def breaks(text, directory, optimize="-O0"):
+    """Let Spin look for a weakly fair run that a Promela text's claim accepts; return whether there
+    is one.
+
+    Raises:
+        ValueError: if there is none, but not everything was explored.
+    """
+    (directory / "model.pml").write_text(text)
+    _run(["spin", "-a", "model.pml"], directory)
+    _run(["cc", optimize, "-w", "-DNOREDUCE", "-DNFAIR=3", "-o", "pan", "pan.c"], directory)
+    report = _run(["./pan", "-a", "-f", "-m1000000", "-w18"], directory)
+    if "acceptance cycle" in report:
+        return True
+    if "errors: 0" not in report or "Search not completed" in report or "max search depth too small" in report:
+        raise ValueError(f"Spin has not explored everything:\n{report}")
+    return False
+
+
 def read(report):
     """Read pan's report.
 

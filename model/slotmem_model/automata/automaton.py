@@ -18,6 +18,7 @@ will not be read again are forgotten at once, so that states that differ in noth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import NamedTuple
@@ -104,7 +105,7 @@ class Events:
 
 class _Key(NamedTuple):
     at: int
-    """The number of the statement, counted over all rounds."""
+    """The number of the statement, counted over all rounds; within the round if they never end."""
     registers: tuple[Hashable, ...]
     kept: Hashable
     node: int
@@ -123,7 +124,8 @@ class _Builder:
         graph_of: Callable[[Operation], Graph],
         events: Events,
     ) -> None:
-        self.statements, self.length, self.process = statements, rounds * len(statements), process
+        self.statements, self.process = statements, process
+        self.length = rounds * len(statements) if rounds else math.inf
         self.kind, self.graph_of, self.events = kind, graph_of, events
         self.names = sorted({statement.register for statement in statements} - {""})
         self.numbers: dict[_Key, int] = {}
@@ -152,6 +154,8 @@ class _Builder:
         """
         while True:
             within = at % len(self.statements)
+            if self.length == math.inf:
+                at = within
             ahead = self.statements[within:] if at < self.length else ()
             registers = tuple(
                 value if within and self.is_read(name, ahead) else None
@@ -251,7 +255,8 @@ def build(
     graph_of: Callable[[Operation], Graph],
     events: Events,
 ) -> Automaton:
-    """Make the automaton of a client that does `rounds` rounds of its statements.
+    """Make the automaton of a client that does `rounds` rounds of its statements; 0: one after the
+    other for ever.
 
     Raises:
         TooLarge

@@ -2,7 +2,8 @@
 
 Interface:
 
-- `buffered(automaton, words)` returns the automaton of the same process behind a store buffer.
+- `buffered(automaton, words, most)` returns the automaton of the same process behind a store
+  buffer, of `most` stores or, as a process that ends needs no bound, any number.
 
 A store goes into the buffer and is seen by nobody else. A load takes the newest buffered value of
 its word, if there is one; else memory's. Locked operations (mutexes, compare-and-swap, add) and
@@ -19,6 +20,8 @@ dies only with an empty buffer.
 
 from __future__ import annotations
 
+import math
+
 from slotmem_model.automata.accesses import Access
 from slotmem_model.automata.automaton import MAX_LOCALS, NEVER, Action, Automaton, Local, Move
 from slotmem_model.automata.kind import TooLarge
@@ -30,8 +33,9 @@ _Store = tuple[int, int]
 _Place = tuple[int, tuple[_Store, ...]]
 
 
-def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
-    """Put a store buffer between a process and memory.
+def buffered(automaton: Automaton, words: tuple[Word, ...], most: float = math.inf) -> Automaton:
+    """Put a store buffer between a process and memory. most: when it holds so many stores, the next
+    one waits until one has drained.
 
     Raises:
         TooLarge
@@ -56,6 +60,8 @@ def buffered(automaton: Automaton, words: tuple[Word, ...]) -> Automaton:
         kind, word = action.access.kind, action.access.word
         if kind == "store":
             move = next(move for move in action.moves if move and move != NEVER)
+            if len(buffer) >= most:
+                return None
             is_outside = action.access.argument not in words[word].values
             after = buffer if is_outside else (*buffer, (word, move.value))
             return Action(Access("buffer", word, action.access.argument), (_to(move, number(move.target, after), 0),))

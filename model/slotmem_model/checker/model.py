@@ -13,6 +13,7 @@ Interface:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -34,6 +35,8 @@ from slotmem_model.programs.question import is_program, program_question
 from slotmem_model.spec import Operation
 
 MEMORIES = ("sc", "tso")
+STORES = 4
+"""The stores in one buffer, if processes go on for ever."""
 _MOST = 1_000
 
 
@@ -46,6 +49,7 @@ class Configuration:
     slots: int = 2
     """0 for a program of one's own, which has none."""
     rounds: int = 1
+    """How often each process repeats its client; 0: for ever."""
     clients: tuple[str, ...] = (client.DEFAULT,)
     """One client for all processes, or one for each."""
     crashes: int = 0
@@ -72,6 +76,8 @@ class Configuration:
         counted = ((self.processes, "process", "es"), (self.slots, "slot", "s"), (self.rounds, "round", "s"))
         shown = [each for each in counted if each[0]]
         parts = [self.algorithm, *(f"{number} {noun}{plural * (number != 1)}" for number, noun, plural in shown)]
+        if not self.rounds:
+            parts.append("for ever")
         if self.crashes:
             parts.append(f"{self.crashes} crash" + "es" * (self.crashes > 1))
         if self.memory != "sc":
@@ -213,7 +219,8 @@ def compile_model(
     asked = _question(configuration, algorithm, generations, specification)
     place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, tick)
     if configuration.memory == "tso":
-        automata = [buffered(automaton, place.kind.words) for automaton in automata]
+        most = math.inf if configuration.rounds else STORES
+        automata = [buffered(automaton, place.kind.words, most) for automaton in automata]
     monitor = Monitor(asked.initial, configuration.processes, events.table, asked.step)
     return Model(
         configuration,
@@ -311,7 +318,7 @@ def check(configuration: Configuration) -> None:
     for name, least in (
         ("processes", 1),
         ("slots", 0),
-        ("rounds", 1),
+        ("rounds", 0),
         ("crashes", 0),
         ("slot_bytes", 1),
         ("stripes", 1),

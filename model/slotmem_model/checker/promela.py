@@ -5,7 +5,9 @@ Interface:
 - `to_promela(model)` returns the text: the same automata, words and deaths. `RUN` is how to check
   it. (Spin warns of a timeout in a d_step; it is the guard there, so all is well.)
 - `BROKEN` are the properties that become assertions, by the number that `broken` has then.
-  linearizable and memory need the monitor, which is not exported.
+  linearizable and memory need the monitor, which is not exported; invariant and final are methods
+  of a program, which are not either.
+- `Writer` is what `slotmem_model.checker.progress.promela` has in common with that.
 
 Spin is Holzmann's model checker (The Spin Model Checker, 2003). Models are usually written for it
 by hand; this one is generated from the automata, and so from the Python that users run.
@@ -28,8 +30,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from slotmem_model.automata.automaton import NEVER, Action, Automaton
+from slotmem_model.automata.automaton import NEVER, Action, Automaton, Local, Move
 from slotmem_model.automata.shared_words import DEAD, LOST
+from slotmem_model.automata.slots_kind import SlotsKind
 from slotmem_model.checker.model import Model
 from slotmem_model.checker.properties import OUTSIDE, fault_property, property_check
 
@@ -49,9 +52,11 @@ BROKEN = {
 RUN = "spin -a model.pml && gcc -O2 -w -DSAFETY -DNOREDUCE -o pan pan.c && ./pan -c0 -m1000000"
 _NUMBER = {name: number for number, name in BROKEN.items()}
 _CHUNK = 256  # rows in one C array: Spin reads no more than 32 KiB of C at once
-_WAITS = (-1, 0)
+_WAITS: tuple[int, ...] = (-1, 0)
+_Rows = tuple[tuple[int, ...], ...]
+"""For each value of a word, what a move does that finds it."""
 
-_HEAD = """\
+HEAD = """\
 #define AT(table, row) table[(row) >> 8][(row) & 255]
 
 c_decl {
@@ -69,32 +74,36 @@ struct move { int next, value; };  /* the next local state, or -1: it must wait;
 
 def to_promela(model: Model) -> str:
     """Write a model as Promela."""
-    return "\n".join(_Writer(model).lines()) + "\n"
+    return "\n".join(Writer(model).lines()) + "\n"
 
 
-class _Writer:
+class Writer:
+    """Writes a model; `lines` yields the whole."""
+
     def __init__(self, model: Model) -> None:
         self.model = model
         self.crashes = model.configuration.crashes
         self.numbers = range(len(model.processes))
-        map_ = model.map
-        self.mortal = [mutex for mutex in map_.mutexes if model.place.possible[mutex] & {DEAD, LOST}]
+        map_ = model.map if isinstance(model.kind, SlotsKind) else None
+        mutexes = map_.mutexes if map_ else ()
+        self.mortal = [mutex for mutex in mutexes if model.place.possible[mutex] & {DEAD, LOST}]
         """Mutexes that a death can leave to be repaired."""
         locals_ = [local for automaton in model.processes for local in automaton.locals]
         self.actions = range(max(1, *(len(local.actions) for local in locals_)))
         self.held = range(max(1, *(len(local.held) for local in locals_)))
         accessed = {action.access.word for local in locals_ for action in local.actions if action.access.touches}
-        words = sorted(accessed | {*map_.inuse, map_.num_free, *self.mortal})
+        judged = {*map_.inuse, map_.num_free, *self.mortal} if map_ else {0}
+        words = sorted(accessed | judged)
         self.word = {word: number for number, word in enumerate(words)}
         """The number of each word that is accessed or judged."""
 
     def lines(self) -> Iterator[str]:
         """Yield the whole text."""
-        yield _comment(str(self.model.configuration))
-        yield _comment(RUN)
+        yield comment(str(self.model.configuration))
+        yield comment(RUN)
         yield f"#define HELD {len(self.held)}"
         yield f"#define ACTIONS {len(self.actions)}"
-        yield _HEAD
+        yield HEAD
         for automaton in self.model.processes:
             yield from self.tables(automaton)
         yield from self.state()
@@ -122,19 +131,18 @@ class _Writer:
         Impossible values lead to one more local state at the end.
         """
         impossible = len(automaton.locals)
-        moves: dict[tuple[tuple[int, int], ...], int] = {}
+        moves: dict[_Rows, int] = {}
         move_rows: list[str] = []
         locals_: list[str] = []
 
-        def first(rows: tuple[tuple[int, int], ...]) -> int:
+        def first(rows: _Rows) -> int:
             if rows not in moves:
                 moves[rows] = len(move_rows)
-                move_rows.extend(f"{{{target}, {value}}}" for target, value in rows)
+                move_rows.extend(f"{{{listed(row)}}}" for row in rows)
             return moves[rows]
 
         for number, local in enumerate(automaton.locals):
-            actions = [self.action(action, impossible) for action in local.actions]
-            actions += [self.waiting()] * (len(self.actions) - len(actions))
+            actions = [self.action(each, impossible) if each else self.waiting() for each in self.columns(local)]
             held = [self.word[mutex] for mutex in local.held] + [-1] * (len(self.held) - len(local.held))
             numbers = (
                 -1 if local.crash is None else local.crash,
@@ -146,29 +154,43 @@ class _Writer:
             )
             accesses = ", or ".join(self.described(action) for action in local.actions) or local.fault or local.end
             locals_.append(
-                f"{{{_list(numbers)}, {{{_list(held)}}}, {{{_list(f'{{{word}, {first(rows)}}}' for word, rows in actions)}}}}}"
-                f", {_comment(f'{number}: {accesses}')}"
+                f"{{{listed(numbers)}, {{{listed(held)}}}, {{{listed(f'{{{word}, {first(rows)}}}' for word, rows in actions)}}}}}"
+                f", {comment(f'{number}: {accesses}')}"
             )
-        nothing = _list(f"{{{word}, {first(rows)}}}" for word, rows in [self.waiting()] * len(self.actions))
-        locals_.append(f"{{-1, {_NUMBER[IMPOSSIBLE]}, 0, 0, 1, 0, {{{_list([-1] * len(self.held))}}}, {{{nothing}}}}},")
+        nothing = listed(f"{{{word}, {first(rows)}}}" for word, rows in [self.waiting()] * len(self.actions))
+        locals_.append(
+            f"{{-1, {_NUMBER[IMPOSSIBLE]}, 0, 0, 1, 0, {{{listed([-1] * len(self.held))}}}, {{{nothing}}}}},"
+        )
         yield from _chunked("local", automaton.process, locals_)
         yield from _chunked("move", automaton.process, [row + "," for row in move_rows])
 
-    def waiting(self) -> tuple[int, tuple[tuple[int, int], ...]]:
+    def columns(self, local: Local) -> list[Action | None]:
+        """Return the actions of a local state, as many as there are columns; None where it has no
+        more.
+        """
+        return [*local.actions, *(None for _ in self.actions[len(local.actions) :])]
+
+    def row(self, move: Move, value: int) -> tuple[int, ...]:
+        """Return what a move does when it leaves this value."""
+        return (move.target, value)
+
+    def waiting(self) -> tuple[int, _Rows]:
         """Return an action that is never possible."""
         first = min(self.word)
         return self.word[first], (_WAITS,) * len(self.model.words[first].values)
 
-    def action(self, action: Action, impossible: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+    def action(self, action: Action, impossible: int) -> tuple[int, _Rows]:
         """Return the number of the word that an action accesses, and what it does for each of its
         values.
         """
         if not action.access.touches:  # any word will do, and stays as it is
             (move,), first = action.moves, min(self.word)
             assert move
-            return self.word[first], tuple((move.target, index) for index in range(len(self.model.words[first].values)))
+            return self.word[first], tuple(
+                self.row(move, index) for index in range(len(self.model.words[first].values))
+            )
         rows = (
-            _WAITS if move is None else (impossible, index) if move == NEVER else (move.target, move.value)
+            _WAITS if move is None else (impossible, index) if move == NEVER else self.row(move, move.value)
             for index, move in enumerate(action.moves)
         )
         return self.word[action.access.word], tuple(rows)
@@ -186,19 +208,27 @@ class _Writer:
         for number, word in enumerate(words):
             plain = word.values == tuple(range(len(word.values)))
             values = "" if plain else f": index of {', '.join(map(str, word.values))}"
-            yield _comment(f"word[{number}] is {word.name}{values}")
+            yield comment(f"word[{number}] is {word.name}{values}")
         sort = "byte" if max(len(word.values) for word in words) <= 256 else "short"
-        initial = _list(word.values.index(word.initial) for word in words)
+        initial = listed(word.values.index(word.initial) for word in words)
         yield f"{sort} word[{len(words)}] = {{{initial}}};"
         for automaton in self.model.processes:
             sort = "short" if len(automaton.locals) < 2**15 else "int"
             yield f"{sort} at_{automaton.process};"
-        yield f"byte broken;  {_comment(', '.join(f'{number}: {name}' for number, name in BROKEN.items()))}"
+        yield f"byte broken;  {comment(', '.join(f'{number}: {name}' for number, name in BROKEN.items()))}"
         yield "hidden int row;"
         yield ""
 
     def judged(self) -> Iterator[str]:
         """Define what follows from the state."""
+        yield from self.standing()
+        judged = self.judged_memory() if isinstance(self.model.kind, SlotsKind) else "0"
+        yield f"#define FAULT ({self.each('BROKEN_{0}', ' + ')})  /* a fault ends everything, so there is one at most */"
+        yield f"#define JUDGED (FAULT -> FAULT : {judged})"
+        yield ""
+
+    def standing(self) -> Iterator[str]:
+        """Define where processes stand, and what they can do."""
         for process in self.numbers:
             yield f"#define LOCAL_{process} AT(local_{process}, now.at_{process})"
             for column in ("death", "broken", "inside", "holds", "ended", "dead"):
@@ -209,6 +239,9 @@ class _Writer:
                 yield f"#define CAN_{process}_{action} c_expr {{ AT(move_{process}, ROW_{process}_{action}).next >= 0 }}"
         ways = (self.each(f"CAN_{{0}}_{action}", " || ") for action in self.actions)
         yield f"#define SOME_CAN_GO_ON ({' || '.join(ways)})"
+
+    def judged_memory(self) -> str:
+        """Return as an expression the number of the property of slots that a state breaks, or 0."""
         map_ = self.model.map
         free = " + ".join(f"(1 - word[{self.word[word]}])" for word in map_.inuse)
         quiet = [
@@ -223,9 +256,7 @@ class _Writer:
                 for process in self.numbers[1:]
             )
             judged = f"({twice} -> {_NUMBER['held-once']} : {judged})"
-        yield f"#define FAULT ({self.each('BROKEN_{0}', ' + ')})  /* a fault ends everything, so there is one at most */"
-        yield f"#define JUDGED (FAULT -> FAULT : {judged})"
-        yield ""
+        return judged
 
     # -- the steps ---------------------------------------------------------------------------------
 
@@ -260,13 +291,13 @@ def _chunked(kind: str, process: int, rows: Sequence[str]) -> Iterator[str]:
         yield from rows[start : start + _CHUNK]
         yield "};"
         yield "}"
-    yield f"c_decl {{ static const struct {kind} *const {kind}_{process}[] = {{{_list(names)}}}; }}"
+    yield f"c_decl {{ static const struct {kind} *const {kind}_{process}[] = {{{listed(names)}}}; }}"
     yield ""
 
 
-def _list(items: Iterator[object] | Sequence[object]) -> str:
+def listed(items: Iterator[object] | Sequence[object]) -> str:
     return ", ".join(map(str, items))
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     return f"/* {re.sub(r'[*]/', '* /', text)} */"

@@ -38,10 +38,11 @@ def slots_question(
     clients = clients if len(clients) > 1 else clients * processes
     values = 1 + max(client.largest_value(statements, process) for process, statements in enumerate(clients))
     shape = geometry(slot_bytes, slots, pregrab, stripes)
-    # Each process is at most one count ahead or behind in each round.
+    # Each process is at most one count ahead or behind in each round; one that goes on for ever may
+    # drift further, which is reported as a value that the model does not have.
     tenants = processes if client.asks_for_tenants(clients) else 0
     extra = getattr(algorithm, "extra_words", ())
-    map_ = words_of(shape, values, slack=processes * rounds, extra=extra, tenants=tenants)
+    map_ = words_of(shape, values, slack=processes * max(rounds, 1), extra=extra, tenants=tenants)
     possible = [frozenset({word.values.index(word.initial)}) for word in map_.words]
     possible[map_.num_free] = frozenset(range(slots + 1))
     initial = spec.fresh(slot_bytes, slots, pregrab)

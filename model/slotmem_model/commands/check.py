@@ -13,6 +13,8 @@ examples:
   slotmem check httpd --svg race.svg         the same as a picture; --trace for `slotmem replay`
   slotmem check --processes 3 --crashes 2    the reference, another question
   slotmem check cas --client 'grab -> a; release(a)' --client 'num_free_slots'
+  slotmem check spin-lock --progress         does every operation end, does some operation?
+  slotmem check spin-lock --progress starvation-free --svg starves.svg
   slotmem check --list                       algorithms and properties
   slotmem check --litmus                     what the memory models allow
   slotmem check --explain window.json        can its algorithm do what a stress run saw?
@@ -24,7 +26,8 @@ process's number; one --client for all processes, or one for each.
 Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage
 or environment, 3 undecided: the budget was used up first, or the standard configurations held but
 left out lines of the algorithm, or something that can happen; 130 Ctrl-C. With --explain: 1 the
-algorithm can do that, 0 it cannot.
+algorithm can do that, 0 it cannot. With --progress: 1 the property that it names is broken; the
+other properties of progress are reported, and change nothing.
 """
 
 from __future__ import annotations
@@ -45,12 +48,13 @@ from slotmem_model.automata.source_lines import files_of
 from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
+from slotmem_model.checker.progress.lasso import DEADLOCK_FREE, PROGRESS
 from slotmem_model.checker.promela import to_promela
 from slotmem_model.checker.properties import ALWAYS, OUTSIDE, SOMETIMES, put_to
 from slotmem_model.checker.standard import Standard
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_explain as check_observed
-from slotmem_model.commands import check_report
+from slotmem_model.commands import check_progress, check_report
 from slotmem_model.commands.amounts import amount, count
 from slotmem_model.commands.check_questions import Questions, questions
 from slotmem_model.commands.check_remains import judge_lines, remains
@@ -76,7 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, what in (
         ("processes", "how many processes"),
         ("slots", "how many slots"),
-        ("rounds", "how often each repeats its client"),
+        ("rounds", "how often each repeats its client; 0: for ever"),
         ("crashes", "how many processes may die, before any step"),
         ("slot-bytes", "bytes in a slot, one step each"),
     ):
@@ -95,6 +99,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="TRACE",
         help="look for an interleaving in which the operations of a trace return what was observed, by its algorithm or by ALGORITHM",
+    )
+    question.add_argument(
+        "--progress",
+        nargs="?",
+        const=DEADLOCK_FREE,
+        type=check_progress.property_name,
+        metavar="PROPERTY",
+        help="which operations end, if processes go on for ever: wait-free, lock-free, obstruction-free, "
+        "starvation-free or deadlock-free must hold (default: deadlock-free: no deadlock, no livelock)",
     )
     question.add_argument("--timeouts", action="store_true", default=None, help="a wait for a lock may time out")
     question.add_argument(
@@ -140,9 +153,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.litmus:
         return _litmus(arguments.json)
     try:
+        if arguments.explain and arguments.progress:
+            raise ValueError("--explain looks for a run, and --progress for one without end; leave one of them out")
         if arguments.explain:
             return check_observed.run(arguments, Live())
         asked = questions(arguments)
+        if arguments.progress:
+            return check_progress.run(arguments, asked, Live())
         if arguments.promela:
             return _promela(arguments.promela, asked.asked)
         checking = _Checking(arguments, Live())
@@ -388,6 +405,7 @@ def _list() -> None:
         ("algorithms", {name: first_paragraph(catalogue.find(name)) for name in catalogue.names()}),
         ("pieces of the museum", {f"museum:{name}": piece.sentence for name, piece in MUSEUM.items()}),
         ("properties that must always hold", ALWAYS),
+        ("properties of progress, with --progress", PROGRESS),
         ("what must sometimes happen, or those hold for nothing", SOMETIMES),
     ):
         width = max(map(len, listed))

@@ -27,7 +27,7 @@ from slotmem_model.checker.exploration import Exploration, Progress
 from slotmem_model.checker.litmus import LITMUS
 from slotmem_model.checker.model import MEMORIES, Configuration
 from slotmem_model.checker.properties import ALWAYS, OUTSIDE, Put
-from slotmem_model.counterexample import lanes, trace
+from slotmem_model.counterexample import lanes, trace, wording
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import Trace
 from slotmem_model.verdict import HELD, VIOLATED
@@ -38,6 +38,8 @@ _NUMBERS = {"states", "transitions", "seconds"}
 _WIDEST = {
     "configuration": 38,
     "properties": 21,
+    "holds": 19,
+    "does not hold": 19,
     "did not happen": 14,
     "verdict": 12,
     "processes": 34,
@@ -105,7 +107,7 @@ class Row:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Return the table as plain text; long cells are folded."""
-    return _table(_COLUMNS, [row.cells() for row in rows])
+    return plain_table(_COLUMNS, [row.cells() for row in rows])
 
 
 def markdown(rows: Sequence[Row]) -> list[str]:
@@ -132,10 +134,10 @@ def litmus_tests() -> tuple[list[dict[str, Any]], list[str]]:
         given.append({"test": test.name, "registers": test.shown, **shown, "verdict": verdict})
         values = (" ".join(test.shown), " ".join(shown["sc"]), " ".join(more) or "nothing", verdict)
         cells.append((test.name, " | ".join(test.processes), *values))
-    return given, _table(("litmus", "processes", "values of", "sc reaches", "tso adds", "verdict"), cells)
+    return given, plain_table(("litmus", "processes", "values of", "sc reaches", "tso adds", "verdict"), cells)
 
 
-def _table(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> list[str]:
+def plain_table(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> list[str]:
     """Return a table as plain text; long cells are folded."""
     folded = [
         [textwrap.wrap(cell, _WIDEST.get(name, 99)) or [""] for name, cell in zip(columns, row, strict=True)]
@@ -159,10 +161,11 @@ def counterexample(told: Explanation, *, verbose: bool = False) -> list[str]:
     if told.broken == OUTSIDE:
         what = "cannot be judged: a word got a value that the model does not have"
     else:
-        what = f"breaks {told.broken}: {ALWAYS[told.broken]}"
+        what = f"breaks {told.broken}: {wording.property_(told.broken)}"
+    number = len(told.happenings) if told.loop is None else told.loop
     return [
         f"{told.model.configuration} {what}",
-        f"after {len(told.happenings)} step{'s' * (len(told.happenings) != 1)}, the fewest possible: {told.sentence}.",
+        f"after {number} step{'s' * (number != 1)}, the fewest possible: {told.sentence}.",
         "",
         *lanes.drawn(told, verbose=verbose),
     ]
@@ -170,7 +173,7 @@ def counterexample(told: Explanation, *, verbose: bool = False) -> list[str]:
 
 def traced(told: Explanation) -> Trace:
     """Return the trace of a counterexample."""
-    return trace.record(told.model, told.broken, told.sentence, told.steps)
+    return trace.record(told.model, told.broken, told.sentence, told.steps, told.loop)
 
 
 def as_json(

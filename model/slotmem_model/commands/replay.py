@@ -33,6 +33,7 @@ from typing import Any
 from slotmem_model.algorithms import catalogue
 from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Model, Step, compile_model
+from slotmem_model.checker.progress.lasso import lasso_of
 from slotmem_model.checker.properties import property_check
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
@@ -40,6 +41,7 @@ from slotmem_model.commands.amounts import amount
 from slotmem_model.commands.check_explain import Answer
 from slotmem_model.commands.check_report import Live
 from slotmem_model.counterexample import lanes, picture, trace, wording
+from slotmem_model.counterexample.endless import endless
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Diverged, Trace
@@ -119,8 +121,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     else:
         _say(arguments, {"verdict": UNDECIDED, "difference": str(difference)}, [_diverged(name, difference)])
         return Exit.UNDECIDED
-    broken, steps = first_broken(model, steps)
-    told = explain(model, broken, steps)
+    told = _told(model, given, steps)
+    broken = told.broken
     if arguments.svg:
         arguments.svg.write_text(picture.drawn(told), encoding="utf-8")
     verdict = VIOLATED if broken else HELD
@@ -128,6 +130,14 @@ def _replay(arguments: argparse.Namespace) -> int:
     lines = [*heading, *lanes.drawn(told, verbose=arguments.verbose), "", *_verdict(given, told)]
     _say(arguments, {**report, "steps": told_steps(told), **searched}, lines)
     return exit_code(verdict)
+
+
+def _told(model: Model, given: Trace, steps: tuple[Step, ...]) -> Explanation:
+    """Say what steps break: a run without end the property that its trace names, if any."""
+    if given.loop is None:
+        return explain(model, *first_broken(model, steps))
+    lasso = lasso_of(model, given.breaks, steps, given.loop)
+    return endless(model, lasso) if lasso else explain(model, "", steps)
 
 
 def _looked_for(arguments: argparse.Namespace, given: Trace, name: str) -> Answer:

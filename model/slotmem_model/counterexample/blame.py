@@ -7,6 +7,7 @@ has its own function.
 from __future__ import annotations
 
 from slotmem_model.automata.shared_words import FREE, HELD
+from slotmem_model.checker.model import State
 from slotmem_model.checker.properties import SlotsCheck, fault_property
 from slotmem_model.counterexample import wording
 from slotmem_model.counterexample.story import Explanation
@@ -145,34 +146,38 @@ def _marked(used: bool) -> str:
 
 def _deadlock(told: Explanation) -> Blamed:
     model, last = told.model, told.states[-1]
-    words: set[int] = set()
-    parts: list[str] = []
-    for process, automaton in enumerate(model.processes):
-        local = automaton.locals[last.locals[process]]
-        if not local.actions:
-            continue
-        word = local.actions[0].access.word
-        words.add(word)
-        if model.words[word].kind == "mutex":
-            what = f"the {model.words[word].name}, {_holder(told, word)}"
-        else:
-            what = f"{model.words[word].name} to change: it is {model.words[word].shown(last.words[word])}"
-        parts.append(f"{wording.process(process)} waits for ever for {what}")
-    ongoing = {number for number, interval in enumerate(told.intervals) if interval.last is None}
-    return "; ".join(parts), frozenset(ongoing | _writers(told, words)), frozenset(words)
-
-
-def _holder(told: Explanation, word: int) -> str:
-    """Describe who holds a mutex at the end: a clause to follow its name."""
-    values = told.model.words[word].values
-    takers = [
-        each for each in told.happenings if each.word == word and each.writes and values[each.after] in (HELD, FREE)
+    stuck = [
+        (process, automaton.locals[last.locals[process]].actions[0].access.word)
+        for process, automaton in enumerate(model.processes)
+        if automaton.locals[last.locals[process]].actions
     ]
+    words = {word for _, word in stuck}
+    ongoing = {number for number, interval in enumerate(told.intervals) if interval.last is None}
+    sentence = "; ".join(waiting_for(told, process, last) for process, _ in stuck)
+    return sentence, frozenset(ongoing | _writers(told, words)), frozenset(words)
+
+
+def waiting_for(told: Explanation, process: int, state: State, *, for_ever: bool = True) -> str:
+    """Say what a process waits for in a state."""
+    model = told.model
+    word = model.processes[process].locals[state.locals[process]].actions[0].access.word
+    if model.words[word].kind == "mutex":
+        what = f"the {model.words[word].name}, {_holder(told, word, state)}"
+    else:
+        what = f"{model.words[word].name} to change: it is {model.words[word].shown(state.words[word])}"
+    return f"{wording.process(process)} waits {'for ever ' * for_ever}for {what}"
+
+
+def _holder(told: Explanation, word: int, state: State) -> str:
+    """Describe who holds a mutex in a state: a clause to follow its name."""
+    values = told.model.words[word].values
+    before = told.happenings[: told.states.index(state)]
+    takers = [each for each in before if each.word == word and each.writes and values[each.after] in (HELD, FREE)]
     if not takers or values[takers[-1].after] != HELD:
         return "which nobody holds"
     taker = takers[-1]
     who = wording.process(taker.process)
-    local = told.model.processes[taker.process].locals[told.states[-1].locals[taker.process]]
+    local = told.model.processes[taker.process].locals[state.locals[taker.process]]
     if local.end == "dead":
         return f"which {who} held when it died"
     interval = None if taker.interval is None else told.intervals[taker.interval]

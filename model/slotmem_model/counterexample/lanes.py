@@ -11,7 +11,8 @@ Interface: `drawn(explanation)` returns the lines; with `verbose`, memory after 
           └ slot 0             │
 
 A bar runs along a lane from an operation's first step to its last; a cross is a death. On the right
-are the line that did the step, its function, and the line's text, as far as there is room.
+are the line that did the step, its function, and the line's text, as far as there is room. Of a run
+without end a line says where its loop begins, and a last one that it goes on for ever.
 """
 
 from __future__ import annotations
@@ -35,10 +36,22 @@ def drawn(told: Explanation, *, verbose: bool = False) -> list[str]:
     """Return the lines, at most 120 columns wide and 22 more for each process after the second."""
     drawing = _Drawing(told)
     for number, happening in enumerate(told.happenings):
+        if number == told.loop:
+            drawing.note(f"the loop begins: steps {number + 1} to {len(told.happenings)} repeat for ever")
         drawing.step(number, happening)
         if verbose:
             drawing.memory(told.states[number + 1])
+    if told.loop is not None:
+        drawing.note(endless_note(told))
     return [line.rstrip() for line in drawing.lines]
+
+
+def endless_note(told: Explanation) -> str:
+    """Say how a run goes on that has no end, and which operations never end."""
+    assert told.loop is not None
+    count = len(told.happenings)
+    again = "so it stays" if told.loop == count else f"and again from step {told.loop + 1}"
+    return f"{again}, for ever: {wording.listed(told.starves)} never end{'s' * (len(told.starves) == 1)}"
 
 
 class _Drawing:
@@ -89,6 +102,11 @@ class _Drawing:
         self.cell(process, happening.text, str(number + 1), self.source(happening))
         if interval is not None and interval.last == number:
             self.edge(process, "└", _ending(interval))
+
+    def note(self, text: str) -> None:
+        """Write a line across all lanes."""
+        for part in textwrap.wrap(f"── {text} ──", WIDTH - _STEP - 2):
+            self.lines.append(f"{'':{_STEP}}  {part}")
 
     def source(self, happening: Happening) -> str:
         """Return where a step is in the source, and what its line says."""

@@ -5,8 +5,9 @@ style sheets, no scripts.
 
 Time runs to the right, one column for each step. A bar is an operation from its first step to its
 last; a ring is a read, a disc a write, a cross a death. A line leads from each to the word that it
-touches, whose row shows which process gave it each value. What the sentence is about is red. At the
-foot are the source lines that did the steps.
+touches, whose row shows which process gave it each value. What the sentence is about is red; the
+loop of a run without end has a ground of its own. At the foot are the source lines that did the
+steps.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import textwrap
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from slotmem_model.checker.properties import ALWAYS
 from slotmem_model.counterexample import wording
-from slotmem_model.counterexample.lanes import used_words
+from slotmem_model.counterexample.lanes import endless_note, used_words
 from slotmem_model.counterexample.story import Explanation, Happening, Interval
 
 # Okabe and Ito's palette, which colour-blind people can tell apart too.
 _COLOURS = ("#0072b2", "#c77c02", "#007a5a", "#a8457f", "#2a93c9", "#6b6b00")
 _RED, _INK, _GREY, _FAINT, _PAPER = "#c8102e", "#1d2433", "#6b7280", "#e8eaee", "#ffffff"
+_LOOP = "#e69f00"
 _SANS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 _MONO = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 _MONO_WIDTH = 0.61  # of a character, in font sizes
@@ -163,13 +164,18 @@ class _Picture:
         size = min(20.0, (self.width - 56) / len(configuration) / 0.65)
         self.text(28, 40, configuration, round(size, 1), font_weight="bold")
         if self.told.broken:
-            self.text(28, 64, f"{self.told.broken}: {ALWAYS.get(self.told.broken, '')}", 13.5, _GREY)
+            self.text(28, 64, f"{self.told.broken}: {wording.property_(self.told.broken)}", 13.5, _GREY)
         for number in range(len(self.told.happenings)):
             self.text(self.x(number), _TOP + 4, str(number + 1), 11, _GREY, text_anchor="middle")
 
     def ground(self) -> None:
         """Draw what lies beneath everything: time lines of the processes, the last step, names."""
-        if self.told.broken:
+        if self.told.loop is not None:
+            left = self.x(self.told.loop) - self.column / 2
+            width = max(self.right - left, 6.0)  # one line, where nothing repeats
+            self.box(left, _TOP - 10, width, self.bottom - _TOP + 16, _LOOP, "none", opacity="0.16", rx="6")
+            self.text(self.right, 84, endless_note(self.told), 12, _INK, text_anchor="end")
+        elif self.told.broken:
             x = self.x(len(self.told.happenings) - 1)
             self.box(
                 x - self.column / 2,

@@ -113,3 +113,9 @@ class Explanation:
     """The intervals that the sentence is about."""
     words: frozenset[int] = frozenset()
     """The words that it is about."""
+    loop: int | None = None
+    """The steps from this number on repeat for ever: it is a run that breaks a property of
+    progress. If there are none, all that go on wait from there on.
+    """
+    starves: tuple[str, ...] = ()
+    """The operations that never end then: `get(0) of process 2`."""

@@ -14,6 +14,8 @@
   "0101"}`: bytes are hexadecimal; of a program of one's own, `{"op": "push", "arguments": [1]}`.
   One that never returned has no result.
 - `interleaving`: who did which access, in order. Values are not kept: running it finds them again.
+- `loop`: of a run without end that breaks a property of progress, the number of the step with which
+  its loop begins, counted from 1; one more than there are steps if all wait from there on.
 - Processes are numbered from 1.
 
 The window of a stress run is a trace too. Nobody saw its interleaving, which is empty;
@@ -38,6 +40,7 @@ from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from slotmem_model.checker.model import Configuration, Model, State, Step, check
+from slotmem_model.checker.progress.lasso import PROGRESS
 from slotmem_model.counterexample import wording
 from slotmem_model.json_words import KINDS, shortened
 from slotmem_model.spec import As, Operation, Result
@@ -95,10 +98,12 @@ class Trace(NamedTuple):
     interleaving: tuple[Move, ...]
     before: tuple[Before, ...] = ()
     around: tuple[Done, ...] = ()
+    loop: int | None = None
+    """The moves from this number on repeat for ever."""
 
 
-def record(model: Model, broken: str, sentence: str, steps: Sequence[Step]) -> Trace:
-    """Make a trace of the steps that lead to a violation."""
+def record(model: Model, broken: str, sentence: str, steps: Sequence[Step], loop: int | None = None) -> Trace:
+    """Make a trace of the steps that lead to a violation. loop: see `Trace`."""
     done: list[Done] = []
     open_: dict[int, int] = {}
     moves: list[Move] = []
@@ -113,7 +118,7 @@ def record(model: Model, broken: str, sentence: str, steps: Sequence[Step]) -> T
                 assert isinstance(what, Result)
                 done[open_[process]] = done[open_[process]]._replace(result=what)
         state = step.state
-    return Trace(model.configuration, broken, sentence, tuple(done), tuple(moves))
+    return Trace(model.configuration, broken, sentence, tuple(done), tuple(moves), loop=loop)
 
 
 def name_of(model: Model, state: State, step: Step) -> str:
@@ -156,6 +161,8 @@ def dumped(trace: Trace) -> str:
         "operations": [_dumped(done, of_slots=bool(trace.configuration.slots)) for done in trace.operations],
         "interleaving": [{"process": move.process + 1, "does": move.does} for move in trace.interleaving],
     }
+    if trace.loop is not None:
+        given["loop"] = trace.loop + 1
     if trace.before:
         given["before"] = [
             {"inuse": list(state.inuse), "data": {str(slot): data.hex() for slot, data in state.data}}
@@ -238,7 +245,17 @@ def load(text: str) -> Trace:
         tuple(_done(each, f"operation {number} of around") for number, each in _items(given, "around"))
         if "around" in given
         else (),
+        _loop(given, len(moves)) if "loop" in given else None,
     )
+
+
+def _loop(given: dict[str, Any], moves: int) -> int:
+    number: int = _get(given, "loop", int, "the trace")
+    if not 1 <= number <= moves + 1:
+        raise BadTrace(f"its loop begins at step {number}; expected 1 to {moves + 1}: it has {moves} steps")
+    if given["breaks"] not in PROGRESS:
+        raise BadTrace(f"it has a loop, and breaks {shortened(given['breaks'])}; expected one of {', '.join(PROGRESS)}")
+    return number - 1
 
 
 def _configuration(given: dict[str, Any]) -> Configuration:

@@ -10,7 +10,14 @@ from collections.abc import Iterable, Sequence
 
 from slotmem_model.automata.accesses import Access
 from slotmem_model.automata.shared_words import LOST, Word
+from slotmem_model.checker.progress.lasso import PROGRESS
+from slotmem_model.checker.properties import ALWAYS
 from slotmem_model.spec import SUCCESS, As, Operation, Result
+
+
+def property_(name: str) -> str:
+    """Return the sentence of a property; empty for what is none."""
+    return {**ALWAYS, **PROGRESS}.get(name, "")
 
 
 def process(number: int) -> str:

@@ -87,7 +87,7 @@ class ProgramKind:
         binding = Binding(self.binding.words, dict(zip(self.binding.private, kept.private, strict=True)))
         image.hold(kept.held)
         try:
-            with outside.refused(self.files, self.below), redirect_stdout(sys.stderr):
+            with outside.refused(self.files, self.below, self.shown(call)), redirect_stdout(sys.stderr):
                 value = getattr(bound(algorithm, image, binding), name)(*arguments)
         except (NotAFunction, TooLarge):
             raise

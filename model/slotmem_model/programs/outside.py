@@ -1,13 +1,16 @@
 """What an operation of a program must not do: open files, start processes, use a network.
 
-Interface: `with refused(files, below):` raises `BadProgram` where a function of these files does.
+Interface: `with refused(files, below, shown):` raises `BadProgram` where a function of these files
+does.
 An operation is run many times over, once for each way through it, so that it may touch nothing but
 shared words. Python tells of such things with audit events (PEP 578); a hook for them cannot be
-removed again, so there is one, which looks only while an operation runs.
+removed again, so there is one, which looks only while an operation runs. Whether random numbers
+were taken is seen by the state of the module `random`.
 """
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,16 +38,24 @@ _hooked: list[bool] = []
 
 
 @contextmanager
-def refused(files: frozenset[str], below: str) -> Iterator[None]:
-    """See the header. below: the file of the function that calls operations."""
+def refused(files: frozenset[str], below: str, shown: str) -> Iterator[None]:
+    """See the header. below: the file of the function that calls operations; shown: what it
+    calls.
+    """
     if not _hooked:
         sys.addaudithook(_heard)
         _hooked.append(True)
     _watched.append((files, below))
+    luck = random.getstate()
     try:
         yield
     finally:
         _watched.pop()
+    if random.getstate() != luck:
+        raise BadProgram(
+            f"{shown} takes random numbers: an operation must do the same each time; give it what luck would decide as an "
+            "argument, and a client for each value"
+        )
 
 
 def _heard(event: str, _arguments: object) -> None:

@@ -36,7 +36,7 @@ def program_question(
     specification = specification or getattr(algorithm, "specification", None)
     parsed = [clients.parse(text, algorithm) for text in texts]
     parsed = parsed if len(parsed) > 1 else parsed * processes
-    calls = rounds * sum(map(len, parsed))
+    calls = max(rounds, 1) * sum(map(len, parsed))
     kind = ProgramKind(algorithm, processes, calls * generations)
     possible = tuple(frozenset({0}) for _ in kind.words)
     if specification is None:
