@@ -25,15 +25,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count, groupby
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from slotmem_model.automata.kind import BadProgram
 from slotmem_model.checker import shortest
-from slotmem_model.checker.exploration import Exploration, Limits
+from slotmem_model.checker.exploration import Limits
+from slotmem_model.checker.explored import explored
 from slotmem_model.checker.model import Configuration, Model, State, Step, compile_model
-from slotmem_model.checker.properties import ALWAYS, OUTSIDE, property_check, put_to
-from slotmem_model.checker.sweep import engine
+from slotmem_model.checker.properties import ALWAYS, OUTSIDE, faults, property_check, put_to
 from slotmem_model.counterexample import lanes
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.programs.clients import defaults
@@ -53,6 +54,7 @@ from slotmem_model.programs.declared import (
     operation,
     sometimes,
 )
+from slotmem_model.programs.values import Values
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 
 if TYPE_CHECKING:
@@ -197,7 +199,7 @@ def _questions(
 
 def _asked(program: type, configuration: Configuration, specification: type | None, budget_s: float | None) -> Asked:
     limits = Limits(budget_s)
-    model, outcome = explored(program, configuration, specification, limits)
+    model, outcome = explored(configuration, program, specification=specification, limits=limits)
     told = ""
     if outcome.violations:
         wanted = "" if outcome.verdict == VIOLATED else OUTSIDE
@@ -221,18 +223,6 @@ def _asked(program: type, configuration: Configuration, specification: type | No
         outcome.reason,
         told,
     )
-
-
-def explored(
-    program: type, configuration: Configuration, specification: type | None, limits: Limits
-) -> tuple[Model, Exploration]:
-    """Explore a program, with as many values of its words as it turns out to need."""
-    for power in count():
-        model = compile_model(configuration, program, generations=2**power, specification=specification)
-        outcome = engine.explore(model, limits)
-        if OUTSIDE not in outcome.violations or outcome.reason:
-            break
-    return model, outcome
 
 
 @dataclass(frozen=True)
@@ -280,15 +270,33 @@ def schedules(
     from hypothesis import strategies as st  # the library proper does without it
 
     asked = _questions(program, clients, processes, rounds, crashes, memory, linearizable=True)
-    models = [compile_model(each, program, generations=4, specification=specification) for each in asked]
+    runners = [_Runner(program, each, specification) for each in asked]
     changes = st.lists(st.tuples(st.integers(0, 63), st.integers(0, 7)), max_size=12)
 
     @st.composite
     def runs(draw: Any) -> Run:
-        which = draw(st.integers(0, len(models) - 1))
-        return _run(models[which], draw(changes))
+        which = draw(st.integers(0, len(runners) - 1))
+        run: Run = runners[which].run(draw(changes))
+        return run
 
     return runs()
+
+
+class _Runner:
+    """Runs one configuration; words get the values that runs turn out to need."""
+
+    def __init__(self, program: type, configuration: Configuration, specification: type | None) -> None:
+        self.values = Values()
+        self._compiled = partial(compile_model, configuration, program, values=self.values, specification=specification)
+        self.model = self._compiled()
+
+    def run(self, changes: list[tuple[int, int]]) -> Run:
+        """See `_run`."""
+        while True:
+            run = _run(self.model, changes)
+            if run.broken != OUTSIDE or not self.values.learn(faults(self.model, run.steps[-1].state)):
+                return run
+            self.model = self._compiled()
 
 
 def _run(model: Model, changes: list[tuple[int, int]]) -> Run:

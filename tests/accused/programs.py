@@ -453,8 +453,18 @@ class Hidden(_Unfit):
         return 1
 
 
+class Counts(_Unfit):
+    """A word that is counted up without end."""
+
+    @operation
+    def go(self):
+        """Add one for ever."""
+        while True:
+            self.n.fetch_add(0, 1)
+
+
 class Grows(_Unfit):
-    """A word without end."""
+    """A word that gets twice as large without end."""
 
     clients = ("go; go; go",)
 
@@ -550,7 +560,8 @@ UNFIT = {
     IdleCount: "goes on and on in the loop in line",
     Tries: "in more than 500 different states",
     Hidden: "has made 1,000 accesses, and goes on, in line",
-    Grows: "n gets more than 256 values: the next is ",
+    Counts: "n gets more and more values, 64 so far; the next is 64, in line",
+    Grows: "n gets a value of more than 1,000 parts, in line",
     StoresList: "n[0] gets [], which others could change",
     ReturnsDict: "which cannot be hashed",
     Assigns: "self.n is declared by the class and cannot be assigned",

@@ -213,7 +213,7 @@ def test_outside(capsys, monkeypatch):
     assert check("outside", "--client", "grab") == 3
     printed = capsys.readouterr().out
     assert "cannot be judged" in printed
-    assert "store to inuse[0] of a value that the model does not have" in printed
+    assert "store to inuse[0] of 2, which is no value that it has in the model" in printed
 
 
 @pytest.mark.parametrize(

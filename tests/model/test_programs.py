@@ -13,8 +13,8 @@ from hypothesis import settings
 from accused import programs as given
 from accused.programs import UNFIT
 from slotmem_model.checker import naive
-from slotmem_model.checker.model import Configuration, compile_model
-from slotmem_model.checker.sweep import engine
+from slotmem_model.checker.explored import explored
+from slotmem_model.checker.model import Configuration
 from slotmem_model.program import (
     BadProgram,
     Undecided,
@@ -94,8 +94,8 @@ def test_both_engines_find_the_same(program, question):
     specification = question.pop("specification", None)
     for clients in defaults(program):
         configuration = Configuration("mine", slots=0, clients=clients, **question)
-        model = compile_model(configuration, program, specification=specification)
-        slow, fast = naive.explore(model), engine.explore(model)
+        model, fast = explored(configuration, program, specification=specification)
+        slow = naive.explore(model)
         assert (slow.states, slow.transitions, slow.violations) == (fast.states, fast.transitions, fast.violations)
         assert slow.seen == fast.seen
 
@@ -208,7 +208,7 @@ def test_a_schedule_is_found_and_shrinks_to_one_change():
     with pytest.raises(Violated) as raised:
         finds()
     assert "could have returned 1" in str(raised.value)
-    assert [who for who, _ in groupby(step.process for step in runs[-1].steps)] == [0, 1, 0]
+    assert [who for who, _ in groupby(step.process for step in runs[-1].steps)] in ([0, 1, 0], [1, 0, 1])
 
 
 @settings(max_examples=50, database=None, deadline=None)

@@ -7,6 +7,7 @@ import json
 import random
 import re
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -14,8 +15,10 @@ import pytest
 
 from slotmem_model.algorithms import catalogue
 from slotmem_model.algorithms.museum.pieces import MUSEUM
+from slotmem_model.automata.kind import TooLarge
 from slotmem_model.checker import naive
 from slotmem_model.checker.exploration import Limits
+from slotmem_model.checker.explored import explored
 from slotmem_model.checker.model import Configuration, compile_model
 from slotmem_model.checker.progress import judge as judging
 from slotmem_model.checker.progress.components import components
@@ -24,11 +27,11 @@ from slotmem_model.checker.progress.lasso import FAIR, PROGRESS, lasso_of
 from slotmem_model.checker.progress.promela import progress_promela
 from slotmem_model.checker.progress.reached import reach
 from slotmem_model.checker.promela import to_promela
-from slotmem_model.checker.properties import OUTSIDE
 from slotmem_model.checker.sweep import engine
 from slotmem_model.commands import check as check_command
 from slotmem_model.commands import check_progress
 from slotmem_model.commands import replay as replay_command
+from slotmem_model.programs.values import settled
 from tools import schemas, spin, waiting
 
 needs_spin = pytest.mark.skipif(bool(spin.missing()), reason=spin.missing())
@@ -55,10 +58,19 @@ def compiled(algorithm, configuration):
     algorithm = catalogue.find(algorithm) if isinstance(algorithm, str) else algorithm
     for rounds in (0, configuration.rounds):
         asked = replace(configuration, rounds=rounds, linearizable=False)
-        model = compile_model(asked, algorithm, generations=4)
-        if OUTSIDE not in reach(model, Limits()).faults:
+        try:
+            reached = settled(partial(graph, asked, algorithm), 32)
+        except TooLarge:
+            continue
+        if not reached.outside:
             break
-    return model
+    return reached.model
+
+
+def graph(configuration, algorithm, values):
+    """Return the graph of states, and the faults of steps that store what is not in it."""
+    reached = reach(compile_model(configuration, algorithm, values=values), Limits())
+    return reached, reached.outside
 
 
 def broken(model):
@@ -278,7 +290,7 @@ def test_a_claim_that_is_altered_is_noticed(name, was, becomes, tmp_path):
 )
 def test_spin_finds_the_same_of_programs(given, client, crashes, breaks, tmp_path):
     """A program is written for Spin as well: the same states, steps and violations."""
-    model = compile_model(program(client, crashes=crashes, linearizable=False), given)
+    model, _ = explored(program(client, crashes=crashes, linearizable=False), given)
     ours = naive.explore(model)
     assert ours.violations.keys() == breaks
     assert spin.explore(to_promela(model), tmp_path) == spin.Found(ours.states, ours.transitions, ours.violations)
@@ -394,7 +406,7 @@ def test_a_word_that_grows_for_ever(capsys, tmp_path):
         "    @operation\n    def count(self):\n        self.n[0] = self.n[0] + 1\n"
     )
     assert check(file, "--client", "count", "--progress") == 3
-    assert "let it go round, or give --rounds N" in capsys.readouterr().out
+    assert "each process goes on for ever: --rounds N ends it" in capsys.readouterr().out
     assert check(file, "--client", "count", "--progress", "--rounds", "2") == 0
 
 

@@ -206,7 +206,7 @@ def test_a_store_outside_the_words_domain_ends_in_a_fault():
         y[0] = 1
 
     made = graph(stores)
-    assert [leaf.fault for leaf in leaves(made)] == ["store to x of a value that the model does not have"]
+    assert [leaf.fault for leaf in leaves(made)] == ["store to x of 3, which is no value that it has in the model"]
     assert [node.access.kind for node in nodes(made)] == ["store"]
 
 
@@ -214,7 +214,7 @@ def test_only_the_values_that_lead_outside_do():
     """An addition that leaves the domain from 2 is an ordinary step from 0 and 1."""
     made = graph(lambda image, x, y: image.fetch_add(image.cell(x, 0), 1))
     assert walk(made, 0)[1] == Leaf(Result(SUCCESS, 0))
-    assert walk(made, 2)[1].fault == "add to x of a value that the model does not have"
+    assert walk(made, 2)[1].fault == "add to x of 3, which is no value that it has in the model"
 
 
 def test_a_negative_store_is_an_error_of_the_algorithm():

@@ -108,7 +108,7 @@ def test_a_mutex_is_neither_taken_nor_given_back_past_a_waiting_store():
 def test_a_store_of_a_value_that_the_model_does_not_have_is_a_fault_at_once():
     """It is not buffered: the end is the fault, with nothing to drain."""
     local = follow(buffered("x = 9"), "buffer")[1]
-    assert local.fault == "store to x of a value that the model does not have"
+    assert local.fault == "store to x of 9, which is no value that it has in the model"
     assert local.actions == ()
 
 

@@ -84,11 +84,10 @@ class Kind(Protocol):
     def run(self, algorithm: Callable[[Any], Any], image: Any, call: Operation) -> Leaf:
         """Make the algorithm and do an operation on it."""
 
-    def found(self, word: int, value: Hashable) -> None:
-        """Learn of a value that a word does not have in the model yet."""
-
-    def grow(self) -> bool:
-        """Give words the values that were found; return whether any got one."""
+    def miss(self, fault: str, word: int, value: Hashable) -> None:
+        """Note the store of a value that its word does not have in the model, and the fault that it
+        ends with.
+        """
 
     # -- what a process does and keeps; `Hashable` is what it keeps --------------------------------
 

@@ -23,7 +23,7 @@ deadlock. (Longer repetitions that never end are not noticed.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, NamedTuple
@@ -43,6 +43,7 @@ from slotmem_model.automata.graph import (
 )
 from slotmem_model.automata.kind import Leaf, NotAFunction, Place, TooLarge
 from slotmem_model.automata.loops import Key, LoopWatch
+from slotmem_model.automata.shared_words import Word
 from slotmem_model.automata.source_lines import Line, LineTrace
 from slotmem_model.spec import Operation
 
@@ -73,8 +74,15 @@ _TIMEOUT = "timeout"
 _EXCEPTION = "exception"
 _EXCEPTIONS = 2
 """How many exceptions may be raised in one operation: the second on the way out of the first."""
-_OUTSIDE = "outside"
 _AGAIN = Leaf(None, "again")
+Tables = dict[Operation, tuple[dict[int, tuple[Word, frozenset[int]]], Graph]]
+"""The graphs of operations, each with the words that it depends on and what is possible in them."""
+
+
+class _Outside(NamedTuple):
+    """The answer to a store of a value that the word does not have in the model."""
+
+    fault: str
 
 
 class _Fragment(NamedTuple):
@@ -188,8 +196,8 @@ class _Recorder:
         self.raised += given == _EXCEPTION or isinstance(given, AsItReturns)
         if given == _EXCEPTION:
             raise Raised
-        if given == _OUTSIDE:
-            self.stop(Leaf(None, f"{access.kind} to {self.name(access)} of a value that the model does not have"))
+        if isinstance(given, _Outside):
+            self.stop(Leaf(None, given.fault))
         return given
 
     def at_head(self, frame: FrameType, where: str) -> None:
@@ -281,16 +289,12 @@ class _Recorder:
         possible = self.place.possible[access.word] if touches else frozenset({0})
         outcomes: list[tuple[Any, int] | None] = []
         for index, value in enumerate(values):
-            done = effect(access, value)
+            done = effect(access, value) if index in possible else None
             if done is not None and touches:
                 answer, new = done
                 if access.kind == "add" and self.words[access.word].kind == "round":
                     new %= len(values)
-                if new in values:
-                    done = (answer, values.index(new))
-                else:
-                    self.place.kind.found(access.word, new)
-                    done = (_OUTSIDE, index)
+                done = (answer, values.index(new)) if new in values else (self.outside(access, new), index)
             outcomes.append(done)
         answers = list(dict.fromkeys(done[0] for index in sorted(possible) if (done := outcomes[index]) is not None))
         if access.kind == "lock" and self.place.timeouts:
@@ -299,6 +303,11 @@ class _Recorder:
             answers += [AsItReturns(answer) for answer in answers if access.is_call and answer in (0, EOWNERDEAD)]
             answers.append(_EXCEPTION)
         return _Frame(access, held, outcomes, possible, answers, self.loop_head_next)
+
+    def outside(self, access: Access, new: Hashable) -> _Outside:
+        fault = f"{access.kind} to {self.name(access)} of {new!r}, which is no value that it has in the model"
+        self.place.kind.miss(fault, access.word, new)
+        return _Outside(fault)
 
     def ended(self, leaf: Leaf | Goto) -> int:
         """Note where the path led, and drop accesses whose answers have all been tried.
@@ -381,6 +390,34 @@ def tabulate(
             f"{place.kind.shown(operation)} does not always do the same: it depends on something other than shared words, "
             "its arguments and private variables; on a clock, random numbers, or what an earlier call left somewhere?"
         )
+    return graph
+
+
+def tabulated(
+    tables: Tables,
+    algorithm: Callable[[Any], Any],
+    place: Place,
+    operation: Operation,
+    tick: Callable[[], None] = lambda: None,
+) -> Graph:
+    """Return the graph of one operation, from these tables if it is there and nothing that it
+    depends on has changed.
+
+    Raises:
+        TooLarge
+        NotAFunction
+    """
+
+    def state(word: int) -> tuple[Word, frozenset[int]]:
+        return place.kind.words[word], place.possible[word]
+
+    if operation in tables:
+        needs, graph = tables[operation]
+        if all(state(word) == before for word, before in needs.items()):
+            return graph
+    graph = tabulate(algorithm, place, operation, tick)
+    words = {node.access.word for node in graph.nodes if isinstance(node, Node) and node.access.touches}
+    tables[operation] = {word: state(word) for word in words}, graph
     return graph
 
 

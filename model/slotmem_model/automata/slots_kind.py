@@ -67,12 +67,8 @@ class SlotsKind:
             return Leaf(None, f"raised {type(error).__name__}: {error}, when it was made")
         return run_operation(instance, call)
 
-    def found(self, word: int, value: Hashable) -> None:
+    def miss(self, fault: str, word: int, value: Hashable) -> None:
         """Forget it: a segment's words have the values that they have."""
-
-    def grow(self) -> bool:
-        """Return that no word got a new value."""
-        return False
 
     def bind(self, statement: Statement, registers: dict[str, Any], process: int) -> Operation | None:
         """Return the operation that a statement stands for; None if its register is not set."""

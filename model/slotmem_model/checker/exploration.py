@@ -21,6 +21,8 @@ class Exploration:
     depth: int = 0
     violations: dict[str, int] = field(default_factory=dict)
     """The number of states that break each property."""
+    outside: set[str] = field(default_factory=set, repr=False)
+    """What steps store that words do not have in the model, as their faults say."""
     seen: Seen = field(default_factory=Seen)
     complete: bool = True
     reason: str = ""

@@ -25,13 +25,14 @@ from slotmem_model.automata.automaton import NEVER, Action, Automaton, Events, M
 from slotmem_model.automata.client import Statement
 from slotmem_model.automata.graph import Graph
 from slotmem_model.automata.kind import Kind, Place, Question
-from slotmem_model.automata.recording import tabulate
+from slotmem_model.automata.recording import tabulate, tabulated
 from slotmem_model.automata.shared_words import DEAD, HELD, Map, Word
 from slotmem_model.automata.slots_kind import SlotsKind
 from slotmem_model.automata.store_buffer import buffered
 from slotmem_model.checker.monitor import Monitor
 from slotmem_model.checker.slots_question import slots_question
 from slotmem_model.programs.question import is_program, program_question
+from slotmem_model.programs.values import Values
 from slotmem_model.spec import Operation
 
 MEMORIES = ("sc", "tso")
@@ -203,12 +204,12 @@ def compile_model(
     *,
     files: frozenset[str] = frozenset(),
     tick: Callable[[], None] = lambda: None,
-    generations: int = 1,
+    values: Values | None = None,
     specification: Any = None,
 ) -> Model:
     """Compile a configuration. algorithm makes an instance from an image; the source lines of
     `files` that its steps run are noted. tick is called often meanwhile, and may end it by raising.
-    generations: how often the values of a program's words are extended, for each of its calls.
+    values: those of a program's words; None: the initial ones.
     specification: the class that the configuration names.
 
     Raises:
@@ -216,8 +217,9 @@ def compile_model(
         BadClient, TooLarge, NotAFunction: kinds of ValueError.
     """
     check(configuration)
-    asked = _question(configuration, algorithm, generations, specification)
-    place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, tick)
+    values = values or Values()
+    asked = _question(configuration, algorithm, values, specification)
+    place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, tick, values)
     if configuration.memory == "tso":
         most = math.inf if configuration.rounds else STORES
         automata = [buffered(automaton, place.kind.words, most) for automaton in automata]
@@ -235,15 +237,14 @@ def compile_model(
 
 
 def _question(
-    configuration: Configuration, algorithm: Callable[[Any], Any], generations: int, specification: Any
+    configuration: Configuration, algorithm: Callable[[Any], Any], values: Values, specification: Any
 ) -> Question:
     if is_program(algorithm):
         return program_question(
             algorithm,
             configuration.clients,
             processes=configuration.processes,
-            rounds=configuration.rounds,
-            generations=generations,
+            values=values,
             specification=specification,
         )
     if configuration.slots < 1:
@@ -266,6 +267,7 @@ def _automata(
     asked: Question,
     files: frozenset[str],
     tick: Callable[[], None],
+    values: Values,
 ) -> tuple[Place, list[Automaton], Events, Callable[[Operation], Graph]]:
     """Build the automata for the values that words can have, again and again until no step stores a
     new one.
@@ -273,18 +275,19 @@ def _automata(
     Registers are forgotten after each round, so one round does all that any round does; only the
     last building has all of them.
     """
-    kind, possible = asked.kind, [set(values) for values in asked.possible]
+    kind, possible = asked.kind, values.possible or [set(each) for each in asked.possible]
+    values.possible = possible
     rounds = 1
     while True:
         place = Place(kind, tuple(map(frozenset, possible)), configuration.timeouts, configuration.exceptions)
-        graph_of = cache(partial(tabulate, algorithm, place, tick=tick))
+        graph_of = cache(partial(tabulated, values.tables, algorithm, place, tick=tick))
         while True:
             events = Events()
             automata = [
                 build(statements, rounds, process, kind, graph_of, events)
                 for process, statements in enumerate(asked.clients)
             ]
-            if kind.grow() or _widen(possible, automata, configuration.crashes > 0):
+            if _widen(possible, automata, configuration.crashes > 0):
                 break
             if rounds == configuration.rounds:
                 # Tracing lines is slow, so it is done only once, for what is asked afterwards.

@@ -10,7 +10,7 @@ from collections import deque
 
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model, State, Step
-from slotmem_model.checker.properties import Seen, full_events, property_check
+from slotmem_model.checker.properties import OUTSIDE, Seen, faults, full_events, property_check
 
 _BETWEEN_LOOKS = 4096
 _STATE_BYTES = 500  # of a state in a Python set, about
@@ -38,6 +38,8 @@ def explore(model: Model, limits: Limits | None = None) -> Exploration:
         broken = judge.violated(state, can_go_on=any(step.action is not None for step in steps))
         if broken:
             outcome.violations[broken] = outcome.violations.get(broken, 0) + 1
+            if broken == OUTSIDE:
+                outcome.outside |= faults(model, state)
             continue
         _look(model, state, steps, outcome.seen, full)
         if model.place.files:

@@ -219,6 +219,12 @@ def fault_property(fault: str) -> str:
     return "nothing-raised" if fault.startswith("raised") else OUTSIDE
 
 
+def faults(model: Model, state: State) -> set[str]:
+    """Return what went wrong in the step before, as local states say it."""
+    locals_ = (automaton.locals[number] for automaton, number in zip(model.processes, state.locals, strict=True))
+    return {local.fault for local in locals_ if local.fault}
+
+
 def full_events(model: Model) -> frozenset[int]:
     """Return the numbers of the events in which a grab finds every slot in use."""
     return frozenset(

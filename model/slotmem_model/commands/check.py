@@ -37,7 +37,6 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import count as count_from
 from pathlib import Path
 
 from slotmem_model.algorithms import catalogue
@@ -47,10 +46,11 @@ from slotmem_model.automata import client
 from slotmem_model.automata.source_lines import files_of
 from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.exploration import Exploration, Limits
+from slotmem_model.checker.explored import explored
 from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
 from slotmem_model.checker.progress.lasso import DEADLOCK_FREE, PROGRESS
 from slotmem_model.checker.promela import to_promela
-from slotmem_model.checker.properties import ALWAYS, OUTSIDE, SOMETIMES, put_to
+from slotmem_model.checker.properties import ALWAYS, SOMETIMES, put_to
 from slotmem_model.checker.standard import Standard
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_explain as check_observed
@@ -63,7 +63,7 @@ from slotmem_model.counterexample import picture, trace
 from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.overdue import Overdue, bounded
-from slotmem_model.programs.question import is_program
+from slotmem_model.programs.values import Values, settled
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 SYNONYMS = ("explore", "prove", "model", "modelcheck", "simulate")
@@ -265,20 +265,22 @@ class _Checking:
 
         its_own = files_of(algorithm)
         files = frozenset[str]() if self.arguments.por else its_own
+
+        def asked(values: Values) -> tuple[tuple[Model, Exploration], set[str]]:
+            with bounded(limits.left(), its_own):
+                model = compile_model(
+                    configuration,
+                    algorithm,
+                    files=files,
+                    tick=tick,
+                    values=values,
+                    specification=catalogue.specification(configuration.specification),
+                )
+            found = self.explore(model, limits)
+            return (model, found), found.outside
+
         try:
-            for generations in (2**power for power in count_from(0)):
-                with bounded(limits.left(), its_own):
-                    model = compile_model(
-                        configuration,
-                        algorithm,
-                        files=files,
-                        tick=tick,
-                        generations=generations,
-                        specification=catalogue.specification(configuration.specification),
-                    )
-                row = Row(configuration, self.explore(model, limits), expected, put=put_to(model))
-                if OUTSIDE not in row.outcome.violations or not is_program(algorithm):
-                    break
+            model, found = settled(asked)
         except _Spent:
             self.rows.append(Row(configuration, outcome, expected))
             return
@@ -286,6 +288,7 @@ class _Checking:
             outcome.reason = f"the budget of {limits.seconds:g} s is used up: {overdue}"
             self.rows.append(Row(configuration, outcome, expected))
             return
+        row = Row(configuration, found, expected, put=put_to(model))
         self.rows.append(row)
         if files and row.outcome.verdict == HELD:
             judge_lines(row, model, algorithm)
@@ -386,7 +389,8 @@ def _promela(path: Path, asked: list[Standard]) -> int:
     if len(asked) != 1:
         raise ValueError(f"--promela takes one configuration, got {len(asked)}; name one algorithm")
     configuration = replace(asked[0].configuration, linearizable=False)
-    path.write_text(to_promela(compile_model(configuration, catalogue.find(configuration.algorithm))), encoding="utf-8")
+    model, _ = explored(configuration, catalogue.find(configuration.algorithm))
+    path.write_text(to_promela(model), encoding="utf-8")
     return 0
 
 

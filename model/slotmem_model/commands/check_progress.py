@@ -18,7 +18,8 @@ from slotmem_model.algorithms import catalogue
 from slotmem_model.automata.kind import TooLarge
 from slotmem_model.automata.source_lines import files_of
 from slotmem_model.checker.exploration import Exploration, Limits
-from slotmem_model.checker.model import Configuration, Model, compile_model
+from slotmem_model.checker.explored import explored
+from slotmem_model.checker.model import Configuration, compile_model
 from slotmem_model.checker.progress.judge import judge, most_steps
 from slotmem_model.checker.progress.lasso import PROGRESS, WAIT_FREE, Lasso
 from slotmem_model.checker.progress.promela import progress_promela
@@ -31,15 +32,13 @@ from slotmem_model.counterexample import picture, trace, wording
 from slotmem_model.counterexample.endless import endless
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.overdue import Overdue, bounded
-from slotmem_model.programs.question import is_program
+from slotmem_model.programs.values import MOST_VALUES, Values, settled
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 MEMORY_BYTES = 4 << 30
 """The memory that a graph may take by default."""
-_DOUBLINGS = 4
-"""How often the words of a program get twice as many values, before one is taken to grow for ever:
-some thirty for two clients of two operations.
-"""
+_FOR_EVER = 32
+"""The values of one word, before it is taken to grow for ever because processes go on for ever."""
 _COLUMNS = ("configuration", "states", "transitions", "seconds", "holds", "does not hold", "verdict")
 _UNFIT = {"engine": "naive", "symmetry": True, "por": True, "property": None, "markdown": True}
 
@@ -174,35 +173,27 @@ def _ask(row: Row, limits: Limits) -> None:
         if reason := limits.spent(looked, 0):
             raise _Spent(reason)
 
+    def looked_at(values: Values) -> tuple[Reached, set[str]]:
+        with bounded(limits.left(), files_of(algorithm)):
+            model = compile_model(row.configuration, algorithm, values=values, tick=tick)
+        reached = reach(model, limits)
+        return reached, reached.outside
+
     try:
-        for generations in (2**power for power in range(_DOUBLINGS)):
-            with bounded(limits.left(), files_of(algorithm)):
-                model = _compiled(row.configuration, algorithm, generations, tick)
-            reached = row.reached = reach(model, limits)
-            if OUTSIDE not in reached.faults or not is_program(algorithm):
-                break
+        reached = row.reached = settled(looked_at, MOST_VALUES if row.configuration.rounds else _FOR_EVER)
     except _Spent as spent:
         row.reason = str(spent)
         return
     except Overdue as overdue:
         row.reason = f"the budget of {limits.seconds:g} s is used up: {overdue}"
         return
+    except TooLarge as error:
+        if row.configuration.rounds:
+            raise
+        row.reason = f"{error}; each process goes on for ever: --rounds N ends it"
+        return
     row.lassos = judge(reached)
     row.reason = _reason(reached)
-
-
-def _compiled(configuration: Configuration, algorithm: Any, generations: int = 1, tick: Any = lambda: None) -> Model:
-    """Compile a configuration.
-
-    Raises:
-        ValueError: says also that processes go on for ever, if something is too large for that.
-    """
-    try:
-        return compile_model(configuration, algorithm, generations=generations, tick=tick)
-    except TooLarge as error:
-        if configuration.rounds:
-            raise
-        raise TooLarge(f"{error}; each process goes on for ever: --rounds N ends it") from None
 
 
 def _reason(reached: Reached) -> str:
@@ -298,6 +289,6 @@ def _promela(arguments: argparse.Namespace, asked: list[Configuration]) -> int:
     """
     if len(asked) != 1:
         raise ValueError(f"--promela takes one configuration, got {len(asked)}; name one algorithm, and its clients")
-    model = _compiled(asked[0], catalogue.find(asked[0].algorithm), 4)
+    model, _ = explored(asked[0], catalogue.find(asked[0].algorithm))
     arguments.promela.write_text(progress_promela(model, arguments.progress), encoding="utf-8")
     return Exit.HELD

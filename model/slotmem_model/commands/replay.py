@@ -34,7 +34,7 @@ from slotmem_model.algorithms import catalogue
 from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Model, Step, compile_model
 from slotmem_model.checker.progress.lasso import lasso_of
-from slotmem_model.checker.properties import property_check
+from slotmem_model.checker.properties import faults, property_check
 from slotmem_model.commands import check_explain as check_observed
 from slotmem_model.commands import check_report
 from slotmem_model.commands.amounts import amount
@@ -46,7 +46,7 @@ from slotmem_model.counterexample.explain import explain
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Diverged, Trace
 from slotmem_model.given_files import read_text
-from slotmem_model.programs.question import is_program
+from slotmem_model.programs.values import Values, settled
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 SYNONYMS = ("rerun", "reproduce", "trace", "counterexample")
@@ -109,18 +109,21 @@ def _replay(arguments: argparse.Namespace) -> int:
         given = check_observed.traced(answer.told)
     algorithm = catalogue.find(name)
     specification = catalogue.specification(given.configuration.specification)
-    # What values the words of a program have is not in the trace.
-    for generations in (1, 4, 16) if is_program(algorithm) else (1,):
-        model = compile_model(given.configuration, algorithm, generations=generations, specification=specification)
+
+    def followed(values: Values) -> tuple[tuple[Model, tuple[Step, ...]] | Diverged, set[str]]:
+        # What values the words of a program have is not in the trace.
+        model = compile_model(given.configuration, algorithm, values=values, specification=specification)
         try:
             steps = trace.follow(model, given)
+            return (model, steps), faults(model, steps[-1].state) if steps else set()
         except Diverged as error:
-            difference = error
-        else:
-            break
-    else:
-        _say(arguments, {"verdict": UNDECIDED, "difference": str(difference)}, [_diverged(name, difference)])
+            return error, error.outside
+
+    answered = settled(followed)
+    if isinstance(answered, Diverged):
+        _say(arguments, {"verdict": UNDECIDED, "difference": str(answered)}, [_diverged(name, answered)])
         return Exit.UNDECIDED
+    model, steps = answered
     told = _told(model, given, steps)
     broken = told.broken
     if arguments.svg:

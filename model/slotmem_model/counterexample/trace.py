@@ -41,6 +41,7 @@ from typing import Any, NamedTuple
 
 from slotmem_model.checker.model import Configuration, Model, State, Step, check
 from slotmem_model.checker.progress.lasso import PROGRESS
+from slotmem_model.checker.properties import faults
 from slotmem_model.counterexample import wording
 from slotmem_model.json_words import KINDS, shortened
 from slotmem_model.spec import As, Operation, Result
@@ -62,7 +63,13 @@ class BadTrace(ValueError):
 
 
 class Diverged(Exception):
-    """The algorithm does something other than the trace says."""
+    """The algorithm does something other than the trace says. outside: what steps there store that
+    words do not have in the model, as their faults say.
+    """
+
+    def __init__(self, said: str, outside: set[str]) -> None:
+        super().__init__(said)
+        self.outside = outside
 
 
 class Done(NamedTuple):
@@ -144,7 +151,8 @@ def follow(model: Model, trace: Trace) -> tuple[Step, ...]:
             instead = wording.listed([repr(name) for name in possible if name != "dies"], "or")
             raise Diverged(
                 f"step {number}: the trace says that {wording.process(move.process)} does {move.does!r}, "
-                f"but here {f'it would do {instead}' if instead else 'it can do nothing'}"
+                f"but here {f'it would do {instead}' if instead else 'it can do nothing'}",
+                faults(model, state).union(*(faults(model, step.state) for step in possible.values())),
             )
         steps.append(possible[move.does])
         state = steps[-1].state

@@ -1,11 +1,8 @@
 """A user's class as the checker sees it: words whose values are found, and operations to run.
 
-Interface: `ProgramKind(algorithm, processes, generations)` is a `slotmem_model.automata.kind.Kind`.
+Interface: `ProgramKind(algorithm, processes, values)` is a `slotmem_model.automata.kind.Kind`.
 
-The values of a word are not declared. It has its initial one; whenever a tabulation meets a store
-of another, the word has that one too, and everything is tabulated again. A word that is counted up
-would never be done: so this is repeated `generations` times, and a store of a value beyond is
-noted as such. If the exploration reaches one, more generations are needed.
+The values of a word are not declared; `slotmem_model.programs.values` finds them.
 
 What a process keeps between two operations are its private variables and the mutexes it holds.
 """
@@ -27,10 +24,8 @@ from slotmem_model.automata.shared_words import Word
 from slotmem_model.automata.source_lines import files_of
 from slotmem_model.programs import clients, outside
 from slotmem_model.programs.declared import AtOnce, Binding, RobustLock, bound, declarations, laid_out, methods
+from slotmem_model.programs.values import Values
 from slotmem_model.spec import SUCCESS, Operation, Result
-
-MOST_VALUES = 256
-"""Values of one word."""
 
 
 class Kept(NamedTuple):
@@ -60,14 +55,17 @@ class ProgramKind:
 
     below = __file__
 
-    def __init__(self, algorithm: type, processes: int, generations: int) -> None:
-        self.algorithm, self.generations = algorithm, generations
-        self._words, self.binding = laid_out(algorithm, processes)
+    def __init__(self, algorithm: type, processes: int, values: Values) -> None:
+        self.algorithm, self.values = algorithm, values
+        words, self.binding = laid_out(algorithm, processes)
+        self._words = tuple(
+            word._replace(values=tuple({**dict.fromkeys(word.values), **values.known.get(at, {})}))
+            for at, word in enumerate(words)
+        )
         self.files = files_of(algorithm)
         self.first = Kept(tuple(self.binding.private.values()))
         robust = [name for name, each in declarations(algorithm).items() if isinstance(each, RobustLock)]
         self.robust = frozenset(self.binding.words[name][0] for name in robust)
-        self._new: dict[int, dict[Hashable, str]] = {}
         self._roles = {role: methods(algorithm, role) for role in ("invariant", "final", "sometimes")}
 
     @property
@@ -116,36 +114,9 @@ class ProgramKind:
             "method, that comes back with the same local variables, is understood, and so is a `for` over a few things"
         )
 
-    # -- values of words ---------------------------------------------------------------------------
-
-    def found(self, word: int, value: Hashable) -> None:
-        """Learn of a value that a word does not have in the model yet."""
-        self._new.setdefault(word, {}).setdefault(value, _at(self.files))
-
-    def grow(self) -> bool:
-        """Give words the values that were found; return whether any got one.
-
-        Raises:
-            TooLarge
-        """
-        new, self._new = self._new, {}
-        if not new or not self.generations:
-            return False
-        self.generations -= 1
-        words = list(self._words)
-        for at, found in new.items():
-            values = dict.fromkeys((*words[at].values, *found))
-            if len(values) > MOST_VALUES:
-                value, where = next(
-                    (each, where) for each, where in found.items() if each in list(values)[MOST_VALUES:]
-                )
-                raise TooLarge(
-                    f"{words[at].name} gets more than {MOST_VALUES} values: the next is {value!r}{where}; "
-                    "let it go round, or take fewer or shorter clients"
-                )
-            words[at] = words[at]._replace(values=tuple(values))
-        self._words = tuple(words)
-        return True
+    def miss(self, fault: str, word: int, value: Hashable) -> None:
+        """Note the store of a value that a word does not have yet."""
+        self.values.miss(fault, word, self._words[word].name, value, _at(self.files))
 
     # -- what processes do and keep ----------------------------------------------------------------
 

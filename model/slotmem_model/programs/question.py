@@ -16,13 +16,14 @@ from slotmem_model.automata.loops import Key, LoopWatch, Unfrozen, frozen
 from slotmem_model.programs import clients
 from slotmem_model.programs.declared import AtOnce, Blocked, Choices, is_program, methods
 from slotmem_model.programs.kind import Kept, ProgramKind, answer_of
+from slotmem_model.programs.values import Values
 from slotmem_model.spec import SUCCESS, Operation, Result
 
 __all__ = ["is_program", "program_question"]
 
 
 def program_question(
-    algorithm: Any, texts: tuple[str, ...], *, processes: int, rounds: int, generations: int, specification: Any = None
+    algorithm: Any, texts: tuple[str, ...], *, processes: int, values: Values, specification: Any = None
 ) -> Question:
     """Return what is compiled. texts: one client for all processes, or one for each. specification:
     a class of plain Python with methods of the same names; None: the one that the class names as
@@ -36,8 +37,7 @@ def program_question(
     specification = specification or getattr(algorithm, "specification", None)
     parsed = [clients.parse(text, algorithm) for text in texts]
     parsed = parsed if len(parsed) > 1 else parsed * processes
-    calls = max(rounds, 1) * sum(map(len, parsed))
-    kind = ProgramKind(algorithm, processes, calls * generations)
+    kind = ProgramKind(algorithm, processes, values)
     possible = tuple(frozenset({0}) for _ in kind.words)
     if specification is None:
         initial: Any = Memory(tuple(word.initial for word in kind.words), (kind.first,) * processes)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model, State, Step
 from slotmem_model.checker.progress.lasso import is_drain, standing
-from slotmem_model.checker.properties import OUTSIDE, fault_property
+from slotmem_model.checker.properties import OUTSIDE, fault_property, faults
 
 _BETWEEN_LOOKS = 2048
 _STATE_BYTES, _STEP_BYTES = 700, 24  # in Python's memory, about
@@ -59,6 +59,8 @@ class Reached:
     """... bit i if process i is done, or dead."""
     faults: dict[str, int] = field(default_factory=dict)
     """The number of states in which a process has just met a fault, for the property it breaks."""
+    outside: set[str] = field(default_factory=set)
+    """What a step stores that its word does not have in the model, as its fault says."""
     reason: str = ""
     """Why not everything was explored."""
     depth: int = 0
@@ -108,6 +110,7 @@ def reach(model: Model, limits: Limits) -> Reached:
         state = found.states[number]
         _note(found, state)
         if OUTSIDE in found.faults:
+            found.outside = faults(model, state)
             found.reason = "a word got a value that the model does not have"
             break
         for step in model.successors(state) if found.able[-1] | found.draining[-1] else ():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slotmem_model.checker.exploration import Exploration
 from slotmem_model.checker.model import Model
-from slotmem_model.checker.properties import fault_property, full_events, property_check
+from slotmem_model.checker.properties import OUTSIDE, fault_property, full_events, property_check
 from slotmem_model.checker.sweep.packing import Packing
 from slotmem_model.checker.sweep.rows import Rows, distinct
 
@@ -45,9 +45,12 @@ class ArrayCheck:
         for process, local in enumerate(locals_):
             fault = self.faults[process][local] & ~broken
             if fault.any():
-                for at in np.flatnonzero(fault).tolist():
-                    found = fault_property(self.model.processes[process].locals[local[at]].fault)
-                    _count(outcome, found, 1)
+                for at, number in enumerate(np.bincount(local[fault]).tolist()):
+                    if number:
+                        said = self.model.processes[process].locals[at].fault
+                        _count(outcome, fault_property(said), number)
+                        if fault_property(said) == OUTSIDE:
+                            outcome.outside.add(said)
                 broken |= fault
         if self.judge.held_once:
             held = np.zeros(len(rows[0]), np.int64)

@@ -181,7 +181,7 @@ class _Sweep:
             for info in infos:
                 going |= info >= 0
         stuck = self.judge.stuck(locals_, going, outcome)
-        self.judge.look(locals_, outcome)
+        self.judge.look([local[~stuck] for local in locals_] if stuck.any() else locals_, outcome)
         chosen = self.independent.chosen(locals_, self.budget_left(locals_)) if self.independent else None
         for process, (keys_, infos) in enumerate(zip(keys, enabled, strict=True)):
             allowed = None if chosen is None else (chosen < 0) | (chosen == process)
