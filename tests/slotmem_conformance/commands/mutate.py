@@ -40,7 +40,7 @@ SYNONYMS = ("mutants", "mutation")
 FORMAT = "slotmem mutation 1"
 
 
-_ALGORITHM = ("slotmem/slots.py:", "slotmem/updates.py:", "slotmem/recovery.py:")
+_ALGORITHM = ("slotmem/slots.py:", "slotmem/updates.py:", "slotmem/tenancy.py:", "slotmem/recovery.py:")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

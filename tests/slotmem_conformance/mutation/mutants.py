@@ -24,6 +24,7 @@ from typing import Any
 TARGETS = (
     "slotmem/slots.py",
     "slotmem/updates.py",
+    "slotmem/tenancy.py",
     "slotmem/recovery.py",
     "slotmem/instance.py",
     "slotmem/lifetime.py",
