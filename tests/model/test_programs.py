@@ -148,6 +148,21 @@ def test_bad_questions_are_told(arguments, says):
     assert says in error
 
 
+def test_a_specification_beside_a_program_is_no_algorithm(tmp_path):
+    """Though it has methods of the same names; the file alone names the program."""
+    (tmp_path / "register.py").write_text(
+        "from slotmem_model.program import Words, operation\n\n\nclass Register:\n    n = Words(1)\n\n"
+        "    @operation\n    def put(self, value):\n        self.n[0] = value\n\n"
+        "    @operation\n    def get(self):\n        return self.n[0]\n\n\n"
+        "class Sequential:\n    def __init__(self):\n        self.n = 0\n\n"
+        "    def put(self, value):\n        self.n = value\n\n    def get(self):\n        return self.n\n"
+    )
+    asked = ("check", "register.py", "--spec", "register.py:Sequential", "--client", "put(me); get")
+    code, out, _ = slotmem(*asked, cwd=tmp_path)
+    assert code == 0
+    assert "verdict: held" in out
+
+
 def test_a_generator_is_no_operation():
     """It is refused where it is declared."""
     with pytest.raises(BadProgram, match="is a generator"):

@@ -155,13 +155,16 @@ def _loaded(file: Path) -> ModuleType:
 
 
 def _only(module: ModuleType, name: str) -> Algorithm:
-    """Return the one algorithm of a module; a base class of another there does not count."""
+    """Return the one algorithm of a module; a base class of another there does not count, nor does
+    a class beside a program that is none: a specification has methods of the same names.
+    """
     found = [
         each
         for each in vars(module).values()
         if isinstance(each, type) and each.__module__ == module.__name__ and _is_algorithm(each)
     ]
     last = [each for each in found if not any(other is not each and issubclass(other, each) for other in found)]
+    last = [each for each in last if is_program(each)] or last
     if len(last) != 1:
         has = ", ".join(each.__name__ for each in last) or "none"
         raise _Ambiguous(
