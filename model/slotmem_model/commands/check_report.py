@@ -185,8 +185,8 @@ def as_json(
 
 
 def _row_json(row: Row) -> dict[str, Any]:
-    outcome = asdict(replace(row.outcome, taken=set()))
-    del outcome["seen"], outcome["taken"]
+    outcome = asdict(replace(row.outcome, taken=set(), outside=set()))
+    del outcome["seen"], outcome["taken"], outcome["outside"]
     given = {"configuration": asdict(row.configuration), **outcome, "verdict": row.outcome.verdict}
     given |= {"expected": row.expected or None, "never": list(row.never), "seconds": round(row.outcome.seconds, 3)}
     given["never_ran"] = [f"{each.file.rpartition('/')[2]}:{each.line} {each.function}" for each in row.never_ran]
