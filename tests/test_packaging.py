@@ -17,7 +17,7 @@ EXPECTED = re.compile(
     r"""
     (slotmem|slotmem_model|slotmem_stress|slotmem_conformance)/
         ( py\.typed | [A-Z]+\.md | ([a-z]\w*/)* ( __init__ | __main__ | [a-z]\w* )\.py | ([a-z]\w*/)+ [a-z]+\.schema\.json )
-    | slotmem_stress/page/[a-z]+\.(js|css|html)
+    | (slotmem_stress/page|slotmem_model/stage)/[a-z]+\.(js|css|html)
     | slotmem_conformance/
         ( adapters/\w+\.[ch] | rig/loops\.c | drivers/driver\.(c|js|rs|sh) | reports/\w+\.css
         | mutation/survivors\.toml | vectors/files/([A-Z]+-\d+|manifest)\.json )

@@ -372,6 +372,7 @@ def test_the_checker_is_asked_about_the_algorithm_alone():
     assert {each.id.partition(":")[0] for each in mutate_command._chosen(["*"], "check")} == {
         "slotmem/slots.py",
         "slotmem/recovery.py",
+        "slotmem/tenancy.py",
         "slotmem/updates.py",
     }
     assert {each.id.partition(":")[0] for each in mutate_command._chosen(["*"], "conform")} == {*mutants.TARGETS}

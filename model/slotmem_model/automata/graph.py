@@ -32,6 +32,15 @@ IMPOSSIBLE = (-1, -1)
 """The move for a value that the word never has."""
 
 
+class Seen(NamedTuple):
+    """Where a function stood before an access, and its local variables, as they are shown."""
+
+    file: str
+    line: int
+    function: str
+    variables: tuple[tuple[str, str], ...]
+
+
 class Node(NamedTuple):
     """Before an access: `moves[value index]` is (new value index, next node), None if it must wait,
     or IMPOSSIBLE.
@@ -48,6 +57,8 @@ class Node(NamedTuple):
     """The next node if an exception is raised before the access."""
     unanswered: tuple[tuple[int, int] | None, ...] = ()
     """Like `moves`, if one is raised as the call returns."""
+    seen: Seen | None = None
+    """Kept only if it is asked for."""
 
 
 class Graph(NamedTuple):
@@ -134,7 +145,7 @@ def _edges(node: Node | Leaf | Goto) -> list[tuple[int, int]]:
 
 def _classes(nodes: _Nodes, ends: list[int]) -> list[int]:
     """Return the number of each node's class: nodes of one class have the same future."""
-    found = _numbered([node if isinstance(node, Leaf) else node[:2] for node in nodes], nodes)
+    found = _numbered([(*node[:2], node.seen) if isinstance(node, Node) else node for node in nodes], nodes)
     while True:
 
         def shape(at: int, node: Node | Leaf | Goto, found: list[int] = found) -> object:

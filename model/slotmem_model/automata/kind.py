@@ -101,6 +101,9 @@ class Kind(Protocol):
     def call(self, operation: Operation, kept: Any, process: int) -> Operation:
         """Return what is run: two that are equal have one graph."""
 
+    def told(self, state: Any) -> str:
+        """Show a state of the specification in a line."""
+
     def begun(self, operation: Operation, kept: Any) -> Hashable:
         """Return what is kept once an operation has begun."""
 
@@ -143,3 +146,7 @@ class Place(NamedTuple):
     """Whether an exception may end an operation, and a second one its way out."""
     files: frozenset[str] = frozenset()
     """The files of the algorithm's source, whose lines are noted."""
+    shown: frozenset[str] = frozenset()
+    """The files of functions whose line and local variables are kept with each access, to be shown:
+    steps that differ in these alone are different then.
+    """

@@ -23,6 +23,7 @@ deadlock. (Longer repetitions that never end are not noticed.)
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from types import FrameType
@@ -39,6 +40,7 @@ from slotmem_model.automata.graph import (
     Goto,
     Graph,
     Node,
+    Seen,
     joined,
 )
 from slotmem_model.automata.kind import Leaf, NotAFunction, Place, TooLarge
@@ -68,6 +70,7 @@ class _Frame:
     tried: list[int] = field(default_factory=list)
     lines: dict[int, set[Line]] = field(default_factory=dict)
     """For each answer tried, by its number, the source lines from there to the next access."""
+    seen: Seen | None = None
 
 
 _TIMEOUT = "timeout"
@@ -97,6 +100,8 @@ class _Fragment(NamedTuple):
 
 MAX_HEADS = 500
 """States in which an operation may come to heads of loops."""
+_WIDEST = 60
+"""The characters of a variable's value that is shown."""
 MAX_TURNS = 10_000
 """Heads of loops in a row without an access."""
 
@@ -171,6 +176,8 @@ class _Recorder:
             raise TooLarge(self.place.kind.endless(self.operation, MAX_ACCESSES))
         if self.depth == len(self.path):
             self.path.append(self.frame(access, held))
+            if self.place.shown:
+                self.path[-1].seen = seen_from(sys._getframe(1), self.place.shown)
         frame = self.path[self.depth]
         if frame.access != access:
             raise NotAFunction(f"{self.shown} does not always do the same: {frame.access} became {access}")
@@ -351,6 +358,7 @@ class _Recorder:
             leads.get(_TIMEOUT),
             leads.get(_EXCEPTION),
             moves(unanswered) if unanswered else (),
+            frame.seen,
         )
 
     def note_edges(self, number: int, frame: _Frame) -> None:
@@ -372,6 +380,19 @@ class _Recorder:
             self.numbers[node] = len(self.nodes)
             self.nodes.append(node)
         return self.numbers[node]
+
+
+def seen_from(frame: FrameType | None, files: frozenset[str]) -> Seen | None:
+    """Return where the innermost function of these files stands, and its local variables: those
+    that a person reads, a number, a text or what consists of such.
+    """
+    while frame is not None and frame.f_code.co_filename not in files:
+        frame = frame.f_back
+    if frame is None:
+        return None
+    told = ((name, repr(value)) for name, value in frame.f_locals.items() if name != "self")
+    variables = tuple((name, said) for name, said in told if len(said) <= _WIDEST and " object at 0x" not in said)
+    return Seen(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname, variables)
 
 
 def tabulate(

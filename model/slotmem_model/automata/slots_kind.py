@@ -80,6 +80,13 @@ class SlotsKind:
         del kept, process
         return operation
 
+    def told(self, state: Any) -> str:
+        """Show a state of the specification: each slot, whether it is in use, and its bytes."""
+        slots = zip(state.inuse, state.data, strict=True)
+        return ", ".join(
+            f"slot {at} {'in use' if used else 'free'}: {data.hex(' ')}" for at, (used, data) in enumerate(slots)
+        )
+
     def begun(self, operation: Operation, kept: int) -> int:
         """Return the slots held once an operation has begun."""
         return kept & ~(1 << operation[1]) if operation[0] == "release" and operation[1] >= 0 else kept

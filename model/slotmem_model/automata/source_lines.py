@@ -5,6 +5,7 @@ Interface:
 - `with LineTrace(files) as trace:` notes each line of these files that runs; `trace.taken()`
   returns those since the last call.
 - `files_of(algorithm)` returns the files that a class and its bases are written in.
+- `function_at(file, line)` returns where the function around a line begins and ends.
 - `statements_of(algorithm, entered)` returns the statements that ought to run: those of every
   method that the class has, and those of functions elsewhere of which some line was entered.
 
@@ -138,6 +139,14 @@ def _functions_in(file: str) -> dict[int, ast.FunctionDef]:
     tree = ast.parse("".join(linecache.getlines(file)))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return {min([node.lineno, *(each.lineno for each in node.decorator_list)]): node for node in nodes}
+
+
+def function_at(file: str, line: int) -> tuple[int, int]:
+    """Return the first and the last line of the innermost function there; the line itself outside
+    of all.
+    """
+    spans = ((first, node.end_lineno or first) for first, node in _functions_in(file).items())
+    return max(((first, last) for first, last in spans if first <= line <= last), default=(line, line))
 
 
 @cache

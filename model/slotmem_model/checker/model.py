@@ -205,11 +205,13 @@ def compile_model(
     files: frozenset[str] = frozenset(),
     tick: Callable[[], None] = lambda: None,
     values: Values | None = None,
+    shown: frozenset[str] = frozenset(),
     specification: Any = None,
 ) -> Model:
     """Compile a configuration. algorithm makes an instance from an image; the source lines of
     `files` that its steps run are noted. tick is called often meanwhile, and may end it by raising.
-    values: those of a program's words; None: the initial ones.
+    values: those of a program's words; None: the initial ones. shown: files of functions whose line
+    and local variables are kept with each step.
     specification: the class that the configuration names.
 
     Raises:
@@ -219,7 +221,7 @@ def compile_model(
     check(configuration)
     values = values or Values()
     asked = _question(configuration, algorithm, values, specification)
-    place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, tick, values)
+    place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, shown, tick, values)
     if configuration.memory == "tso":
         most = math.inf if configuration.rounds else STORES
         automata = [buffered(automaton, place.kind.words, most) for automaton in automata]
@@ -266,6 +268,7 @@ def _automata(
     algorithm: Callable[[Any], Any],
     asked: Question,
     files: frozenset[str],
+    shown: frozenset[str],
     tick: Callable[[], None],
     values: Values,
 ) -> tuple[Place, list[Automaton], Events, Callable[[Operation], Graph]]:
@@ -279,7 +282,9 @@ def _automata(
     values.possible = possible
     rounds = 1
     while True:
-        place = Place(kind, tuple(map(frozenset, possible)), configuration.timeouts, configuration.exceptions)
+        place = Place(
+            kind, tuple(map(frozenset, possible)), configuration.timeouts, configuration.exceptions, shown=shown
+        )
         graph_of = cache(partial(tabulated, values.tables, algorithm, place, tick=tick))
         while True:
             events = Events()

@@ -11,6 +11,7 @@ examples:
   slotmem check lock.py --spec mutex.py:Mutex --client 'enter; leave'
   slotmem check httpd                        the shortest way to two processes with one slot
   slotmem check httpd --svg race.svg         the same as a picture; --trace for `slotmem replay`
+  slotmem check httpd --html race.html       as a page: step back and forward, take another way
   slotmem check --processes 3 --crashes 2    the reference, another question
   slotmem check cas --client 'grab -> a; release(a)' --client 'num_free_slots'
   slotmem check spin-lock --progress         does every operation end, does some operation?
@@ -54,14 +55,12 @@ from slotmem_model.checker.properties import ALWAYS, SOMETIMES, put_to
 from slotmem_model.checker.standard import Standard
 from slotmem_model.checker.sweep import engine as sweep
 from slotmem_model.commands import check_explain as check_observed
-from slotmem_model.commands import check_progress, check_report
+from slotmem_model.commands import check_files, check_progress, check_report
 from slotmem_model.commands.amounts import amount, count
 from slotmem_model.commands.check_questions import Questions, questions
 from slotmem_model.commands.check_remains import judge_lines, remains
 from slotmem_model.commands.check_report import Live, Row
-from slotmem_model.counterexample import picture, trace
 from slotmem_model.counterexample.explain import explain
-from slotmem_model.counterexample.story import Explanation
 from slotmem_model.overdue import Overdue, bounded
 from slotmem_model.programs.values import Values, settled
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
@@ -138,6 +137,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--trace", type=Path, metavar="FILE", help="write the first counterexample as JSON")
     output.add_argument("--svg", type=Path, metavar="FILE", help="write the first counterexample as a picture")
+    output.add_argument(
+        "--html", type=Path, metavar="FILE", help="write it as a page to step through, or all of a small model"
+    )
     output.add_argument("--promela", type=Path, metavar="FILE", help="write the model for Spin, and do not explore it")
     output.add_argument("--json", action="store_true", help="print a JSON report")
     output.add_argument("--markdown", action="store_true", help="print the table as Markdown")
@@ -167,7 +169,8 @@ def run(arguments: argparse.Namespace) -> int:
         overall = verdict(checking.rows)
         left = _left(checking.rows) if overall == HELD else {}
         _print(arguments, checking, asked, left)
-        _write(arguments, checking.rows)
+        held = [row.configuration for row in checking.rows if row.outcome.verdict == HELD]
+        check_files.write(arguments, next((row.told for row in checking.rows if row.told), None), held)
         if not is_finished:
             return Exit.INTERRUPTED
         return exit_code(UNDECIDED if left.keys() & asked.standard else overall)
@@ -359,24 +362,6 @@ def _summary(rows: list[Row]) -> Iterator[str]:
             yield f"{row.configuration.algorithm} is violated, as expected: it is here to show that the checker finds it"
         elif row.expected == VIOLATED:
             yield f"{row.configuration.algorithm} was expected to be violated, and is {row.outcome.verdict}"
-
-
-def _write(arguments: argparse.Namespace, rows: list[Row]) -> None:
-    """Write the files that were asked for.
-
-    Raises:
-        OSError
-    """
-    told = next((row.told for row in rows if row.told), None)
-    for path, written in ((arguments.trace, _trace), (arguments.svg, picture.drawn)):
-        if path is not None and told is not None:
-            path.write_text(written(told), encoding="utf-8")
-        elif path is not None:
-            print(f"nothing was violated, so {path} was not written", file=sys.stderr)
-
-
-def _trace(told: Explanation) -> str:
-    return trace.dumped(check_report.traced(told))
 
 
 def _promela(path: Path, asked: list[Standard]) -> int:

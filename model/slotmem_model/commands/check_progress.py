@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -25,10 +24,10 @@ from slotmem_model.checker.progress.lasso import PROGRESS, WAIT_FREE, Lasso
 from slotmem_model.checker.progress.promela import progress_promela
 from slotmem_model.checker.progress.reached import Reached, reach
 from slotmem_model.checker.properties import OUTSIDE
-from slotmem_model.commands import check_report
+from slotmem_model.commands import check_files, check_report
 from slotmem_model.commands.check_questions import Questions
 from slotmem_model.commands.check_report import Live
-from slotmem_model.counterexample import picture, trace, wording
+from slotmem_model.counterexample import trace, wording
 from slotmem_model.counterexample.endless import endless
 from slotmem_model.counterexample.story import Explanation
 from slotmem_model.overdue import Overdue, bounded
@@ -143,7 +142,8 @@ def run(arguments: argparse.Namespace, questions: Questions, live: Live) -> int:
         print(json.dumps(as_json(rows, overall), indent=2))
     else:
         check_report.say([*told(rows), f"verdict: {overall}"])
-    _write(arguments, rows)
+    found = next((row.told(row.asked) for row in rows if row.asked in row.broken), None)
+    check_files.write(arguments, found, [row.configuration for row in rows if row.verdict == HELD])
     return exit_code(overall) if is_finished else Exit.INTERRUPTED
 
 
@@ -261,23 +261,6 @@ def _row_json(row: Row) -> dict[str, Any]:
     if row.asked in row.broken:
         given["counterexample"] = json.loads(trace.dumped(check_report.traced(row.told(row.asked))))
     return given
-
-
-def _write(arguments: argparse.Namespace, rows: list[Row]) -> None:
-    """Write the files that were asked for.
-
-    Raises:
-        OSError
-    """
-    found = next((row.told(row.asked) for row in rows if row.asked in row.broken), None)
-    if found:
-        if arguments.trace:
-            arguments.trace.write_text(trace.dumped(check_report.traced(found)), encoding="utf-8")
-        if arguments.svg:
-            arguments.svg.write_text(picture.drawn(found), encoding="utf-8")
-        return
-    for path in filter(None, (arguments.trace, arguments.svg)):
-        print(f"nothing was violated, so {path} was not written", file=sys.stderr)
 
 
 def _promela(arguments: argparse.Namespace, asked: list[Configuration]) -> int:

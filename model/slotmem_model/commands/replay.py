@@ -12,6 +12,7 @@ examples:
   slotmem replay race.json                   the lanes again
   slotmem replay race.json --verbose         with memory after each step
   slotmem replay race.json --svg race.svg    as a picture
+  slotmem replay race.json --html race.html  as a page: step back and forward, take another way
   slotmem stress algorithm:httpd --trace window.json
   slotmem replay window.json                 the steps that may have been behind it
   slotmem check --explain window.json --trace race.json      keeps these steps
@@ -47,6 +48,7 @@ from slotmem_model.counterexample.story import Explanation
 from slotmem_model.counterexample.trace import BadTrace, Diverged, Trace
 from slotmem_model.given_files import read_text
 from slotmem_model.programs.values import Values, settled
+from slotmem_model.stage import page
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED, Exit, exit_code
 
 SYNONYMS = ("rerun", "reproduce", "trace", "counterexample")
@@ -60,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--algorithm", metavar="NAME", help="run it on this algorithm instead of the trace's")
     parser.add_argument("--verbose", action="store_true", help="show memory after each step")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a picture")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to step through")
     parser.add_argument(
         "--budget-s", type=amount, metavar="S", help="look for the steps of a window for at most S seconds"
     )
@@ -128,6 +131,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     broken = told.broken
     if arguments.svg:
         arguments.svg.write_text(picture.drawn(told), encoding="utf-8")
+    if arguments.html:
+        arguments.html.write_text(page.page_of(told), encoding="utf-8")
     verdict = VIOLATED if broken else HELD
     report = {"verdict": verdict, "breaks": broken, "sentence": told.sentence}
     lines = [*heading, *lanes.drawn(told, verbose=arguments.verbose), "", *_verdict(given, told)]

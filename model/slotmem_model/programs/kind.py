@@ -37,6 +37,15 @@ class Kept(NamedTuple):
     held: tuple[tuple[int, bool], ...] = ()
 
 
+class Memory(NamedTuple):
+    """A state of the class itself between two operations: the values of its words, and what each
+    process keeps.
+    """
+
+    values: tuple[Any, ...]
+    kept: tuple[Kept, ...]
+
+
 class ProgramImage(Image):
     """What an operation of a program sees of shared memory. robust: the words of mutexes that tell
     of a death.
@@ -128,6 +137,13 @@ class ProgramKind:
         """Return the operation with what its process keeps."""
         del process
         return (*operation, kept)
+
+    def told(self, state: Any) -> str:
+        """Show a state of the specification: words, or what the user's object has in it."""
+        if not isinstance(state, Memory):
+            return str(state)
+        given = zip(self._words, state.values, strict=True)
+        return ", ".join(f"{word.name} = {word.said(value)}" for word, value in given)
 
     def begun(self, operation: Operation, kept: Kept) -> Kept:
         """Return what is kept once an operation has begun: the same."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import partial
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from slotmem_model.automata.kind import BadProgram, Leaf, Question
 from slotmem_model.automata.loops import Key, LoopWatch, Unfrozen, frozen
 from slotmem_model.programs import clients
 from slotmem_model.programs.declared import AtOnce, Blocked, Choices, is_program, methods
-from slotmem_model.programs.kind import Kept, ProgramKind, answer_of
+from slotmem_model.programs.kind import Kept, Memory, ProgramKind, answer_of
 from slotmem_model.programs.values import Values
 from slotmem_model.spec import SUCCESS, Operation, Result
 
@@ -48,13 +48,6 @@ def program_question(
                 f"the specification {specification.__name__} has no method {name}, which is an operation of {algorithm.__name__}"
             )
     return Question(kind, tuple(parsed), possible, _State(specification()), _specified)
-
-
-class Memory(NamedTuple):
-    """A state of the class itself between two operations."""
-
-    values: tuple[Any, ...]
-    kept: tuple[Kept, ...]
 
 
 class _Endless(Blocked):
@@ -100,6 +93,9 @@ class _State:
                 f"the specification {type(made).__name__} has a {error} in its state, which cannot be compared; "
                 "expected numbers, texts, lists, dictionaries and the like"
             ) from None
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} = {value!r}" for name, value in vars(self.made).items()) or "nothing to tell apart"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _State) and self.key == other.key

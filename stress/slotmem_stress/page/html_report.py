@@ -10,13 +10,13 @@ line from the data of `slotmem_stress.page.timeline`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from html import escape
 from importlib import resources
 from typing import Any
 
+from slotmem_model.stage.page import to_script
 from slotmem_stress.history.judging import Judged
 from slotmem_stress.history.reading import read
 from slotmem_stress.history.records import BadHistory
@@ -107,12 +107,6 @@ def _page(
         "data": to_script(data),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: filled[match[1]], _file("page.html"))
-
-
-def to_script(data: Any) -> str:
-    """Return JSON that is safe in a script element: without `<`, nothing in it ends the script."""
-    text = json.dumps(data, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _file(name: str) -> str:
