@@ -37,7 +37,9 @@ def told_of(name):
 
 def data_of(text):
     """Return the data of a page."""
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])["models"][
+        0
+    ]
 
 
 @pytest.mark.parametrize("name", ASKED)

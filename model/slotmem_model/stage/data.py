@@ -11,11 +11,12 @@ and again:
                 (text), the steps to the nearest violation (-1: none can be reached; absent if
                 that is not known)
     steps       for each state, what can be done: process, kind, word, text, next state, operation
-                that begins, answer of the one that ends, value that is buffered (texts; -1: none);
-                null if that is not on the page
+                that begins, answer of the one that ends, value that is buffered, the step as traces
+                have it (texts); null if that is not on the page
     locals      for each: operation that it is in, or next; whether it is inside; place (source,
                 line), variables, how it ended, what went wrong
     sources     file, function, first line, lines
+    whole       whether all states are there
     run         the run that is shown: for each step its number among those of the state before
 """
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Hashable, Iterator
+from dataclasses import asdict
 from typing import Any, Generic, TypeVar
 
 from slotmem_model.automata.automaton import Local
@@ -79,6 +81,7 @@ class _Data:
                 is_of_slots = isinstance(self.model.kind, SlotsKind)
                 ended = wording.result(operation[0], what) if is_of_slots else repr(what.value)
         if step.action is None:
+            access = None
             kind, word, text, buffered = "dies", -1, self.death(before, step.state), ""
         else:
             access = local.actions[step.action].access
@@ -92,7 +95,8 @@ class _Data:
                 if kind in _BUFFERED
                 else wording.change(access, words, old, new)
             )
-        texts = [self.texts.of(each) for each in (kind, text, began, ended, buffered)]
+        does = wording.access(access, self.model.words)
+        texts = [self.texts.of(each) for each in (kind, text, began, ended, buffered, does)]
         return [step.process, texts[0], word, texts[1], self.walk.number[step.state], *texts[2:]]
 
     def death(self, before: State, after: State) -> str:
@@ -144,6 +148,8 @@ def stage_data(walk: Walk, run: tuple[Step, ...] = ()) -> dict[str, Any]:
         "allowed": [list(each) for each in data.allowed.all],
         "run": list(_choices(walk, run)),
         "texts": list(data.texts.all),
+        "whole": walk.is_whole,
+        "configuration": asdict(model.configuration),
     }
 
 

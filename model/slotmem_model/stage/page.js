@@ -1,10 +1,25 @@
 // The page knows no semantics: it walks along the states that the checker explored.
-const data = JSON.parse(document.getElementById("data").textContent);
-const { texts, words, states, steps, locals, sources, allowed } = data;
+const given = JSON.parse(document.getElementById("data").textContent);
+let data, texts, words, states, steps, locals, sources, allowed, used, graph;
 const [LOCALS, WORDS, ALLOWED, BROKEN, DISTANCE] = [0, 1, 2, 3, 4];
-const [PROCESS, KIND, WORD, TEXT, NEXT, BEGAN, ENDED, BUFFERED] = [0, 1, 2, 3, 4, 5, 6, 7];
+const [PROCESS, KIND, WORD, TEXT, NEXT, BEGAN, ENDED, BUFFERED, DOES] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 const GRAPH_STATES = 600;
+const MANY = 1000;
 const element = (id) => document.getElementById(id);
+
+/** Which of the models is shown; a page of the checker has one, a lesson several. */
+let shown = -1;
+const use = (number) => {
+  shown = number;
+  data = given.models[number];
+  ({ texts, words, states, steps, locals, sources, allowed } = data);
+  // The words that some step looks at or changes: the others are the same in every state.
+  used = new Set(steps.flatMap((each) => (each || []).map((step) => step[WORD])));
+  graph = null;
+  element("graph").replaceChildren();
+  element("graph-card").hidden = true;
+  element("tally").textContent = "";
+};
 
 /** What was done: the number of each step among those of its state; the first `at` of them count. */
 let choices = [];
@@ -54,9 +69,6 @@ const told = (step, buffers) => {
   const own = buffers ? buffers[step[PROCESS]].filter(([word]) => word === step[WORD]) : [];
   return own.length ? `reads ${words[step[WORD]].name}: ${own[own.length - 1][1]} (own buffer)` : texts[step[TEXT]];
 };
-
-/** The words that some step looks at or changes: the others are the same in every state. */
-const used = new Set(steps.flatMap((each) => (each || []).map((step) => step[WORD])));
 
 const name = (process) => `process ${process + 1}`;
 const own = (process) => `--own: var(--p${process % 6})`;
@@ -169,24 +181,92 @@ const showLanes = (numbers) => {
   if (current) box.scrollTop = current.offsetTop - box.clientHeight / 2;
 };
 
+const isRun = () => data.run.length && at === data.run.length && choices.slice(0, at).join() === data.run.join();
+
 const news = (state, following) => {
   const broken = texts[state[BROKEN]];
   const parts = [];
-  const isShown = data.loop === undefined && at === data.run.length && choices.slice(0, at).join() === data.run.join();
-  if (broken) parts.push(isShown && data.sentence ? `${data.sentence}.` : `Broken: ${data.properties[broken] ? `${broken}, ${data.properties[broken]}` : broken}.`);
-  else if (!following) parts.push("What follows from here is not on this page: it has the states around the run shown first.");
+  if (broken) {
+    const fault = state[LOCALS].map((number) => locals[number].fault).find((each) => each !== undefined);
+    const sentence = isRun() && data.sentence ? data.sentence
+      : fault !== undefined ? texts[fault]
+      : given.properties[broken] ? `${broken}: it does not hold that ${given.properties[broken]}` : broken;
+    parts.push(`${sentence}.`);
+  } else if (!following) parts.push("What follows from here is not on this page: it has the states around the run shown first.");
   else if (!following.length) parts.push("All are done, and nothing was violated on this way.");
   else if (state.length > DISTANCE) {
     const distance = state[DISTANCE];
     parts.push(distance < 0 ? "From here no violation can be reached any more." : `The nearest violation is ${distance} step${distance === 1 ? "" : "s"} away.`);
   }
-  if (data.loop !== undefined && at === data.run.length && choices.join() === data.run.join()) parts.push(`And again from step ${data.loop + 1}, for ever: ${data.sentence}.`);
+  if (data.loop !== undefined && isRun()) parts.push(`And again from step ${data.loop + 1}, for ever: ${data.sentence}.`);
   return [parts.join(" "), broken !== ""];
 };
 
-let graph = null;
+/** Go on by steps of somebody else's choice, until nothing can be done or a property is broken. */
+const play = (from, pick) => {
+  const made = [];
+  let number = from;
+  while ((steps[number] || []).length && made.length < 10000) {
+    const choice = pick(number, steps[number]);
+    if (choice < 0) break;
+    made.push(choice);
+    number = steps[number][choice][NEXT];
+  }
+  return [made, number];
+};
+/** Of the processes that can go on one is chosen, and then what it does; nobody dies by chance. */
+const byChance = (_, following) => {
+  const alive = following.map((step, choice) => [step, choice]).filter(([step]) => texts[step[KIND]] !== "dies");
+  const able = [...new Set(alive.map(([step]) => step[PROCESS]))];
+  const process = able[Math.floor(Math.random() * able.length)];
+  const own_ = alive.filter(([step]) => step[PROCESS] === process);
+  return own_.length ? own_[Math.floor(Math.random() * own_.length)][1] : -1;
+};
+const nearer = (number, following) => following.findIndex((step) => states[step[NEXT]][DISTANCE] === states[number][DISTANCE] - 1);
+
+const goOn = (pick) => {
+  const [made] = play(way()[at], pick);
+  choices = [...choices.slice(0, at), ...made];
+  at = choices.length;
+  show();
+};
+
+const tally = () => {
+  let green = 0;
+  for (let run = 0; run < MANY; run += 1) green += texts[states[play(0, byChance)[1]][BROKEN]] ? 0 : 1;
+  const all = data.whole ? ` The checker looked at all ${states.length.toLocaleString("en")} states${states[0][DISTANCE] < 0 ? ": none of them breaks a property" : `: the nearest violation is ${states[0][DISTANCE]} steps from the beginning`}.` : "";
+  element("tally").textContent = `${green.toLocaleString("en")} of ${MANY.toLocaleString("en")} random runs broke nothing.${all}`;
+};
+
+const exported = () => {
+  const numbers = way();
+  const made = choices.slice(0, at).map((choice, index) => steps[numbers[index]][choice]);
+  const interleaving = made.map((step) => ({ process: step[PROCESS] + 1, does: texts[step[DOES]] }));
+  const state = states[numbers[at]];
+  return { format: given.format, configuration: data.configuration, breaks: texts[state[BROKEN]], sentence: "", operations: [], interleaving };
+};
+const imported = (text) => {
+  const read_ = JSON.parse(text);
+  const found = [];
+  let number = 0;
+  for (const { process, does } of read_.interleaving) {
+    const choice = (steps[number] || []).findIndex((step) => step[PROCESS] === process - 1 && texts[step[DOES]] === does);
+    if (choice < 0) {
+      const where = `Step ${found.length + 1} of the trace, ${does} of process ${process}, cannot be done here.`;
+      choices = found;
+      go(found.length);
+      element("tally").textContent = where;
+      return;
+    }
+    found.push(choice);
+    number = steps[number][choice][NEXT];
+  }
+  choices = found;
+  go(0);
+};
+
 const showGraph = (numbers) => {
-  if (data.whole !== true || states.length > GRAPH_STATES) return;
+  if (!data.whole || states.length > GRAPH_STATES) return;
   if (!graph) graph = drawn();
   const trail = new Set(numbers.slice(0, at + 1));
   graph.circles.forEach((circle, number) => {
@@ -269,23 +349,29 @@ const show = () => {
   const lines = allowed[state[ALLOWED]];
   element("allowed-card").hidden = !allowed.some((each) => each.length);
   element("allowed").replaceChildren(...(lines.length ? lines : ["nothing: no order of the operations explains what they returned"]).map((line) => make("li", { text: line })));
-  history.replaceState(null, "", `#${choices.map((each) => each.toString(36)).join("")}${at === choices.length ? "" : `.${at}`}`);
+  const can = (following || []).length > 0;
+  element("by-chance").disabled = !can;
+  element("nearest").disabled = !can || state.length <= DISTANCE || state[DISTANCE] < 1;
+  element("nearest").hidden = states[0].length <= DISTANCE || states[0][DISTANCE] < 0;
+  history.replaceState(null, "", `#${shown ? `${shown}:` : ""}${choices.map((each) => each.toString(36)).join("")}${at === choices.length ? "" : `.${at}`}`);
 };
 
-/** Read the steps from the page's address; what does not fit is left out. */
+/** Read the model and the steps from the page's address; what does not fit is left out. */
 const read = () => {
-  const [given, position] = location.hash.slice(1).split(".");
+  const [, model, given_, position] = /^#?(?:(\d+):)?(\w*)(?:\.(\d+))?/.exec(location.hash) || [];
+  const number_ = Number(model || 0);
+  if (number_ !== shown) use(number_ < given.models.length ? number_ : 0);
   const found = [];
   let number = 0;
-  for (const each of given || "") {
+  for (const each of given_ || "") {
     const step = (steps[number] || [])[parseInt(each, 36)];
     if (!step) break;
     found.push(parseInt(each, 36));
     number = step[NEXT];
   }
-  if (!location.hash || location.hash === "#") { choices = [...data.run]; at = 0; } else {
+  if (!given_) { choices = given.begins ? [] : [...data.run]; at = 0; } else {
     choices = found;
-    at = position === undefined ? found.length : Math.min(Number(position) || 0, found.length);
+    at = position === undefined ? found.length : Math.min(Number(position), found.length);
   }
 };
 
@@ -294,9 +380,21 @@ element("back").onclick = () => go(at - 1);
 element("forward").onclick = () => go(at + 1);
 element("last").onclick = () => go(choices.length);
 element("again").onclick = () => { choices = [...data.run]; go(0); };
+element("by-chance").onclick = () => goOn(byChance);
+element("nearest").onclick = () => goOn(nearer);
+element("many").onclick = tally;
+element("export").onclick = () => {
+  const link = make("a", { href: URL.createObjectURL(new Blob([JSON.stringify(exported(), null, 1)], { type: "application/json" })), download: "trace.json" });
+  link.click();
+  URL.revokeObjectURL(link.href);
+};
+element("import").onchange = async (event) => {
+  try { imported(await event.target.files[0].text()); } catch { element("tally").textContent = "That file is no trace."; }
+  event.target.value = "";
+};
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const keys = { ArrowLeft: () => go(at - 1), ArrowRight: () => go(at + 1), Home: () => go(0), End: () => go(choices.length), r: () => element("again").click() };
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName || "")) return;
+  const keys = { ArrowLeft: () => go(at - 1), ArrowRight: () => go(at + 1), Home: () => go(0), End: () => go(choices.length), r: () => element("again").click(), c: () => element("by-chance").click(), n: () => element("nearest").click() };
   const following = steps[way()[at]] || [];
   if (keys[event.key]) keys[event.key]();
   else if (/^[1-9]$/.test(event.key) && following[Number(event.key) - 1]) choose(Number(event.key) - 1);

@@ -69,7 +69,8 @@ def _walked(configuration: Configuration, algorithm: Any, kept: trace.Trace | No
 def _page(
     title: str, verdict: str, sentences: list[str], found: Walk, run: tuple[Step, ...], given: dict[str, Any]
 ) -> str:
-    data = {**stage_data(found, run), **given, "whole": found.is_whole, "properties": ALWAYS}
+    model = {**stage_data(found, run), **given}
+    data = {"models": [model], "properties": ALWAYS, "format": trace.FORMAT}
     filled = {
         "title": escape(f"slotmem check: {title}"),
         "verdict": verdict,
