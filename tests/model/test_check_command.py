@@ -201,7 +201,7 @@ def test_counts_that_are_never_explored(capsys, what):
     assert f"{what.replace('-', ' ')} may be 1,000 at most, got 1,000,000,000" in capsys.readouterr().err
     if what != "rounds":  # 0 rounds: for ever
         assert check("reference", f"--{what}", "0") == 2
-    assert f"{what.replace('-', ' ')} must be at least 1, got 0" in capsys.readouterr().err
+        assert f"{what.replace('-', ' ')} must be at least 1, got 0" in capsys.readouterr().err
 
 
 def test_outside(capsys, monkeypatch):
@@ -213,7 +213,7 @@ def test_outside(capsys, monkeypatch):
     assert check("outside", "--client", "grab") == 3
     printed = capsys.readouterr().out
     assert "cannot be judged" in printed
-    assert "store to inuse[0] of 2, which is no value that it has in the model" in printed
+    assert "store to inuse[0] of 7, which is no value that it has in the model" in printed
 
 
 @pytest.mark.parametrize(
