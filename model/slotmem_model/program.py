@@ -112,6 +112,8 @@ class Asked:
     """What must sometimes happen, and never did."""
     reason: str = ""
     """Why not everything was explored."""
+    bounds: tuple[str, ...] = ()
+    """What was cut short, such as a store buffer that has as many stores as one may have."""
     told: str = ""
     """The shortest way to a violation, in lanes."""
 
@@ -221,6 +223,7 @@ def _asked(program: type, configuration: Configuration, specification: type | No
         tuple(name for name in put.properties if name in outcome.violations),
         tuple(name for name in put.sometimes if outcome.complete and not outcome.seen.happened(name)),
         outcome.reason,
+        put.bounds,
         told,
     )
 

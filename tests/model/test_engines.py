@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from slotmem.slots import Slots
 from slotmem_model.automata.kind import TooLarge
+from slotmem_model.automata.ranks import ranks_of
 from slotmem_model.checker import naive
 from slotmem_model.checker.exploration import Limits
 from slotmem_model.checker.model import Configuration, compile_model
 from slotmem_model.checker.sweep import engine as sweep
-from slotmem_model.checker.sweep.packing import packing_for, ranks_of
+from slotmem_model.checker.sweep.packing import packing_for
 from slotmem_model.checker.sweep.rows import Remembered, distinct
 from slotmem_model.verdict import HELD, UNDECIDED, VIOLATED
 

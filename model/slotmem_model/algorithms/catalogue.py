@@ -25,14 +25,17 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
-from slotmem_model.algorithms.museum.pieces import MUSEUM
 from slotmem_model.automata.client import ARGUMENTS
 from slotmem_model.given_files import opened
 from slotmem_model.overdue import Overdue, bounded
 from slotmem_model.programs.declared import is_program
 
 GROUP = "slotmem.algorithms"
-MUSEUM_PREFIX = "museum:"
+COLLECTIONS = {
+    "museum": "slotmem_model.algorithms.museum.pieces:MUSEUM",
+    "example": "slotmem_model.examples.catalogue:EXAMPLES",
+}
+"""Where the classes are that have a question of their own: museum:PIECE, example:NAME."""
 _HERE = "slotmem_model.algorithms."
 OWN = {
     "httpd": _HERE + "httpd:Httpd",
@@ -63,17 +66,15 @@ def find(name: str, budget_s: float | None = None) -> Algorithm:
     Raises:
         ValueError: lists the names that are known; or the module cannot be imported.
     """
-    if name.startswith(MUSEUM_PREFIX):
-        piece = MUSEUM.get(name.removeprefix(MUSEUM_PREFIX))
-        if piece is None:
-            raise ValueError(f"the museum has no piece {name!r}; it has: {', '.join(sorted(MUSEUM))}")
-        return piece.algorithm
+    if piece := piece_of(name):
+        kept: Algorithm = piece.algorithm
+        return kept
     place = {**OWN, **_entries()}.get(name, name)
     module, _, attribute = place.rpartition(":") if ":" in place else (place, "", "")
     is_file = module.endswith(".py")
     if not attribute and not is_file:
         raise ValueError(
-            f"there is no algorithm {name!r}; known are {', '.join(names())}, {MUSEUM_PREFIX}PIECE, "
+            f"there is no algorithm {name!r}; known are {', '.join(names())}, museum:PIECE, example:NAME, "
             "and a class of your own: module:Class, file.py:Class, file.py"
         )
     told = f"the algorithm {name!r}" + (f" is {place}, which" if place != name else "")
@@ -92,6 +93,28 @@ def find(name: str, budget_s: float | None = None) -> Algorithm:
         what = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
         raise ValueError(f"{told} cannot be imported: {what}{_raised_at(error)}") from error
     return found
+
+
+def collection(prefix: str) -> dict[str, Any]:
+    """Return the classes of a collection by name, each with its question."""
+    module, _, attribute = COLLECTIONS[prefix].partition(":")
+    found: dict[str, Any] = getattr(import_module(module), attribute)
+    return found
+
+
+def piece_of(name: str) -> Any:
+    """Return what a name in a collection stands for; None for a name of another kind.
+
+    Raises:
+        ValueError: lists what the collection has.
+    """
+    prefix, _, rest = name.partition(":")
+    if prefix not in COLLECTIONS or not rest:
+        return None
+    kept = collection(prefix)
+    if rest not in kept:
+        raise ValueError(f"there is no {name!r}; {prefix}: has {', '.join(sorted(kept))}")
+    return kept[rest]
 
 
 def _tell(line: str) -> None:

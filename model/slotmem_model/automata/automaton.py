@@ -86,6 +86,8 @@ class Automaton(NamedTuple):
 
     locals: tuple[Local, ...]
     process: int
+    bounds: tuple[str, ...] = ()
+    """What was cut short, so that not everything that it could do is there, in words."""
 
 
 class Events:

@@ -4,18 +4,17 @@ Interface: `LoopWatch(files, below, at_head)` is a `LineTrace` that calls `at_he
 whenever a `while` of these files is about to test its condition. `key(frame)` is what the future
 depends on there: two equal keys mean the same future, given the same answers.
 
-What an operation will do depends on its local variables, on those of the functions that called it,
-and on what Python keeps on its evaluation stacks. The first two are the key. The third is empty
-before a `while` that stands in no `for` and no handler of exceptions, and a `for` keeps how far it
-is, which is counted here. A function that was called in the middle of a larger expression has a
-caller with something on its stack: then nothing is said, and the loop is taken for endless if it
-goes on for too long.
+What an operation will do depends on its local variables, as far as they are read again, on those of
+the functions that called it, and on what Python keeps on its evaluation stacks. The first two are
+the key. The third is empty before a `while` that stands in no `for` and no handler of exceptions,
+and a `for` keeps how far it is, which is counted here. A function that was called in the middle of
+a larger expression has a caller with something on its stack: then nothing is said, and the loop is
+taken for endless if it goes on for too long.
 """
 
 from __future__ import annotations
 
 import ast
-import linecache
 import threading
 from collections.abc import Callable, Hashable
 from functools import cache
@@ -23,7 +22,8 @@ from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from slotmem_model.automata.kind import BadProgram
-from slotmem_model.automata.source_lines import LineTrace
+from slotmem_model.automata.liveness import live_before
+from slotmem_model.automata.source_lines import LineTrace, functions_in
 
 Key = tuple[Hashable, ...]
 _STARTS_A_THREAD = threading.Thread.start.__code__
@@ -45,10 +45,14 @@ class _Loops(NamedTuple):
 class LoopWatch(LineTrace):
     """See the header."""
 
-    def __init__(self, files: frozenset[str], below: str, at_head: Callable[[FrameType, str], None]) -> None:
+    def __init__(
+        self, files: frozenset[str], below: str, at_head: Callable[[FrameType, str], None], *, with_dead: bool
+    ) -> None:
+        """below: the file of the function that calls operations; with_dead: whether variables count
+        that are not read any more.
+        """
         super().__init__(files)
-        self._below, self._at_head = below, at_head
-        """The file of the function that calls operations."""
+        self._below, self._at_head, self._with_dead = below, at_head, with_dead
         self._turns: dict[int, dict[int, int]] = {}
 
     def __enter__(self) -> None:
@@ -93,12 +97,21 @@ class LoopWatch(LineTrace):
             turns = self._turns.get(id(frame), {})
             around = loops.whiles.get(frame.f_lineno, ()) if is_innermost else tuple(turns)
             try:
-                locals_ = frozen(dict(frame.f_locals))
+                locals_ = frozen(self._variables(frame, is_innermost))
             except (Unfrozen, RecursionError):
                 return None
             parts.append((frame.f_code, frame.f_lasti, tuple(turns.get(line, 0) for line in around), locals_))
             frame, is_innermost = frame.f_back, False
         return tuple(parts) if frame is not None and frame.f_code.co_filename == self._below else None
+
+    def _variables(self, frame: FrameType, is_innermost: bool) -> dict[str, Any]:
+        """Return the local variables that the future depends on."""
+        live = None if self._with_dead else live_before(frame.f_code)
+        if live is None:
+            return dict(frame.f_locals)
+        # The innermost function is about to run its instruction; the others are within a call.
+        following = frame.f_lasti if is_innermost else min(at for at in live if at > frame.f_lasti)
+        return {name: value for name, value in frame.f_locals.items() if name in live[following]}
 
 
 class Unfrozen(Exception):
@@ -147,7 +160,7 @@ def _positions(code: CodeType) -> list[tuple[int | None, int | None, int | None,
 
 @cache
 def _loops_of(code: CodeType) -> _Loops:
-    function = _functions_in(code.co_filename).get(code.co_firstlineno)
+    function = functions_in(code.co_filename).get(code.co_firstlineno)
     whiles: dict[int, tuple[int, ...]] = {}
     within: dict[int, frozenset[int]] = {}
     calls: set[tuple[int, int, int, int]] = set()
@@ -197,10 +210,3 @@ def _whole_calls(node: ast.stmt) -> list[ast.Call]:
         return []
     plain = [each.operand if isinstance(each, ast.UnaryOp) else each for each in tried]
     return [each for each in plain if isinstance(each, ast.Call)]
-
-
-@cache
-def _functions_in(file: str) -> dict[int, ast.FunctionDef]:
-    tree = ast.parse("".join(linecache.getlines(file)))
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    return {min([node.lineno, *(each.lineno for each in node.decorator_list)]): node for node in nodes}

@@ -122,7 +122,11 @@ class _Recorder:
         self.nodes: list[Node | Leaf | Goto] = []
         self.numbers: dict[Node | Leaf | Goto, int] = {}
         kind = place.kind
-        self.trace = LoopWatch(kind.files, kind.below, self.at_head) if kind.files else LineTrace(place.files)
+        self.trace = (
+            LoopWatch(kind.files, kind.below, self.at_head, with_dead=bool(place.shown))
+            if kind.files
+            else LineTrace(place.files)
+        )
         self.lines: dict[Edge, set[Line]] = {}
         self.fragments = [_Fragment((), 0, "")]
         self.fragment_of: dict[Key, int] = {}

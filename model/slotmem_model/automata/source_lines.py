@@ -135,7 +135,8 @@ def _lines(code: CodeType) -> Iterator[int]:
 
 
 @cache
-def _functions_in(file: str) -> dict[int, ast.FunctionDef]:
+def functions_in(file: str) -> dict[int, ast.FunctionDef]:
+    """Return the functions of a file, by their first line, decorators included."""
     tree = ast.parse("".join(linecache.getlines(file)))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return {min([node.lineno, *(each.lineno for each in node.decorator_list)]): node for node in nodes}
@@ -145,7 +146,7 @@ def function_at(file: str, line: int) -> tuple[int, int]:
     """Return the first and the last line of the innermost function there; the line itself outside
     of all.
     """
-    spans = ((first, node.end_lineno or first) for first, node in _functions_in(file).items())
+    spans = ((first, node.end_lineno or first) for first, node in functions_in(file).items())
     return max(((first, last) for first, last in spans if first <= line <= last), default=(line, line))
 
 
@@ -154,7 +155,7 @@ def _statements(file: str, first: int) -> tuple[tuple[int, int, bool], ...]:
     """Return the statements of the function that begins on a line: the first and last line of each
     (of a compound one, of its head alone), and whether it is excused.
     """
-    function = _functions_in(file).get(first)
+    function = functions_in(file).get(first)
     if function is None:
         return ()
     given = linecache.getlines(file)

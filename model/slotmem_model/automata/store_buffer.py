@@ -42,6 +42,7 @@ def buffered(automaton: Automaton, words: tuple[Word, ...], most: float = math.i
     """
     numbers: dict[_Place, int] = {(0, ()): 0}
     waiting: list[_Place] = [(0, ())]
+    bounds: set[str] = set()
 
     def number(local: int, buffer: tuple[_Store, ...]) -> int:
         place = (local, buffer)
@@ -61,6 +62,7 @@ def buffered(automaton: Automaton, words: tuple[Word, ...], most: float = math.i
         if kind == "store":
             move = next(move for move in action.moves if move and move != NEVER)
             if len(buffer) >= most:
+                bounds.add(f"a store buffer holds {most} stores at most")
                 return None
             is_outside = action.access.argument not in words[word].values
             after = buffer if is_outside else (*buffer, (word, move.value))
@@ -98,7 +100,7 @@ def buffered(automaton: Automaton, words: tuple[Word, ...], most: float = math.i
         locals_.append(
             local._replace(actions=tuple(actions), crash=crash, inside=local.inside or bool(buffer), end=end)
         )
-    return Automaton(tuple(locals_), automaton.process)
+    return Automaton(tuple(locals_), automaton.process, tuple(bounds))
 
 
 def _to(move: Move, target: int, value: int) -> Move:

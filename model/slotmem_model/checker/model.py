@@ -25,6 +25,7 @@ from slotmem_model.automata.automaton import NEVER, Action, Automaton, Events, M
 from slotmem_model.automata.client import Statement
 from slotmem_model.automata.graph import Graph
 from slotmem_model.automata.kind import Kind, Place, Question
+from slotmem_model.automata.ranks import ranks_of
 from slotmem_model.automata.recording import tabulate, tabulated
 from slotmem_model.automata.shared_words import DEAD, HELD, Map, Word
 from slotmem_model.automata.slots_kind import SlotsKind
@@ -37,7 +38,7 @@ from slotmem_model.spec import Operation
 
 MEMORIES = ("sc", "tso")
 STORES = 4
-"""The stores in one buffer, if processes go on for ever."""
+"""The stores in one buffer, if a process can go round: its stores have no end."""
 _MOST = 1_000
 
 
@@ -223,8 +224,9 @@ def compile_model(
     asked = _question(configuration, algorithm, values, specification)
     place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, shown, tick, values)
     if configuration.memory == "tso":
-        most = math.inf if configuration.rounds else STORES
-        automata = [buffered(automaton, place.kind.words, most) for automaton in automata]
+        automata = [
+            buffered(each, place.kind.words, STORES if ranks_of(each) is None else math.inf) for each in automata
+        ]
     monitor = Monitor(asked.initial, configuration.processes, events.table, asked.step)
     return Model(
         configuration,

@@ -70,6 +70,8 @@ class Put(NamedTuple):
 
     properties: tuple[str, ...] = ()
     sometimes: tuple[str, ...] = ()
+    bounds: tuple[str, ...] = ()
+    """What was cut short."""
 
 
 def put_to(model: Model) -> Put:
@@ -88,7 +90,8 @@ def put_to(model: Model) -> Put:
     if configuration.crashes:
         names = dict.fromkeys(statement.name for statements in model.clients for statement in statements)
         sometimes += [f"crash in {name}" for name in names]
-    return Put(tuple(name for name in ALWAYS if name not in left), tuple(sometimes))
+    bounds = dict.fromkeys(bound for automaton in model.processes for bound in automaton.bounds)
+    return Put(tuple(name for name in ALWAYS if name not in left), tuple(sometimes), tuple(bounds))
 
 
 class PropertyCheck:

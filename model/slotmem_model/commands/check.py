@@ -8,6 +8,7 @@ examples:
   slotmem check                              all of that, with a table
   slotmem check mine.py:Class                a class of your own, the same questions
   slotmem check counter.py                   a program of your own: not slots, but shared words
+  slotmem check example:peterson-on-tso      a program to learn from
   slotmem check lock.py --spec mutex.py:Mutex --client 'enter; leave'
   slotmem check httpd                        the shortest way to two processes with one slot
   slotmem check httpd --svg race.svg         the same as a picture; --trace for `slotmem replay`
@@ -20,9 +21,9 @@ examples:
   slotmem check --litmus                     what the memory models allow
   slotmem check --explain window.json        can its algorithm do what a stress run saw?
 
-An algorithm is a name, museum:PIECE, or a class of your own: module:Class, file.py:Class, or
-file.py with one in it. A client is what a process does: operations with registers, `me` is the
-process's number; one --client for all processes, or one for each.
+An algorithm is a name, museum:PIECE, example:NAME, or a class of your own: module:Class,
+file.py:Class, or file.py with one in it. A client is what a process does: operations with
+registers, `me` is the process's number; one --client for all processes, or one for each.
 
 Exit codes: 0 every property held (without arguments: and httpd failed), 1 one was violated, 2 usage
 or environment, 3 undecided: the budget was used up first, or the standard configurations held but
@@ -42,7 +43,6 @@ from pathlib import Path
 
 from slotmem_model.algorithms import catalogue
 from slotmem_model.algorithms.base import first_paragraph
-from slotmem_model.algorithms.museum.pieces import MUSEUM
 from slotmem_model.automata import client
 from slotmem_model.automata.source_lines import files_of
 from slotmem_model.checker import naive, shortest
@@ -389,10 +389,15 @@ def _litmus(as_json: bool) -> int:
     return exit_code(VIOLATED if any(test["verdict"] == VIOLATED for test in given) else HELD)
 
 
+def _sentences(prefix: str) -> dict[str, str]:
+    return {f"{prefix}:{name}": piece.sentence for name, piece in catalogue.collection(prefix).items()}
+
+
 def _list() -> None:
     for title, listed in (
         ("algorithms", {name: first_paragraph(catalogue.find(name)) for name in catalogue.names()}),
-        ("pieces of the museum", {f"museum:{name}": piece.sentence for name, piece in MUSEUM.items()}),
+        ("pieces of the museum", _sentences("museum")),
+        ("examples of programs", _sentences("example")),
         ("properties that must always hold", ALWAYS),
         ("properties of progress, with --progress", PROGRESS),
         ("what must sometimes happen, or those hold for nothing", SOMETIMES),

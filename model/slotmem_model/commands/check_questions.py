@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from slotmem_model.algorithms import catalogue
-from slotmem_model.algorithms.museum.pieces import MUSEUM
 from slotmem_model.automata.kind import BadProgram
 from slotmem_model.checker.model import Configuration
 from slotmem_model.checker.standard import STANDARD, Standard, standard_of
@@ -56,16 +55,15 @@ def questions(arguments: argparse.Namespace) -> Questions:
         algorithm = catalogue.find(name, arguments.budget_s)
         if isinstance(algorithm, type) and declarations(algorithm) and not is_program(algorithm):
             raise BadProgram(f"{name} has shared words and no operation; mark what processes call with @operation")
-        if is_program(algorithm):
+        piece = catalogue.piece_of(name)
+        if piece is not None and not asked:
+            found.asked.append(Standard(piece.configuration, ""))
+        elif is_program(algorithm):
             found.asked += [Standard(each, "") for each in _of_program(name, algorithm, asked)]
             if not asked:
                 found.standard.add(name)
-            continue
-        piece = MUSEUM.get(name.removeprefix(catalogue.MUSEUM_PREFIX)) if ":" in name else None
-        if asked or (arguments.promela and piece is None):
+        elif asked or arguments.promela:
             found.asked.append(Standard(Configuration(name, **asked), ""))
-        elif piece is not None and name.startswith(catalogue.MUSEUM_PREFIX):
-            found.asked.append(Standard(piece.configuration, ""))
         else:
             standard = standard_of(name, algorithm)
             found.asked += [each._replace(expected="") for each in standard.questions]

@@ -58,6 +58,7 @@ def remains(rows: Sequence[Row]) -> list[str]:
         is_met = name == "two-inside" and any("waited" not in row.never for row in rows)
         if not is_met and (name != "waited" or any(row.takes_locks for row in rows)):
             found.append(f"never happened: {name} ({SOMETIMES[kind]}); try {_MORE[kind]}")
+    found += [f"cut short: {bound}" for bound in dict.fromkeys(bound for row in rows for bound in row.put.bounds)]
     missing = [each for each in never_ran(rows) if not each.excused]
     if missing:
         found.append(f"never run: {shown(missing)}; try --client and the other options of the question")

@@ -68,7 +68,7 @@ def _itself(kind: ProgramKind, state: Memory, operation: Operation, process: int
         if key is not None:
             seen.add((key, tuple(image.values)))
 
-    watch = LoopWatch(kind.files, kind.below, at_head)
+    watch = LoopWatch(kind.files, kind.below, at_head, with_dead=False)
     try:
         with watch:
             leaf: Leaf = kind.run(kind.algorithm, image, kind.call(operation, state.kept[process], process))

@@ -27,11 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slotmem_model.automata.kind import TooLarge
+from slotmem_model.automata.ranks import ranks_of
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.model import Model
 from slotmem_model.checker.sweep import packing as packed
 from slotmem_model.checker.sweep.array_properties import ArrayCheck
-from slotmem_model.checker.sweep.packing import JUMP_BITS, Field, Packing, packing_for, ranks_of, tables
+from slotmem_model.checker.sweep.packing import JUMP_BITS, Field, Packing, packing_for, tables
 from slotmem_model.checker.sweep.reductions import Independent, Symmetry
 from slotmem_model.checker.sweep.rows import Remembered, Rows, concatenated, distinct, taken
 

@@ -221,35 +221,6 @@ def _action(local: Local, which: int) -> Action | None:
     return local.actions[which] if which < len(local.actions) else None
 
 
-def ranks_of(automaton: Automaton) -> list[int] | None:
-    """Return the length of the longest path to each local state; None if there is a cycle.
-
-    The dead come after everything else, so every step and every death leads to a higher rank.
-    """
-    edges = [
-        {move.target for action in local.actions for move in action.moves if move and move != NEVER}
-        for local in automaton.locals
-    ]
-    incoming = [0] * len(edges)
-    for targets in edges:
-        for target in targets:
-            incoming[target] += 1
-    rank = [0] * len(edges)
-    ready = [at for at, number in enumerate(incoming) if number == 0]
-    done = 0
-    for at in ready:  # grows while it is walked
-        done += 1
-        for target in edges[at]:
-            rank[target] = max(rank[target], rank[at] + 1)
-            incoming[target] -= 1
-            if incoming[target] == 0:
-                ready.append(target)
-    if done < len(edges):
-        return None
-    last = max(rank) + 1
-    return [last if local.end == "dead" else rank[at] for at, local in enumerate(automaton.locals)]
-
-
 class CrashTable(NamedTuple):
     """What a death adds, by local state; like `Table`, without an access."""
 
