@@ -133,7 +133,7 @@ def test_check(ask, tmp_path, monkeypatch):
         ask(Exit.VIOLATED, "check spin-lock --progress obstruction-free"),
         ask(Exit.HELD, "check cas --progress wait-free"),
     ]
-    monkeypatch.setattr(check_report.litmus, "buffered", lambda automaton, words: automaton)
+    monkeypatch.setattr(check_report.litmus, "buffered", lambda automaton, words, ordered: automaton)
     hold("check", *reports, ask(Exit.VIOLATED, "check --litmus"))
     assert schemas.load(schemas.SCHEMAS["trace"])["$defs"]["property"]["enum"] == [*ALWAYS, OUTSIDE]
     assert schemas.load(schemas.SCHEMAS["trace"])["$defs"]["progress"]["enum"] == [*PROGRESS]

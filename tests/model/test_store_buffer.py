@@ -4,12 +4,16 @@ fences.
 
 import pytest
 
+from slotmem_model.algorithms.httpd import Httpd
 from slotmem_model.algorithms.striped import Striped
 from slotmem_model.automata import store_buffer
 from slotmem_model.automata.kind import TooLarge
-from slotmem_model.checker import naive
+from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.litmus import Litmus, compile_litmus
 from slotmem_model.checker.model import Configuration, compile_model
+from slotmem_model.checker.sweep import engine as sweep
+from slotmem_model.counterexample import trace
+from slotmem_model.counterexample.explain import explain
 
 NOTHING = frozenset()
 
@@ -147,3 +151,22 @@ def test_a_spinning_process_waits_for_its_own_store_to_drain():
     assert kinds(follow(model, "buffer", "drain", "load")[1]) == ["load"]
     outcome = naive.explore(model)
     assert outcome.violations.keys() == {"no-deadlock"}  # the first store may drain last
+
+
+def test_engines_agree_where_words_drain_in_any_order():
+    """On slots and on programs, and traces of them are followed."""
+    for configuration, algorithm in (
+        (Configuration(slots=1, slot_bytes=1, memory="pso"), Striped),
+        (
+            Configuration(slots=1, slot_bytes=1, memory="pso", crashes=1, clients=("grab -> a; put(a, 1)", "get(0)")),
+            Httpd,
+        ),
+    ):
+        model = compile_model(configuration, algorithm)
+        slow, fast = naive.explore(model), sweep.explore(model)
+        assert (slow.states, slow.transitions, slow.violations) == (fast.states, fast.transitions, fast.violations)
+        found = shortest.find(model)
+        assert bool(found) == bool(slow.violations)
+        if found:
+            told = explain(model, found.broken, found.steps)
+            assert trace.follow(model, trace.record(model, told.broken, told.sentence, told.steps)) == found.steps

@@ -14,7 +14,8 @@ are initially 0. An outcome is the values of the registers, in order of their na
 the variables that the test asks for.
 
 Source: P. Sewell et al., x86-TSO: a rigorous and usable programmer's model for x86 multiprocessors,
-CACM 53(7), 2010; the names are the field's.
+CACM 53(7), 2010; for partial store order S. V. Adve and K. Gharachorloo, Shared memory consistency
+models: a tutorial, IEEE Computer 29(12), 1996; the names are the field's.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Litmus(NamedTuple):
     """What sequentially consistent memory allows."""
     tso_more: frozenset[Outcome]
     """What store buffers allow beyond that."""
+    pso_more: frozenset[Outcome] = frozenset()
+    """What a buffer for each word allows beyond both."""
     finally_: tuple[str, ...] = ()
     """Variables whose last value belongs to the outcome."""
 
@@ -59,7 +62,8 @@ class Litmus(NamedTuple):
 
     def allowed(self, memory: str) -> frozenset[Outcome]:
         """Return the outcomes that a memory model allows."""
-        return self.sc if memory == "sc" else self.sc | self.tso_more
+        more = {"sc": frozenset[Outcome](), "tso": self.tso_more, "pso": self.tso_more | self.pso_more}
+        return self.sc | more[memory]
 
 
 class Program:
@@ -107,8 +111,8 @@ def compile_litmus(test: Litmus, memory: str) -> Model:
     events = Events()
     clients = tuple((Statement("run", (process,)),) for process in range(len(test.processes)))
     automata = [build(client, 1, process, kind, graph_of, events) for process, client in enumerate(clients)]
-    if memory == "tso":
-        automata = [buffered(automaton, map_.words) for automaton in automata]
+    if memory != "sc":
+        automata = [buffered(automaton, map_.words, ordered=memory == "tso") for automaton in automata]
     configuration = Configuration(f"litmus {test.name}", len(clients), 1, memory=memory, linearizable=False)
     return Model(configuration, clients, tuple(automata), events, None, algorithm, place, graph_of)
 
@@ -133,8 +137,10 @@ def _outcomes(text: str) -> frozenset[Outcome]:
     return frozenset(tuple(map(int, outcome)) for outcome in text.split())
 
 
-def _litmus(name: str, sentence: str, *processes: str, sc: str, more: str = "", finally_: str = "") -> Litmus:
-    return Litmus(name, sentence, processes, _outcomes(sc), _outcomes(more), tuple(finally_))
+def _litmus(
+    name: str, sentence: str, *processes: str, sc: str, more: str = "", pso: str = "", finally_: str = ""
+) -> Litmus:
+    return Litmus(name, sentence, processes, _outcomes(sc), _outcomes(more), _outcomes(pso), tuple(finally_))
 
 
 _TESTS = (
@@ -178,10 +184,27 @@ _TESTS = (
     ),
     _litmus(
         "MP",
-        "Message passing: a process that sees the flag sees the message, because stores drain in order.",
+        "Message passing: a process that sees the flag sees the message, if stores drain in order.",
         "x = 1; y = 1",
         "a = y; b = x",
         sc="00 01 11",
+        pso="10",
+    ),
+    _litmus(
+        "MP+fence",
+        "Message passing with a fence between the two stores: the message is there before the flag.",
+        "x = 1; fence; y = 1",
+        "a = y; b = x",
+        sc="00 01 11",
+    ),
+    _litmus(
+        "S",
+        "A store that comes after a load of the flag is the last one, if stores drain in order.",
+        "x = 2; y = 1",
+        "a = y; x = 1",
+        sc="01 02 11",
+        pso="12",
+        finally_="x",
     ),
     _litmus(
         "LB",
@@ -207,10 +230,11 @@ _TESTS = (
     ),
     _litmus(
         "2+2W",
-        "Two stores each, crosswise: the last values are not both the first stores.",
+        "Two stores each, crosswise: the last values are not both the first stores, if stores drain in order.",
         "x = 1; y = 2",
         "y = 1; x = 2",
         sc="12 21 22",
+        pso="11",
         finally_="xy",
     ),
     _litmus(
@@ -229,6 +253,7 @@ _TESTS = (
         "y = 2; x = 2",
         sc="102 121 122 222",
         more="101",
+        pso="202",
         finally_="x",
     ),
     _litmus(

@@ -36,7 +36,7 @@ from slotmem_model.programs.question import is_program, program_question
 from slotmem_model.programs.values import Values
 from slotmem_model.spec import Operation
 
-MEMORIES = ("sc", "tso")
+MEMORIES = ("sc", "tso", "pso")
 STORES = 4
 """The stores in one buffer, if a process can go round: its stores have no end."""
 _MOST = 1_000
@@ -223,9 +223,11 @@ def compile_model(
     values = values or Values()
     asked = _question(configuration, algorithm, values, specification)
     place, automata, events, graph_of = _automata(configuration, algorithm, asked, files, shown, tick, values)
-    if configuration.memory == "tso":
+    if configuration.memory != "sc":
+        ordered = configuration.memory == "tso"
         automata = [
-            buffered(each, place.kind.words, STORES if ranks_of(each) is None else math.inf) for each in automata
+            buffered(each, place.kind.words, STORES if ranks_of(each) is None else math.inf, ordered=ordered)
+            for each in automata
         ]
     monitor = Monitor(asked.initial, configuration.processes, events.table, asked.step)
     return Model(

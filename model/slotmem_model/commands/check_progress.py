@@ -152,6 +152,10 @@ def asked_of(arguments: argparse.Namespace, questions: Questions) -> Iterable[Co
     the standard ones.
     """
     rounds = arguments.rounds or 0
+    if arguments.memory == "pso":
+        raise ValueError(
+            "--progress with --memory pso: that each store drains some day is not asked for each word; take sc or tso"
+        )
     seen: set[str] = set()
     for standard in questions.asked:
         given = standard.configuration

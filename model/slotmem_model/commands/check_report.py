@@ -18,7 +18,7 @@ import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any, TextIO
 
 from slotmem_model.automata.source_lines import SourceStatement
@@ -129,12 +129,17 @@ def litmus_tests() -> tuple[list[dict[str, Any]], list[str]]:
         reached = {memory: litmus.outcomes(test, memory) for memory in MEMORIES}
         held = all(reached[memory] == test.allowed(memory) for memory in MEMORIES)
         shown = {memory: ["".join(map(str, outcome)) for outcome in sorted(reached[memory])] for memory in MEMORIES}
-        more = [outcome for outcome in shown["tso"] if outcome not in shown["sc"]]
+        added = [
+            " ".join(each for each in shown[memory] if each not in shown[before]) or "nothing"
+            for before, memory in pairwise(MEMORIES)
+        ]
         verdict = HELD if held else VIOLATED
         given.append({"test": test.name, "registers": test.shown, **shown, "verdict": verdict})
-        values = (" ".join(test.shown), " ".join(shown["sc"]), " ".join(more) or "nothing", verdict)
+        values = (" ".join(test.shown), " ".join(shown["sc"]), *added, verdict)
         cells.append((test.name, " | ".join(test.processes), *values))
-    return given, plain_table(("litmus", "processes", "values of", "sc reaches", "tso adds", "verdict"), cells)
+    return given, plain_table(
+        ("litmus", "processes", "values of", "sc reaches", "tso adds", "pso adds", "verdict"), cells
+    )
 
 
 def plain_table(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> list[str]:

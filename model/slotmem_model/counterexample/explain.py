@@ -102,7 +102,9 @@ def _happening(
     elif access.kind in ("reread", "reawait"):
         before = after = next(value for stored, value, _ in reversed(buffer) if stored == word)
     elif access.kind == "drain":
-        interval = buffer.popleft()[2]  # it may have returned long ago
+        oldest = next(each for each in buffer if each[0] == word)
+        buffer.remove(oldest)
+        interval = oldest[2]  # it may have returned long ago
     return Happening(process, access, before, after, wording.change(access, words, before, after), interval)
 
 
@@ -112,14 +114,16 @@ def _with_sources(model: Model, happenings: list[Happening], intervals: tuple[In
     for number, interval in enumerate(intervals):
         own = [(at, each) for at, each in enumerate(happenings) if each.interval == number and each.access]
         sources |= _Rerun(model, interval, own).sources
-    buffered: list[deque[Source]] = [deque() for _ in model.processes]
+    buffered: list[list[tuple[int, Source]]] = [[] for _ in model.processes]
     told: list[Happening] = []
     for at, happening in enumerate(happenings):
         source = sources.get(at)
         if happening.access and happening.access.kind == "buffer" and source:
-            buffered[happening.process].append(source)
+            buffered[happening.process].append((happening.word, source))
         elif happening.access and happening.access.kind == "drain":
-            source = buffered[happening.process].popleft()
+            oldest = next(each for each in buffered[happening.process] if each[0] == happening.word)
+            buffered[happening.process].remove(oldest)
+            source = oldest[1]
         told.append(happening._replace(source=source))
     return tuple(told)
 

@@ -273,7 +273,7 @@ class _Picture:
         y = self.bottom + _GAP
         files = sorted({each.source.file for each in self.told.happenings if each.source})
         legend = f"ring: reads · disc: writes · bar: an operation · lines are those of {wording.listed(files)}"
-        if self.told.model.configuration.memory == "tso":
+        if self.told.model.configuration.memory != "sc":
             legend += " · (1): into its own store buffer"
         self.text(28, y - 4, legend, 11.5, _GREY)
         sentence = self.told.sentence

@@ -16,7 +16,7 @@ from slotmem_model.examples.dekker import Dekker, FencedDekker, PoliteDekker
 from slotmem_model.examples.lost_update import CompareAndSwap, FetchAndAdd, Locked, LostUpdate
 from slotmem_model.examples.mcs_lock import HastyMcsLock, McsLock
 from slotmem_model.examples.michael_scott_queue import LinksPlainly, MichaelScottQueue
-from slotmem_model.examples.once import ChecksOnce, FlagFirst, Once
+from slotmem_model.examples.once import ChecksOnce, FencedOnce, FlagFirst, Once
 from slotmem_model.examples.owner_death import NoRecord, RedoRecord, StuckForEver
 from slotmem_model.examples.peterson import FencedPeterson, Peterson, TurnFirst
 from slotmem_model.examples.readers_writer import LooksThenCounts, ReadersWriter
@@ -105,6 +105,8 @@ _ALL = (
     _example("ring-buffer", RingBuffer, "put(1); put(2); put(3) | get; get; get", 397, 687),
     _example("ring-buffer-says-so-first", SaysSoFirst, "put(1); put(2); put(3) | get; get; get", 697, 1173, LINEARIZABLE, 10),
     _example("once", Once, "get; get", 84, 138),
+    _example("once-on-pso", Once, "get; get", 104, 174, LINEARIZABLE, 9, memory="pso"),
+    _example("once-fenced", FencedOnce, "get; get", 96, 156, memory="pso"),
     _example("once-flag-first", FlagFirst, "get; get", 88, 142, LINEARIZABLE, 7),
     _example("once-checks-once", ChecksOnce, "get; get", 88, 132, "invariant", 9),
     _example("barrier", Barrier, "cross; cross", 87, 140, linearizable=False),

@@ -5,7 +5,7 @@ broken" (D. Bacon and others, 2000): where stores may be reordered, by a compile
 the flag can be seen before what it stands for.
 """
 
-from slotmem_model.program import Lock, Words, invariant, operation
+from slotmem_model.program import Lock, Words, fence, invariant, operation
 
 
 class Once:
@@ -37,6 +37,17 @@ class Once:
     def at_most_once(self) -> bool:
         """It is made once."""
         return bool(self.made[0] <= 1)
+
+
+class FencedOnce(Once):
+    """With a fence between the value and the flag: right where stores may be reordered, too."""
+
+    def make(self) -> None:
+        """Let everybody see the value before the flag."""
+        self.made.fetch_add(0, 1)
+        self.value[0] = 42
+        fence()
+        self.is_there[0] = True
 
 
 class FlagFirst(Once):
