@@ -27,7 +27,8 @@ from slotmem.memory.image import ForeignImage, SharedImage
 from slotmem.memory.layout import PAGE_BYTES, PAYLOAD_START, Geometry
 from slotmem.memory.names import Names
 from slotmem.memory.segment import Segment
-from slotmem.status import Ended, Mismatch
+from slotmem.memory.storer import Storer
+from slotmem.status import Ended, Mismatch, OtherUser, SegmentExists
 
 
 class ShmProvider(BaseProvider):
@@ -56,18 +57,27 @@ class ShmProvider(BaseProvider):
     ) -> SlotInstance:
         shape = control.shape_of(item_size, item_num, type)
         contents = Filling(found if type & Type.PERSIST else None, shape)
+        storer = None
         if found is None:
             made = segment.anonymous(shape, contents)
         else:
             if type & Type.PERSIST:
                 storing.probe(found.persisted)
-            made = segment.publish(found, shape, contents, begun=begun, replace=replace)
+                storer = _storer_of(found, replace=replace)
+            try:
+                made = segment.publish(found, shape, contents, begun=begun, replace=replace)
+            except BaseException:
+                if storer:
+                    storer.release()
+                raise
+            if storer and storer.is_replaced():  # another created meanwhile with replace=True; the name is ours now
+                storer = _storer_of(found, replace=True)
             generations.clear(found, self.runtime_dir)
         return SlotInstance(
             found.name if found else "none",
             self._slots(SharedImage(made.memory, shape, self.timeout_s)),
             restored=contents.restored,
-            at_close=self._at_close(found, partial(_destroy, made, self.timeout_s)),
+            at_close=self._at_close(found, partial(_destroy, made, storer, self.timeout_s)),
             role="created here",
         )
 
@@ -87,16 +97,38 @@ class ShmProvider(BaseProvider):
         return SlotInstance(found.name, algorithm, at_close=_nothing, role=role)
 
 
-def _destroy(made: Segment, timeout_s: float | None, instance: SlotInstance) -> None:
+def _storer_of(found: Names, *, replace: bool) -> Storer:
+    """Return the right to store a segment's file.
+
+    Raises:
+        SegmentExists, OtherUser: another process has it; if it has a segment that can be seen from
+            here, that is what the error says.
+    """
+    try:
+        return Storer(found.persisted, replace=replace)
+    except (SegmentExists, OtherUser):
+        segment.make_way(found)
+        raise
+
+
+def _destroy(made: Segment, storer: Storer | None, timeout_s: float | None, instance: SlotInstance) -> None:
     """Store the segment if it is persistent, then remove its name."""
-    if made.names is None:
+    if made.names is None or (storer and storer.is_released):  # Ctrl-C came after all was done
         return
-    if instance.type & Type.PERSIST:
+    if storer and storer.is_replaced():
+        logging.getLogger("slotmem").warning(
+            "segment %r was replaced by another owner, which stores its file %s: what this one held is not stored",
+            made.names.name,
+            made.names.persisted,
+        )
+    elif storer:
         with suppress(Ended):  # it has been stored, and then could not be unlinked
             store = partial(_store, made.names, made.shape, timeout_s, instance.algorithm().end)
             instance.algorithm().snapshot(store)
     made.unlink(timeout_s)
     instance.algorithm().end()
+    if storer:
+        storer.release()
 
 
 def _store(

@@ -132,7 +132,8 @@ def write_in_place(path, data, timeout_s=None):
         files.os.fsync(file.fileno())
 
 
-def unlink_first(made, timeout_s, instance):
+def unlink_first(made, storer, timeout_s, instance):
+    del storer
     made.unlink()
     storing.store(made.names.persisted, files.encode(made.shape, [instance.algorithm().snapshot()]))
 

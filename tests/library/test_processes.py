@@ -364,7 +364,7 @@ def test_a_store_between_reading_the_file_and_having_the_name(tmp_path, monkeypa
 
     def cycle(data):
         with open_provider(tmp_path) as provider:
-            provider.create("table", 10, 1, Type.PERSIST).put(0, data)
+            provider.create("table", 10, 1, Type.PERSIST, replace=True).put(0, data)
 
     def link_late(descriptor, path):
         monkeypatch.setattr(segment, "_link", link)
@@ -379,6 +379,9 @@ def test_a_store_between_reading_the_file_and_having_the_name(tmp_path, monkeypa
         instance = provider.create("table", 10, 1, Type.PERSIST)
         assert instance.restored
         assert instance.get(0) == b"the third."
+        instance.put(0, b"the fourth")
+    with open_provider(tmp_path) as provider:
+        assert provider.create("table", 10, 1, Type.PERSIST).get(0) == b"the fourth"
 
 
 def test_threads_that_create_one_name(tmp_path):
@@ -497,7 +500,8 @@ def test_a_forked_child_ends_what_it_made(how, tmp_path):
         [sys.executable, "-c", CHILDREN, str(tmp_path), how], capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["['slotmem-shm-own.shm.persist']", "b'parent' b'child'", "own is gone"]
+    there = ["slotmem-shm-own.shm.persist", "slotmem-shm-table.shm.persist.owner"]
+    assert done.stdout.splitlines() == [str(there), "b'parent' b'child'", "own is gone"]
     assert sorted(os.listdir(tmp_path)) == ["slotmem-shm-own.shm.persist", "slotmem-shm-table.shm.persist"]
 
 

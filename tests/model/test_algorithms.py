@@ -266,7 +266,7 @@ def test_pieces_and_classes_are_found_too():
     ("name", "says"),
     [
         ("htpd", "there is no algorithm 'htpd'; known are cas, httpd, httpd-locked"),
-        ("museum:dinosaur", "the museum has no piece 'museum:dinosaur'; it has: "),
+        ("museum:dinosaur", "there is no 'museum:dinosaur'; museum: has "),
         ("nowhere:Class", "cannot be imported: No module named 'nowhere'"),
         ("slotmem_model.algorithms.cas:Ca", "cannot be imported: module"),
     ],
