@@ -44,7 +44,7 @@ GROUP = "slotmem.commands"
 _TRACEBACK = "SLOTMEM_TRACEBACK"
 # Ours are known without installed metadata: the command also works when the library is merely on
 # the path.
-_BUILT_IN = {"inspect": "slotmem.inspect.command"}
+_BUILT_IN = {"doctor": "slotmem.doctor.command", "inspect": "slotmem.inspect.command"}
 _LIKE_INTERRUPTS = {"SIGTERM": TERMINATED, "SIGHUP": HANGUP}
 """The signals that end a command like Ctrl-C, where the system has them, and its exit code."""
 

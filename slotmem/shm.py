@@ -105,7 +105,7 @@ def _storer_of(found: Names, *, replace: bool) -> Storer:
             here, that is what the error says.
     """
     try:
-        return Storer(found.persisted, replace=replace)
+        return Storer(found, replace=replace)
     except (SegmentExists, OtherUser):
         segment.make_way(found)
         raise

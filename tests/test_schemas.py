@@ -119,6 +119,22 @@ def test_inspect(ask, tmp_path):
     hold("inspect", sound, killed, ask(exit_codes.VIOLATED, "inspect workers"))
 
 
+@needs_linux
+def test_doctor(ask, tmp_path):
+    """A segment in use, one whose server was killed, and a stored file."""
+    with slotmem.provider("shm", runtime_dir=tmp_path) as provider:
+        provider.create("stored", 4, 2, Type.PERSIST)
+        provider.restart()
+        provider.create("workers", 4, 2)
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+        report = ask(exit_codes.HELD, "doctor")
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    hold("doctor", report, ask(exit_codes.USAGE, "doctor --runtime-dir nowhere"))
+
+
 def test_check(ask, tmp_path, monkeypatch):
     """Held, violated, undecided; litmus tests; a window explained, refuted, and neither."""
     race = window(tmp_path / "window.json", GRABS)

@@ -27,7 +27,7 @@ from slotmem.inspect.opened import open_bytes
 from slotmem.memory.layout import Geometry
 from slotmem.status import Mismatch, SlotOutOfRange
 
-SYNONYMS = ("list", "ls", "show", "cat", "dump", "info", "status", "stat", "ps", "view", "look", "print", "doctor")
+SYNONYMS = ("show", "cat", "dump", "info", "status", "stat", "view", "look", "print")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

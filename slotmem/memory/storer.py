@@ -1,12 +1,13 @@
 """Who may store a persisted file: one segment's owner at a time, for as long as the segment lives.
 
-Interface: `Storer(path, replace=...)` is that right; `is_replaced()` says whether another
+Interface: `Storer(names, replace=...)` is that right; `is_replaced()` says whether another
 owner has taken it, `release()` gives it up.
 
 The name of a segment keeps two owners apart only where they see the same names: through a symlinked
 folder, or from containers that share the folder and not the shared memory, two could own one file,
-and the last close would win. So the owner holds the `flock` of PATH.owner, a file with its process
-id in it, which is removed at the end. Whoever replaces a living owner puts a new file there.
+and the last close would win. So the owner holds the `flock` of SEGMENT.owner, a file with its
+process id in it, which is removed at the end. Whoever replaces a living owner puts a new one there.
+Generations have a segment each, and share the persisted file: that is httpd's graceful restart.
 A forked child does not keep the right: the descriptor is closed in it.
 Clause CREATE-10.
 """
@@ -22,6 +23,7 @@ from weakref import WeakSet
 
 from slotmem.environment import failure
 from slotmem.memory.descriptor import opened
+from slotmem.memory.names import Names
 from slotmem.memory.planted import check_plain, refusal
 from slotmem.status import AccessDenied, SegmentExists
 
@@ -35,16 +37,16 @@ _here: WeakSet[Storer] = WeakSet()
 
 
 class Storer:
-    """The right to store the file at a path.
+    """The right to store what a segment has.
 
     Raises:
         SegmentExists: another process has it.
         AccessDenied, SlotmemError: no file can be made or locked beside it.
     """
 
-    def __init__(self, path: str, *, replace: bool = False) -> None:
-        self._path = f"{path}{SUFFIX}"
-        while (file := self._taken(path, replace)) is None:
+    def __init__(self, names: Names, *, replace: bool = False) -> None:
+        self._path = f"{names.segment}{SUFFIX}"
+        while (file := self._taken(names, replace)) is None:
             pass
         with file:
             self._file = os.fstat(file.fileno())
@@ -81,7 +83,7 @@ class Storer:
                     os.unlink(self._path)
             self._lock.close()
 
-    def _taken(self, path: str, replace: bool) -> FileIO | None:
+    def _taken(self, names: Names, replace: bool) -> FileIO | None:
         """Open and lock the file; None if it is another one by now: try again."""
         what = f"the file {self._path}"
         try:
@@ -100,7 +102,7 @@ class Storer:
                 owner = os.pread(file.fileno(), 20, 0).decode("ascii", "replace").strip() or "another process"
                 file.close()
                 raise SegmentExists(
-                    f"the persisted file {path} has an owner (process {owner}) that will store it, though its segment is "
+                    f"the persisted file {names.persisted} has an owner (process {owner}) that will store it, though its segment is "
                     "not to be seen from here: it came through another path, or has its own shared memory; end it, use "
                     "another name or runtime directory, or create with replace=True, and it will not store"
                 ) from None

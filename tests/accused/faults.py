@@ -183,17 +183,20 @@ def _check_nothing(what, info, *, alone=False):
     del what, info, alone
 
 
-def _destroy_unstored(made, timeout_s, instance):
+def _destroy_unstored(made, storer, timeout_s, instance):
+    del storer
     made.unlink()
 
 
-def _destroy_always_stored(made, timeout_s, instance):
+def _destroy_always_stored(made, storer, timeout_s, instance):
+    del storer
     if made.names is not None:
         storing.store(made.names.persisted, _encode(made.shape, [instance.algorithm().snapshot()]))
         made.unlink()
 
 
-def _destroy_unlinking_nothing(made, timeout_s, instance):
+def _destroy_unlinking_nothing(made, storer, timeout_s, instance):
+    del storer
     if made.names is not None and instance.type & Type.PERSIST:
         storing.store(made.names.persisted, _encode(made.shape, [instance.algorithm().snapshot()]))
 

@@ -61,7 +61,8 @@ def _after_its_end(made, timeout_s=None):
     os.sync()
 
 
-def _destroy_first(made, timeout_s, instance):
+def _destroy_first(made, storer, timeout_s, instance):
+    del storer
     payload = instance.algorithm().snapshot()
     made.unlink()
     storing.store(made.names.persisted, files.encode(made.shape, [payload]))

@@ -162,6 +162,6 @@ def test_a_close_that_cannot_end_it(change, type, says, tmp_path):
     """
     answer = closed_after(tmp_path, change, type)
     assert re.match(says, answer), answer
-    assert os.listdir(tmp_path) == (["slotmem-shm-table.shm.persist.owner"] if type else [])
+    assert os.listdir(tmp_path) == (["slotmem-shm-table_0.shm.owner"] if type else [])
     assert os.path.exists(object_of(tmp_path))
     assert restored(tmp_path) == bytes(4)

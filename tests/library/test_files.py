@@ -80,7 +80,7 @@ def test_nothing_is_stored_without_persist(tmp_path):
         kept = provider.create("kept", 4, 3, Type.PERSIST)
         other.attach("kept").close()
         other.attach("w").close()
-        assert os.listdir(tmp_path) == ["slotmem-shm-kept.shm.persist.owner"]
+        assert os.listdir(tmp_path) == ["slotmem-shm-kept_0.shm.owner"]
         kept.put(0, b"x")
     assert os.listdir(tmp_path) == ["slotmem-shm-kept.shm.persist"]
 

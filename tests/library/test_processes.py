@@ -500,7 +500,7 @@ def test_a_forked_child_ends_what_it_made(how, tmp_path):
         [sys.executable, "-c", CHILDREN, str(tmp_path), how], capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
-    there = ["slotmem-shm-own.shm.persist", "slotmem-shm-table.shm.persist.owner"]
+    there = ["slotmem-shm-own.shm.persist", "slotmem-shm-table_0.shm.owner"]
     assert done.stdout.splitlines() == [str(there), "b'parent' b'child'", "own is gone"]
     assert sorted(os.listdir(tmp_path)) == ["slotmem-shm-own.shm.persist", "slotmem-shm-table.shm.persist"]
 

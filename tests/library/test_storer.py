@@ -13,6 +13,7 @@ from slotmem.memory import segment, storer
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the provider 'shm' is for Linux")
 FILE = "slotmem-shm-table.shm.persist"
+OWNER = "slotmem-shm-table_0.shm.owner"
 
 
 def open_provider(folder, **options):
@@ -78,7 +79,7 @@ def test_who_was_replaced_does_not_store(link, caplog):
         assert held.get(0) == b"new."
         one.close()
         assert f"stores its file {folder / FILE}: what this one held is not stored" in caplog.text
-        assert os.path.exists(folder / f"{FILE}.owner")  # the last one's, still
+        assert os.path.exists(folder / OWNER)  # the last one's, still
         held.put(0, b"last")
     with open_provider(second) as again:
         assert create(again).get(0) == b"last"
@@ -92,7 +93,7 @@ def test_a_killed_owner_hinders_nobody(link):
         create(open_provider(folder))
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert os.listdir(folder) == [f"{FILE}.owner"]
+    assert os.listdir(folder) == [OWNER]
     with open_provider(second) as next_:
         create(next_)
     assert os.listdir(folder) == [FILE]
@@ -125,7 +126,7 @@ def test_a_child_does_not_keep_the_right_of_its_parent(link):
 def test_restart_keeps_it(link):
     """Each generation owns the file anew."""
     folder, second = link
-    with open_provider(folder) as one, open_provider(second) as other:
+    with open_provider(folder) as one, open_provider(second, generation=1) as other:
         create(one)
         one.restart()
         assert os.listdir(folder) == [FILE]
@@ -134,13 +135,21 @@ def test_restart_keeps_it(link):
             create(other)
 
 
+def test_generations_share_the_file(tmp_path):
+    """A new server may begin before the old one has ended, as httpd's graceful restart has it."""
+    with open_provider(tmp_path) as old, open_provider(tmp_path, generation=1) as new:
+        create(old)
+        create(new)
+        assert sorted(os.listdir(tmp_path)) == [OWNER, OWNER.replace("_0", "_1")]
+
+
 def test_a_file_that_was_removed_keeps_nobody_from_storing(link):
     """Somebody tidied up: the owner stores all the same."""
     folder, _ = link
     with open_provider(folder) as one:
         first = create(one)
         first.put(first.grab(), b"mine")
-        os.unlink(folder / f"{FILE}.owner")
+        os.unlink(folder / OWNER)
     assert os.listdir(folder) == [FILE]
 
 
@@ -148,7 +157,7 @@ def test_a_file_that_was_removed_keeps_nobody_from_storing(link):
 def test_what_was_planted_there_is_named(link, planted):
     """Nothing is written through it, and no segment is left."""
     folder, _ = link
-    path = folder / f"{FILE}.owner"
+    path = folder / OWNER
     {"a folder": path.mkdir, "a symlink": lambda: path.symlink_to(folder / "x"), "a FIFO": lambda: os.mkfifo(path)}[
         planted
     ]()

@@ -190,7 +190,8 @@ def _judge(scenario: Scenario, folder: Path) -> str:
     whole = {persisted(state, FLAGS) for state in scenario.states} | {scenario.before, None}
     had_object = os.path.exists(object_of(folder))
     found = {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
-    names = {suffix: f"{file.name}{suffix}" for suffix in ("", ".new", ".bad-1", ".owner")}
+    names = {suffix: f"{file.name}{suffix}" for suffix in ("", ".new", ".bad-1")}
+    names["owner"] = f"slotmem-shm-{NAME}_0.shm.owner"
     if found.keys() - names.values():
         return f"files were left behind: {sorted(found)}"
     if found.get(file.name) not in whole:
