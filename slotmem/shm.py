@@ -66,12 +66,12 @@ class ShmProvider(BaseProvider):
                 storer = _storer_of(found, replace=replace)
             try:
                 made = segment.publish(found, shape, contents, begun=begun, replace=replace)
+                if storer and storer.is_replaced():  # another created meanwhile with replace=True; the name is ours now
+                    storer = _storer_of(found, replace=True)
             except BaseException:
                 if storer:
                     storer.release()
                 raise
-            if storer and storer.is_replaced():  # another created meanwhile with replace=True; the name is ours now
-                storer = _storer_of(found, replace=True)
             generations.clear(found, self.runtime_dir)
         return SlotInstance(
             found.name if found else "none",

@@ -25,7 +25,7 @@ from slotmem.environment import failure
 from slotmem.memory.descriptor import opened
 from slotmem.memory.names import Names
 from slotmem.memory.planted import check_plain, refusal
-from slotmem.status import AccessDenied, SegmentExists
+from slotmem.status import AccessDenied, SegmentExists, SlotmemError
 
 if sys.platform != "win32":
     import fcntl
@@ -64,11 +64,17 @@ class Storer:
         _here.add(self)
 
     def is_replaced(self) -> bool:
-        """Return whether another owner has put its own file there."""
+        """Return whether another owner has put its own file there.
+
+        Raises:
+            SlotmemError: that cannot be seen.
+        """
         try:
             return not os.path.samestat(self._file, os.lstat(self._path))
-        except OSError:  # somebody removed it, or it cannot be reached: then storing says why
+        except FileNotFoundError:  # somebody removed it, or the folder is out of sight: then storing says so
             return False
+        except OSError as error:
+            raise failure(f"the file {self._path} cannot be opened", error, AccessDenied) from error
 
     @property
     def is_released(self) -> bool:
@@ -78,7 +84,7 @@ class Storer:
     def release(self) -> None:
         """Give the right up, and remove the file. Idempotent."""
         if not self._lock.closed:
-            with suppress(OSError):
+            with suppress(OSError, SlotmemError):
                 if not self.is_replaced():
                     os.unlink(self._path)
             self._lock.close()

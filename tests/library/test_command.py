@@ -116,8 +116,8 @@ def test_help_of_a_command():
     ("arguments", "expected"),
     [
         (("inspct", "x"), "slotmem inspct: no such command; did you mean 'inspect'?\n"),
-        (("ls",), "slotmem ls: no such command; did you mean 'inspect'?\n"),
-        (("LIST",), "slotmem LIST: no such command; did you mean 'inspect'?\n"),
+        (("ls",), "slotmem ls: no such command; did you mean 'doctor'?\n"),
+        (("LIST",), "slotmem LIST: no such command; did you mean 'doctor'?\n"),
         (("test",), "slotmem test: no such command; did you mean 'conform' or 'verify'?\n"),
         (("zzz",), "slotmem zzz: no such command; known: "),
         (("inspect",), "the following arguments are required: NAME|FILE"),
