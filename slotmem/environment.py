@@ -9,12 +9,14 @@ Interface:
   other. Refused permissions are no such reason: an implementation can bring them upon itself.
 - `failure(what, error)` is the `SlotmemError` for any error of the system, with what to do;
   `telling(what)` raises it in place of those that come from its block.
+- `check_interpreter()` refuses an interpreter on which slotmem was never tried.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -83,6 +85,19 @@ def failure(
     return kind(
         f"{what}: {'' if where.removesuffix(': ') in what else where}{said}; {remedy}{or_else and ', or '}{or_else}"
     )
+
+
+def check_interpreter() -> None:
+    """Refuse an interpreter on which this was never tried.
+
+    Raises:
+        Unsupported
+    """
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        raise Unsupported(
+            "this Python runs without a global interpreter lock, on which slotmem was never tried; set PYTHON_GIL=1, or "
+            "use the ordinary build"
+        )
 
 
 @contextmanager

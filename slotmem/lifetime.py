@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from slotmem.arguments import checked_generation, checked_runtime_dir, checked_shape, checked_timeout
 from slotmem.endings import at_exit, exit_on_sigterm
-from slotmem.environment import telling
+from slotmem.environment import check_interpreter, telling
 from slotmem.instance import SlotInstance
 from slotmem.interface import Type
 from slotmem.memory import names
@@ -48,6 +48,7 @@ class BaseProvider(ABC):
         store_on_sigterm: bool = False,
         algorithm: type[Slots] = Slots,
     ) -> None:
+        check_interpreter()
         self.runtime_dir = checked_runtime_dir(runtime_dir)
         self._generation = checked_generation(generation)
         self.timeout_s = checked_timeout(timeout_s)

@@ -31,7 +31,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from slotmem.arguments import checked_runtime_dir, checked_timeout
-from slotmem.environment import telling
+from slotmem.environment import check_interpreter, telling
 from slotmem.memory import control, mutex
 from slotmem.memory.image import SharedImage
 from slotmem.memory.mutex import EDEADLK, GIVEN_UP
@@ -92,6 +92,7 @@ class Lock:
         replace: bool = False,
     ) -> None:
         mutex.pthread()  # Unsupported, before anything is touched
+        check_interpreter()
         self._timeout_s = checked_timeout(timeout_s)
         self._names = resolve_lock(name, os.path.realpath(checked_runtime_dir(runtime_dir)))
         with telling(f"lock {name!r} cannot be opened"):
