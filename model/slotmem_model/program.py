@@ -142,6 +142,7 @@ def check(
     processes: int | None = None,
     rounds: int = 1,
     crashes: int = 0,
+    crash_model: str = "durable",
     memory: str = "sc",
     specification: type | None = None,
     linearizable: bool = True,
@@ -149,7 +150,7 @@ def check(
 ) -> Report:
     """Explore every interleaving of a program. clients: one for all processes, or one for each;
     without any, those that the class names, or each operation beside each other one. crashes: how
-    many processes may die. budget_s: seconds for each question.
+    many processes may die; crash_model: `durable` or `strict`. budget_s: seconds for each question.
 
     Raises:
         Violated: says how.
@@ -157,7 +158,16 @@ def check(
         BadProgram, ValueError: if the class or the question means nothing.
     """
     found = []
-    for configuration in _questions(program, clients, processes or 2, rounds, crashes, memory, linearizable):
+    for configuration in _questions(
+        program,
+        clients,
+        processes or 2,
+        rounds=rounds,
+        crashes=crashes,
+        crash_model=crash_model,
+        memory=memory,
+        linearizable=linearizable,
+    ):
         found.append(_asked(program, configuration, specification, budget_s))
         if found[-1].verdict == VIOLATED:
             raise Violated(Report(tuple(found)), found[-1].told)
@@ -179,9 +189,7 @@ def assert_linearizable(program: type, *clients: str, specification: type | None
     check(program, *clients, specification=specification, **question)
 
 
-def _questions(
-    program: type, clients: tuple[str, ...], processes: int, rounds: int, crashes: int, memory: str, linearizable: bool
-) -> list[Configuration]:
+def _questions(program: type, clients: tuple[str, ...], processes: int, **question: Any) -> list[Configuration]:
     if not is_program(program):
         raise BadProgram(f"{program!r} is no program: a class with shared words, and methods marked with @operation")
     return [
@@ -189,11 +197,8 @@ def _questions(
             f"{program.__module__}:{program.__qualname__}",
             processes=max(processes, len(each)),
             slots=0,
-            rounds=rounds,
             clients=each,
-            crashes=crashes,
-            memory=memory,
-            linearizable=linearizable,
+            **question,
         )
         for each in ([clients] if clients else defaults(program, processes))
     ]
@@ -272,7 +277,7 @@ def schedules(
     """
     from hypothesis import strategies as st  # the library proper does without it
 
-    asked = _questions(program, clients, processes, rounds, crashes, memory, linearizable=True)
+    asked = _questions(program, clients, processes, rounds=rounds, crashes=crashes, memory=memory)
     runners = [_Runner(program, each, specification) for each in asked]
     changes = st.lists(st.tuples(st.integers(0, 63), st.integers(0, 7)), max_size=12)
 

@@ -357,6 +357,62 @@ class _Unfit:
     n = Words(1)
 
 
+class FlushedRegister:
+    """A register; to flush does nothing."""
+
+    def __init__(self):
+        self.value = 0
+
+    def put(self, value):
+        """Replace it."""
+        self.value = value
+
+    def get(self):
+        """Return it."""
+        return self.value
+
+    def flush(self):
+        """Do nothing."""
+
+
+class Announced:
+    """A register: a put is announced first; who flushes puts it into place."""
+
+    wanted = Words(1, initial=None)
+    value = Words(1)
+    clients = (("put(1)", "get; flush; get"),)
+    specification = FlushedRegister
+
+    @operation
+    def put(self, value):
+        """Announce it, and put it there."""
+        self.wanted[0] = value
+        self.flush()
+
+    @operation
+    def get(self):
+        """Look at what is there."""
+        return self.value[0]
+
+    @operation
+    def flush(self):
+        """Put what was announced into place."""
+        wanted = self.wanted[0]
+        if wanted is not None:
+            self.value[0] = wanted
+            self.wanted[0] = None
+
+
+class HelpedGet(Announced):
+    """Whoever looks puts what was announced into place first: nothing takes effect late."""
+
+    @operation
+    def get(self):
+        """Flush, and look."""
+        self.flush()
+        return self.value[0]
+
+
 class Random(_Unfit):
     """Depends on luck."""
 

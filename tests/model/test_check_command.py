@@ -123,6 +123,7 @@ def test_question(capsys):
         "rounds": 2,
         "clients": ["put(0, me)", "get(0)"],
         "crashes": 1,
+        "crash_model": "durable",
         "memory": "tso",
         "slot_bytes": 1,
         "pregrab": False,

@@ -33,7 +33,9 @@ MAX_LOCALS = 200_000
 BEGIN, EXCEPTION = Access("begin"), Access("exception")
 
 Event = tuple[str, int, Operation | Result]
-"""("invoke", process, operation) or ("return", process, result)."""
+"""("invoke", process, operation), ("return", process, result), or, where the monitor has to know of
+it, ("crash", process, operation).
+"""
 
 
 class Move(NamedTuple):
@@ -75,6 +77,8 @@ class Local(NamedTuple):
     """What went wrong in the step before: torn, raised ..., outside ..."""
     crash: int | None = None
     """The local state it is in when it dies here."""
+    crash_event: int = 0
+    """The number of what the monitor is told of that death."""
     node: int = -1
     """The node of the operation's graph where it stands."""
     call: Operation | None = None
@@ -125,10 +129,11 @@ class _Builder:
         kind: Kind,
         graph_of: Callable[[Operation], Graph],
         events: Events,
+        tells_crashes: bool,
     ) -> None:
         self.statements, self.process = statements, process
         self.length = rounds * len(statements) if rounds else math.inf
-        self.kind, self.graph_of, self.events = kind, graph_of, events
+        self.kind, self.graph_of, self.events, self.tells_crashes = kind, graph_of, events, tells_crashes
         self.names = sorted({statement.register for statement in statements} - {""})
         self.numbers: dict[_Key, int] = {}
         self.waiting: list[_Key] = []
@@ -234,9 +239,13 @@ class _Builder:
 
         node = graph.nodes[key.node]
         dead = self.number(_Key(0, (), key.kept, -1, inside=False, end="dead"))
+        is_told = key.inside and self.tells_crashes
+        told = self.events.number((("crash", self.process, operation),)) if is_told else 0
         if isinstance(node, Leaf):  # it answers without looking at shared memory
             actions: tuple[Action, ...] = (Action(BEGIN, (move(0, key.node),)),)
-            return Local(actions, operation, key.inside, holds, locked, crash=dead, node=key.node, call=call)
+            return Local(
+                actions, operation, key.inside, holds, locked, crash=dead, crash_event=told, node=key.node, call=call
+            )
         actions = (Action(node.access, tuple(to and move(*to) for to in node.moves)),)
         if node.timeout is not None:
             moves = tuple(None if to else move(index, node.timeout) for index, to in enumerate(node.moves))
@@ -246,7 +255,9 @@ class _Builder:
         if node.unanswered:
             moves = tuple(to and move(*to) for to in node.unanswered)
             actions = (*actions, Action(node.access._replace(raises=True), moves))
-        return Local(actions, operation, key.inside, holds, node.held, crash=dead, node=key.node, call=call)
+        return Local(
+            actions, operation, key.inside, holds, node.held, crash=dead, crash_event=told, node=key.node, call=call
+        )
 
 
 def build(
@@ -256,13 +267,15 @@ def build(
     kind: Kind,
     graph_of: Callable[[Operation], Graph],
     events: Events,
+    *,
+    tells_crashes: bool = False,
 ) -> Automaton:
     """Make the automaton of a client that does `rounds` rounds of its statements; 0: one after the
-    other for ever.
+    other for ever. tells_crashes: whether a death inside an operation is an event.
 
     Raises:
         TooLarge
     """
-    builder = _Builder(statements, rounds, process, kind, graph_of, events)
+    builder = _Builder(statements, rounds, process, kind, graph_of, events, tells_crashes)
     builder.number(builder.idle(0, (None,) * len(builder.names), kind.first))
     return Automaton(tuple(builder.local(key) for key in builder.waiting), process)  # it grows while it is walked

@@ -37,6 +37,7 @@ from slotmem_model.programs.values import Values
 from slotmem_model.spec import Operation
 
 MEMORIES = ("sc", "tso", "pso")
+CRASH_MODELS = ("durable", "strict")
 STORES = 4
 """The stores in one buffer, if a process can go round: its stores have no end."""
 _MOST = 1_000
@@ -56,6 +57,10 @@ class Configuration:
     """One client for all processes, or one for each."""
     crashes: int = 0
     """The number of processes that may die."""
+    crash_model: str = "durable"
+    """What may become of the operation inside which a process died: `durable`: it takes effect at
+    any time, or never; `strict`: before the death, or never.
+    """
     memory: str = "sc"
     slot_bytes: int = 2
     pregrab: bool = True
@@ -82,6 +87,8 @@ class Configuration:
             parts.append("for ever")
         if self.crashes:
             parts.append(f"{self.crashes} crash" + "es" * (self.crashes > 1))
+        if self.crash_model != "durable":
+            parts.append(self.crash_model)
         if self.memory != "sc":
             parts.append(self.memory)
         if not self.pregrab:
@@ -176,15 +183,18 @@ class Model:
                         assert words[mutex] == HELD
                         words[mutex] = DEAD
                     locals_ = _replaced(state.locals, process, local.crash)
-                    yield Step(process, None, 0, State(locals_, tuple(words), state.monitor))
+                    monitor = self._told(state.monitor, local.crash_event)
+                    yield Step(process, None, local.crash_event, State(locals_, tuple(words), monitor))
+
+    def _told(self, monitor: int, event: int) -> int:
+        """Return the monitor's set after an event."""
+        return self.monitor.advance(monitor, event) if self.monitor and event else monitor
 
     def _stepped(self, state: State, process: int, number: int, action: Action, move: Move) -> Step:
         words = state.words
         if action.access.touches:
             words = _replaced(words, action.access.word, move.value)
-        monitor = state.monitor
-        if self.monitor and move.event:
-            monitor = self.monitor.advance(monitor, move.event)
+        monitor = self._told(state.monitor, move.event)
         return Step(process, number, move.event, State(_replaced(state.locals, process, move.target), words, monitor))
 
 
@@ -293,7 +303,15 @@ def _automata(
         while True:
             events = Events()
             automata = [
-                build(statements, rounds, process, kind, graph_of, events)
+                build(
+                    statements,
+                    rounds,
+                    process,
+                    kind,
+                    graph_of,
+                    events,
+                    tells_crashes=configuration.crash_model == "strict",
+                )
                 for process, statements in enumerate(asked.clients)
             ]
             if _widen(possible, automata, configuration.crashes > 0):
@@ -346,6 +364,8 @@ def check(configuration: Configuration) -> None:
         raise ValueError(
             f"got {configuration.crashes} crashes for {configuration.processes} processes; expected at most as many"
         )
+    if configuration.crash_model not in CRASH_MODELS:
+        raise ValueError(f"crash model {configuration.crash_model!r} is not one of {', '.join(CRASH_MODELS)}")
     if configuration.memory not in MEMORIES:
         raise ValueError(f"memory model {configuration.memory!r} is not one of {', '.join(MEMORIES)}")
     if len(configuration.clients) not in (1, configuration.processes):

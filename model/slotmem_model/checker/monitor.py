@@ -12,7 +12,8 @@ abstract state, and for each process what it has pending: nothing, an operation,
 that has taken effect, with its result. An invocation adds a pending operation to each. A return
 lets pending operations take effect, in every order, until the returning one has (just in time, as
 Lowe does with histories); those in which it had the result that was seen remain. A crashed
-process's operation stays pending for ever: it may have taken effect, may still, or never. Unlike
+process's operation stays pending for ever: it may have taken effect, may still, or never (unless
+the monitor is told of the death: then it has by now, or never will). Unlike
 the judges of single histories, this is one more automaton of the product: configurations and sets
 are numbered, and what follows is remembered, so that the search over a million states asks a few
 thousand times.
@@ -64,8 +65,10 @@ class Monitor:
     def advance(self, number: int, event: int) -> int:
         """Return the number of the set that follows when the events of one step have happened."""
         after = self._sets[number]
-        for _, process, what in self._events[event]:
-            if isinstance(what, Result):
+        for kind, process, what in self._events[event]:
+            if kind == "crash":
+                after = frozenset().union(*(self._crashed(one, process) for one in after))
+            elif isinstance(what, Result):
                 after = frozenset().union(*(self._returned(one, process).get(what, ()) for one in after))
             else:
                 after = frozenset(self._invoked(one, process, what) for one in after)
@@ -140,6 +143,13 @@ class Monitor:
                 found[TIMED_OUT] = {self._configuration(state, _with(pending, process, None))}
             self._returns[key] = {result: frozenset(after) for result, after in found.items()}
         return self._returns[key]
+
+    def _crashed(self, one: int, process: int) -> _Set:
+        """Return the configurations in which what a process has pending has taken effect by now, or
+        never will.
+        """
+        after = self._closed(self._configurations[one], process)
+        return frozenset(self._configuration(state, _with(pending, process, None)) for state, pending in after)
 
     def _closed(self, configuration: _Configuration, until: int | None) -> set[_Configuration]:
         """Let pending operations take effect in every order, that of process `until` last."""

@@ -48,7 +48,7 @@ from slotmem_model.automata.source_lines import files_of
 from slotmem_model.checker import naive, shortest
 from slotmem_model.checker.exploration import Exploration, Limits
 from slotmem_model.checker.explored import explored
-from slotmem_model.checker.model import MEMORIES, Configuration, Model, compile_model
+from slotmem_model.checker.model import CRASH_MODELS, MEMORIES, Configuration, Model, compile_model
 from slotmem_model.checker.progress.lasso import DEADLOCK_FREE, PROGRESS
 from slotmem_model.checker.promela import to_promela
 from slotmem_model.checker.properties import ALWAYS, SOMETIMES, put_to
@@ -87,6 +87,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         question.add_argument(f"--{name}", type=int, metavar="N", help=f"{what} (default: {usual})")
     question.add_argument(
         "--client", action="append", dest="clients", metavar="TEXT", help=f"default: {client.DEFAULT}"
+    )
+    question.add_argument(
+        "--crash-model",
+        choices=CRASH_MODELS,
+        help="what a process was doing as it died: done at any time or never (durable, the default), or by then or never "
+        "(strict)",
     )
     question.add_argument("--memory", choices=MEMORIES, help="sequentially consistent (default), or with store buffers")
     question.add_argument(

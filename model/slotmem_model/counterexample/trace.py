@@ -121,7 +121,7 @@ def record(model: Model, broken: str, sentence: str, steps: Sequence[Step], loop
             if kind == "invoke":
                 open_[process] = len(done)
                 done.append(Done(process, what))
-            else:
+            elif kind == "return":
                 assert isinstance(what, Result)
                 done[open_[process]] = done[open_[process]]._replace(result=what)
         state = step.state
@@ -297,7 +297,7 @@ def _done(given: Any, where: str) -> Done:
     given_as = _get(asked, "arguments", list, where) if "arguments" in asked else []
     arguments = [
         _data(asked, where, key) if key in ("data", "expected") else _get(asked, key, int, where)
-        for key in _ARGUMENTS.get(name, ())
+        for key in (() if "arguments" in asked else _ARGUMENTS.get(name, ()))
         if key != "nbytes" or key in asked
     ]
     operation = (name, *arguments, *given_as)

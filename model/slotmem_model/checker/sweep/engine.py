@@ -115,8 +115,10 @@ class _Sweep:
         self.narrow = np.uint16 if max(map(max, numbers)) < 1 << 16 else np.int64
         self.judge = ArrayCheck(model, packing)
         self.monitor = MonitorTable(model, packing.monitor) if model.monitor else None
-        # In a loop, what a reduction leaves for later can be put off for ever: it is not used then.
-        self.independent = Independent(model) if por and self.acyclic else None
+        # In a loop, what a reduction leaves for later can be put off for ever, and a death that the
+        # monitor is told of depends on every other event: it is not used then.
+        is_told = any(local.crash_event for automaton in model.processes for local in automaton.locals)
+        self.independent = Independent(model) if por and self.acyclic and not is_told else None
         self.outcome = Exploration("sweep")
         self.outcome.seen.met = self.judge.judge.met
 

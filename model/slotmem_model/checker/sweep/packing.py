@@ -240,7 +240,7 @@ def crash_table(model: Model, packing: Packing, automaton: Automaton, ranks: lis
             for mutex in local.held:
                 field, values = packing.words[mutex], packing.values[mutex]
                 row[field.column] += (values.index(DEAD) - values.index(HELD)) << field.shift
-            info.append(ranks[local.crash] - ranks[at])
+            info.append(local.crash_event << JUMP_BITS | (ranks[local.crash] - ranks[at]))
         else:
             info.append(BLOCKED)
         for column, delta in zip(add, row, strict=True):
