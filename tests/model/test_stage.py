@@ -17,6 +17,7 @@ from slotmem_model.counterexample.explain import explain
 from slotmem_model.stage import page
 from slotmem_model.stage.data import stage_data
 from slotmem_model.stage.walk import walk
+from tools import pages
 from tools.browser import needs_chromium, open_page
 
 COUNTER = Configuration("counter", slots=0, clients=("increment",))
@@ -175,6 +176,20 @@ def step_of(data, run, number):
     for choice in run[:number]:
         state = data["steps"][state][choice][4]
     return data["steps"][state][run[number]]
+
+
+@needs_chromium
+def test_a_browser_shows_where_a_run_without_end_begins_again(tmp_path):
+    """At its last step, in the words of the verdict; nothing is said of distances then."""
+    file = tmp_path / "loop.html"
+    assert pages.run(f"slotmem check example:try-both --progress --html {file}")[0] == 1
+    text = file.read_text(encoding="utf-8")
+    data = data_of(text)
+    document = open_page(text, tmp_path, "#" + "".join(map(str, data["run"])))
+    assert document.of_id("news") == (
+        "And again from step 3, for ever: processes 1 and 2 go round for ever in a loop of 6 steps, and work(0) and work(1) "
+        "never end."
+    )
 
 
 @needs_chromium

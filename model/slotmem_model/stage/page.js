@@ -194,12 +194,13 @@ const news = (state, following) => {
     parts.push(`${sentence}.`);
   } else if (!following) parts.push("What follows from here is not on this page: it has the states around the run shown first.");
   else if (!following.length) parts.push("All are done, and nothing was violated on this way.");
-  else if (state.length > DISTANCE) {
+  else if (data.loop === undefined && state.length > DISTANCE) {
     const distance = state[DISTANCE];
     parts.push(distance < 0 ? "From here no violation can be reached any more." : `The nearest violation is ${distance} step${distance === 1 ? "" : "s"} away.`);
   }
-  if (data.loop !== undefined && isRun()) parts.push(`And again from step ${data.loop + 1}, for ever: ${data.sentence}.`);
-  return [parts.join(" "), broken !== ""];
+  const isEndless = data.loop !== undefined && isRun();
+  if (isEndless) parts.push(`And again from step ${data.loop + 1}, for ever: ${data.sentence}.`);
+  return [parts.join(" "), broken !== "" || isEndless];
 };
 
 /** Go on by steps of somebody else's choice, until nothing can be done or a property is broken. */
@@ -326,7 +327,8 @@ const drawn = () => {
   });
   element("graph-card").hidden = false;
   const bad = states.filter((state) => texts[state[BROKEN]]).length;
-  element("graph-note").textContent = `${states.length}; ${bad} of them break${bad === 1 ? "s" : ""} a property; from left to right: steps from the first`;
+  const judged = data.loop === undefined ? `; ${bad} of them break${bad === 1 ? "s" : ""} a property` : "";
+  element("graph-note").textContent = `${states.length}${judged}; from left to right: steps from the first`;
   return { circles, lines };
 };
 
