@@ -212,7 +212,7 @@ def test_without_libatomic_there_is_a_clear_error(opened, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("no-such", "known are"), ("museum:no-such", "the museum has no piece"), ("slotmem:attach", "is a class")],
+    [("no-such", "known are"), ("museum:no-such", "museum: has"), ("slotmem:attach", "is a class")],
 )
 def test_what_is_no_algorithm_is_refused(opened, name, says):
     """The error lists what there is."""
