@@ -107,7 +107,7 @@ def _storer_of(found: Names, *, replace: bool) -> Storer:
     try:
         return Storer(found, replace=replace)
     except (SegmentExists, OtherUser):
-        segment.make_way(found)
+        segment.make_way(found, only_look=True)
         raise
 
 

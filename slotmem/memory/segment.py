@@ -253,8 +253,9 @@ def _build(fd: int, names: Names | None, shape: Geometry, contents: Contents) ->
     return Segment(memory, shape, names, ours=True, info=os.fstat(fd))
 
 
-def make_way(names: Names, *, replace: bool = False) -> bool:
-    """Remove a dead segment of that name. Return False if somebody else is at it: try again.
+def make_way(names: Names, *, replace: bool = False, only_look: bool = False) -> bool:
+    """Remove a dead segment of that name, unless one is only looked for. Return False if somebody
+    else is at it: try again.
 
     Raises:
         SegmentExists
@@ -267,7 +268,7 @@ def make_way(names: Names, *, replace: bool = False) -> bool:
             raise SegmentExists(f"segment {names.name!r} exists {unjudged} (object {object_path(names)})")
         try:
             if replace or _flock(fd, fcntl.LOCK_EX):
-                return _unlink(fd, names)
+                return only_look or _unlink(fd, names)
             if _flock(fd, fcntl.LOCK_SH) and _is_at(os.fstat(fd), names):
                 raise SegmentExists(
                     f"segment {names.name!r} is alive: a process has it open; {_how_to_share(fd, names)}end that process, "

@@ -127,7 +127,7 @@ def test_a_wrong_algorithm_is_told_apart(variant, clause, tmp_path):
         (files, "cleared", lambda shape, payload: payload, "STORE-3"),
         (files, "describe", lambda shape: bytes(16), "BYTES-2"),
         (files, "set_aside", lambda path: files.os.unlink(path) or "", "RESTORE-3"),
-        (segment, "_flock", lambda fd, how: True, "CREATE-5"),
+        (segment, "_flock", lambda fd, how: True, "CREATE-5|BYTES-1"),
         (files, "_digest", hashlib.sha1, "BYTES-2"),
     ],
 )

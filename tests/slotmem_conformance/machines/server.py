@@ -237,7 +237,9 @@ class ServerMachine(RuleBasedStateMachine):
         for segment_name, key in self.world.names.items():
             segment = self.world.segments[key]
             expected = files.mapped(segment.slots, segment.type)
-            self._expect("BYTES-1", expected, _read(self._object(segment_name))[: len(expected)])
+            path = self._object(segment_name)
+            found = _read(path)[: len(expected)] if os.path.exists(path) else "no object"
+            self._expect("BYTES-1", expected, found)
 
     def teardown(self) -> None:
         """End both servers, and remove what killed or interrupted ones left."""
